@@ -1,0 +1,32 @@
+# Thin on purpose: scripts/setup installs what is missing, meson builds.
+#
+#   make build      the program, at build/cli/yomo
+#   make run        the backend with the demo page on http://localhost:8080
+#   make test       everything that is tested on each change
+#   make test-all   the same, the full matrix, and a Debian 13 root
+#   make bench      benchmarks
+#   make clean      remove what was built (the installed packages stay)
+
+.PHONY: build run test test-all bench clean
+
+build:
+	@scripts/configure build
+	@ninja -C build --quiet
+
+run: build
+	@build/cli/yomo serve $(ARGS)
+
+test:
+	@scripts/test
+
+test-all:
+	@scripts/test --all
+	@scripts/test-debian13
+
+bench:
+	@scripts/configure build-bench --buildtype=release -Dbenchmarks=enabled
+	@ninja -C build-bench --quiet
+	@scripts/bench build-bench $(ARGS)
+
+clean:
+	rm -rf build build-*
