@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef YOMO_CLIENT_H
+#define YOMO_CLIENT_H
+
+/** @file client.h
+ * A client: connects, joins rooms, broadcasts, subscribes, and sees who is there.
+ *
+ * Three ways to run one, chosen by the first of these calls:
+ *  - yomo_client_start: on a thread of the library's own;
+ *  - yomo_client_start_on: in the host's uv_loop_t, on that loop's thread;
+ *  - yomo_client_poll: whenever the host calls it, on the thread that calls it.
+ * Callbacks run there and nowhere else, never inside the call that caused them. Any call
+ * is allowed inside a callback, yomo_client_close and yomo_client_free too.
+ *
+ * Every call but yomo_client_poll may come from any thread, and none waits for the
+ * network. What a call asks for is done in the order of the calls of one thread. */
+
+#include <yomo/options.h>
+#include <yomo/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What a connection is doing. */
+enum yomo_client_state {
+    YOMO_CLIENT_IDLE = 0,       /**< created, not asked to connect yet */
+    YOMO_CLIENT_CONNECTING = 1, /**< the first attempt, or one after a loss, is under way */
+    YOMO_CLIENT_OPEN = 2,       /**< connected */
+    YOMO_CLIENT_WAITING = 3,    /**< lost, or not reached; the next attempt is set */
+    YOMO_CLIENT_CLOSED = 4      /**< over: closed by the program, or for good by the server */
+};
+
+/** What became of a peer. */
+enum yomo_peer_change {
+    YOMO_PEER_PRESENT = 0, /**< was there when this client joined */
+    YOMO_PEER_JOINED = 1,
+    YOMO_PEER_STATE = 2, /**< its state is another */
+    YOMO_PEER_LEFT = 3
+};
+
+/** What a client tells its program. Any member may be NULL. */
+typedef struct yomo_client_callbacks {
+    uint32_t size; /**< sizeof(yomo_client_callbacks): later versions append members */
+
+    /** The connection changed. `status` is lent for the call. */
+    void (*on_status)(void *user, yomo_client *client, const yomo_status *status);
+
+    /** The room was joined: on_peer has told who was there. Comes again when the room
+     * was joined again after a lost connection; on_peer then tells the differences. */
+    void (*on_joined)(void *user, yomo_room *room);
+
+    /** A message of any event arrived. `message` is lent for the call. */
+    void (*on_message)(void *user, yomo_room *room, const yomo_message *message);
+
+    /** A member came, changed its state, or left; never this client itself. `peer` is
+     * lent for the call. */
+    void (*on_peer)(void *user, yomo_room *room, const yomo_peer *peer, int32_t change);
+
+    /** What became of message `id` of yomo_room_send: 0 when the server gave it its
+     * place (extension) or the transport acknowledged it, else an error. */
+    void (*on_sent)(void *user, yomo_room *room, uint64_t id, int32_t error);
+
+    /** The room is over: left, refused (DENIED, FULL, ...), or the client closed. The
+     * last callback with this handle, which is gone when it returns. `text` is a
+     * sentence or "". */
+    void (*on_left)(void *user, yomo_room *room, int32_t error, const char *text);
+
+    /** The client is over. Exactly once, last. */
+    void (*on_closed)(void *user, yomo_client *client);
+} yomo_client_callbacks;
+
+/** A new client, idle.
+ *
+ * Ownership: `options` are copied, so are `callbacks` (may be NULL); `user` is handed to
+ *            each callback. `*out` is the caller's, for yomo_client_free.
+ * Errors:    INVALID; OPTION when they are of the server's scope or `url` is missing;
+ *            URL; FILE and TLS_SETUP for what `ca` and others name; NOMEM, SYSTEM. */
+YOMO_API int32_t yomo_client_create(yomo_client **out, const yomo_options *options,
+                                    const yomo_client_callbacks *callbacks, void *user);
+
+/** Run on a thread of the library's own, from now on. Errors: STATE, NOMEM, SYSTEM. */
+YOMO_API int32_t yomo_client_start(yomo_client *client);
+
+/** Run in `loop`, from now on. The loop must outlive on_closed.
+ * Thread: the loop's. Errors: STATE, NOMEM, SYSTEM. */
+YOMO_API int32_t yomo_client_start_on(yomo_client *client, struct uv_loop_s *loop);
+
+/** Do what is due now and return; callbacks run inside. Never waits.
+ *
+ * Thread:  one at a time, and the same thread that made the first call for as long as
+ *          callbacks depend on it. Not from a callback (STATE).
+ * Returns: 0; CLOSED once on_closed has come; STATE when it runs in another way. */
+YOMO_API int32_t yomo_client_poll(yomo_client *client);
+
+/** For polled clients: a descriptor that is readable when yomo_client_poll has work, to
+ * be watched, never read; and how long at most to wait for it (-1: for ever). Another
+ * thread's call makes the descriptor readable. Errors: STATE. */
+YOMO_API int32_t yomo_client_fd(yomo_client *client);
+YOMO_API int32_t yomo_client_timeout_ms(yomo_client *client);
+
+/** Connect, and stay connected: lost connections are made again with full-jitter
+ * backoff until the server says that this is final. Errors: STATE (twice), CLOSED. */
+YOMO_API int32_t yomo_client_connect(yomo_client *client);
+
+/** Leave all rooms and close. Reliable messages that were sent go out first, for at most
+ * `linger` (option, 1 s). on_closed follows. A second call does nothing. */
+YOMO_API void yomo_client_close(yomo_client *client);
+
+/** Give the handle back; closes first if needed. The memory goes after on_closed, which
+ * still comes; a polled client's comes inside this call unless it is called from a
+ * callback. The handle must not be used again but in callbacks that are still to come.
+ * Accepts NULL. */
+YOMO_API void yomo_client_free(yomo_client *client);
+
+/** A program's own use: `user` as given to create. */
+YOMO_API void *yomo_client_user(const yomo_client *client);
+
+/** How the client is connected now (enum yomo_transport_kind), and the smoothed
+ * round-trip time in microseconds (0: not known yet). */
+YOMO_API int32_t yomo_client_transport(const yomo_client *client);
+YOMO_API uint64_t yomo_client_rtt_us(const yomo_client *client);
+
+/** `"webtransport"`, `"websocket"`, ... Static, never NULL. */
+YOMO_API const char *yomo_transport_name(int32_t kind);
+
+/** This client's user id: the option `id`, or the one that was made for it; and its
+ * session on the server, 0 before the first connection or without the extension. The
+ * text is valid as long as the client. */
+YOMO_API const char *yomo_client_id(const yomo_client *client);
+YOMO_API uint64_t yomo_client_session(const yomo_client *client);
+
+/** @name Status, inside on_status @{ */
+YOMO_API int32_t yomo_status_state(const yomo_status *status);     /**< yomo_client_state */
+YOMO_API int32_t yomo_status_error(const yomo_status *status);     /**< why, 0: no fault */
+YOMO_API const char *yomo_status_text(const yomo_status *status);  /**< a sentence or "" */
+YOMO_API int32_t yomo_status_transport(const yomo_status *status); /**< when OPEN */
+YOMO_API uint64_t yomo_status_retry_ms(const yomo_status *status); /**< when WAITING */
+/** When OPEN: 1 when the server speaks the extension, 0 when it speaks presencejs only. */
+YOMO_API int32_t yomo_status_extension(const yomo_status *status);
+/** @} */
+
+/** Join `name`, with `state` as this member's state: a JSON object, or NULL for none.
+ * Joins again by itself after each lost connection, until it is left. May be called
+ * before the client is connected.
+ *
+ * Ownership: arguments are copied; `*out` (may be NULL) is valid until on_left returns.
+ * Errors:    INVALID (name empty, longer than 255 bytes, not UTF-8), JSON, TOO_BIG,
+ *            EXISTS when it is in that room already, FULL, CLOSED, NOMEM. */
+YOMO_API int32_t yomo_client_join(yomo_client *client, const char *name, const char *state,
+                                  yomo_room **out);
+
+/** Keep the handle valid beyond on_left, for other threads; calls on it then return
+ * CLOSED. Each ref needs its unref. */
+YOMO_API yomo_room *yomo_room_ref(yomo_room *room);
+YOMO_API void yomo_room_unref(yomo_room *room);
+
+/** Leave; on_left follows. */
+YOMO_API void yomo_room_leave(yomo_room *room);
+
+YOMO_API const char *yomo_room_name(const yomo_room *room);
+YOMO_API yomo_client *yomo_room_client(const yomo_room *room);
+YOMO_API void yomo_room_set_user(yomo_room *room, void *user);
+YOMO_API void *yomo_room_user(const yomo_room *room);
+
+/** Send JSON to everyone else in the room.
+ *
+ * While the connection is away RELIABLE messages and the newest LATEST value wait for it
+ * within the option `queue-size`; UNRELIABLE ones are dropped.
+ *
+ * Ownership: arguments are borrowed until the call returns.
+ * Errors:    INVALID, JSON, TOO_BIG, FULL when the queue is full, CLOSED, NOMEM. After
+ *            an error nothing was queued. */
+YOMO_API int32_t yomo_room_broadcast(yomo_room *room, const char *event, const char *json,
+                                     int32_t delivery);
+
+/** The same with bytes, which other libyomo programs receive as they are. presencejs
+ * pages receive them as their MessagePack codec gives bytes (docs/protocol.md). */
+YOMO_API int32_t yomo_room_broadcast_bytes(yomo_room *room, const char *event,
+                                           const void *data, size_t size,
+                                           int32_t delivery);
+
+/** The whole of it: `encoding` says what the bytes are; `key`, with YOMO_LATEST, names
+ * the value that is replaced (NULL: one for each event); with `id` not NULL on_sent
+ * tells what became of the message of that number. */
+YOMO_API int32_t yomo_room_send(yomo_room *room, const char *event, const void *data,
+                                size_t size, int32_t encoding, int32_t delivery,
+                                const char *key, uint64_t *id);
+
+/** The largest message that `delivery` takes now, in bytes of data. */
+YOMO_API size_t yomo_room_limit(const yomo_room *room, int32_t delivery);
+
+/** Called with each message of one event. */
+typedef void (*yomo_message_fn)(void *user, yomo_room *room, const yomo_message *message);
+
+/** Hear messages of `event` (NULL: of every event), besides on_message. Any number of
+ * subscriptions may stand; they are told in the order in which they were made.
+ * `*subscription` (may be NULL) is its number, for unsubscribe. */
+YOMO_API int32_t yomo_room_subscribe(yomo_room *room, const char *event, yomo_message_fn fn,
+                                     void *user, uint64_t *subscription);
+
+/** Once this returned on the client's thread no more calls come; from another thread,
+ * those that are on their way. Errors: NOT_FOUND, CLOSED. */
+YOMO_API int32_t yomo_room_unsubscribe(yomo_room *room, uint64_t subscription);
+
+/** @name A message, inside a callback @{ */
+YOMO_API const char *yomo_message_event(const yomo_message *message);
+/** The sender's user id, and its session (0 where the server does not tell). */
+YOMO_API const char *yomo_message_from(const yomo_message *message);
+YOMO_API uint64_t yomo_message_session(const yomo_message *message);
+/** JSON text or bytes, NUL behind them; `size` may be NULL. */
+YOMO_API const void *yomo_message_data(const yomo_message *message, size_t *size);
+YOMO_API int32_t yomo_message_encoding(const yomo_message *message);
+YOMO_API int32_t yomo_message_delivery(const yomo_message *message);
+/** The data as JSON in every case: bytes are `{"base64":"..."}`. */
+YOMO_API const char *yomo_message_json(const yomo_message *message, size_t *size);
+/** @} */
+
+/** This member's own state from now on: a JSON object, or bytes. Others are told once
+ * for several changes in one turn.
+ * Errors: INVALID, JSON, TOO_BIG, CLOSED, NOMEM. */
+YOMO_API int32_t yomo_room_set_state(yomo_room *room, const char *state);
+YOMO_API int32_t yomo_room_set_state_bytes(yomo_room *room, const void *data, size_t size);
+
+/** Who is there now, without this client itself: a copy, in the order of joining.
+ * Ownership: `*out` is the caller's, for yomo_peers_free. Errors: CLOSED, NOMEM. */
+YOMO_API int32_t yomo_room_peers(yomo_room *room, yomo_peers **out);
+YOMO_API size_t yomo_peers_count(const yomo_peers *peers);
+YOMO_API const yomo_peer *yomo_peers_at(const yomo_peers *peers, size_t index);
+YOMO_API void yomo_peers_free(yomo_peers *peers);
+
+/** @name A peer, inside on_peer or from yomo_peers_at @{ */
+YOMO_API const char *yomo_peer_id(const yomo_peer *peer);
+/** Its session; 0 from a server without the extension, where `id` is the key. */
+YOMO_API uint64_t yomo_peer_session(const yomo_peer *peer);
+/** Its state as JSON, NUL behind it; "{}" when it has none. `size` may be NULL. */
+YOMO_API const char *yomo_peer_state(const yomo_peer *peer, size_t *size);
+/** Its state as bytes, if it set bytes; else NULL. */
+YOMO_API const void *yomo_peer_state_bytes(const yomo_peer *peer, size_t *size);
+/** When it joined: milliseconds since 1970 by the server's clock; 0 when not known. */
+YOMO_API uint64_t yomo_peer_since_ms(const yomo_peer *peer);
+/** @} */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

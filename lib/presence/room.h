@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* room.h - one room at its home: who is in it, what each last said, what comes after what.
+ *
+ * Pure: no clock, no I/O, no callbacks, no wire format. A call says what happened; what
+ * the members must be told comes out as a list of changes, for the caller to spell, to
+ * number and to deliver. The home worker is the only one that has a yo_room.
+ *
+ * Two kinds of members look at the same room. Those of the extension know sessions: each
+ * connection is one. presencejs knows peers by the `id` inside their state ("label"
+ * here): several sessions with one label are one peer to them, shown with the newest
+ * state among them and gone when the last of them goes; a session that changes its label
+ * is one peer that goes and another that comes. */
+#ifndef YO_PRESENCE_ROOM_H
+#define YO_PRESENCE_ROOM_H
+
+#include "base/blob.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/span.h"
+#include "base/time.h"
+
+struct yo_member {
+    struct yo_map_node by_session;
+    struct yo_link by_activity; /* the one active most recently first */
+    struct yo_link by_age;      /* the one that joined first, first */
+    struct yo_link same_label;  /* sessions with the same label, newest state first */
+    uint64_t session;
+    char *id;              /* the user's */
+    char *label;           /* by which presencejs knows it: `id` in its state, else `id` */
+    struct yo_blob *state; /* the payload (one MessagePack map), NULL: none yet */
+    uint64_t version;      /* of the state; grows by one with each change */
+    uint64_t since_ms;     /* wall clock */
+    bool presencejs;       /* which kind of member it is itself */
+    void *seat;            /* the caller's: where it is connected */
+};
+
+struct yo_room {
+    const struct yomo_mem *mem;
+    char *app, *name;
+    struct yo_map members; /* by session */
+    struct yo_map labels;  /* by label, of struct yo_label (room.c) */
+    struct yo_link by_activity, by_age;
+    uint64_t sequence;     /* of the last change or reliable message; starts at 0 */
+    size_t count;          /* members */
+    size_t count_presencejs;
+    size_t members_max;
+};
+
+enum yo_change_kind { YO_CHANGE_ONLINE, YO_CHANGE_STATE, YO_CHANGE_OFFLINE };
+
+/* For whom a change is. */
+enum yo_audience { YO_AUDIENCE_YOMO, YO_AUDIENCE_PRESENCEJS };
+
+struct yo_change {
+    enum yo_change_kind kind; /* ONLINE is for YOMO only: presencejs hears STATE */
+    enum yo_audience audience;
+    uint64_t sequence;        /* YOMO: the room's number for it; 0 for PRESENCEJS */
+    uint64_t session;         /* whose: everyone in the audience but it is told */
+    const char *peer;         /* YOMO: the user id; PRESENCEJS: the label */
+    struct yo_blob *state;    /* ONLINE, STATE; borrowed; NULL: it has none */
+    uint64_t version, since_ms;
+};
+
+/* At most this many come from one call. */
+#define YO_CHANGES_MAX 4
+struct yo_changes {
+    size_t count;
+    struct yo_change list[YO_CHANGES_MAX];
+    char *gone_id, *gone_label;    /* keep what `peer` points to beyond a leave, ... */
+    struct yo_blob *gone_state;    /* ... until yo_changes_finish */
+    const struct yomo_mem *mem;
+};
+void yo_changes_finish(struct yo_changes *changes); /* accepts zeroed memory */
+
+/* YOMO_ERR_NOMEM. */
+int yo_room_init(struct yo_room *room, const struct yomo_mem *mem, struct yo_span app,
+                 struct yo_span name, size_t members_max);
+void yo_room_finish(struct yo_room *room);
+
+struct yo_room_entry {
+    uint64_t session;
+    struct yo_span id;
+    struct yo_span label;  /* absent: the id */
+    struct yo_blob *state; /* NULL: none; the room takes its own reference */
+    uint64_t since_ms;
+    bool presencejs;
+    void *seat;
+};
+
+/* Let a session in. YOMO_ERR_EXISTS, YOMO_ERR_FULL, YOMO_ERR_NOMEM; the room is then as
+ * it was, and `changes` empty. */
+int yo_room_join(struct yo_room *room, const struct yo_room_entry *entry,
+                 struct yo_member **member, struct yo_changes *changes);
+
+/* A new state. The same bytes and label as before change nothing: `changes` is empty.
+ * YOMO_ERR_NOT_FOUND, YOMO_ERR_NOMEM. */
+int yo_room_set_state(struct yo_room *room, uint64_t session, struct yo_blob *state,
+                      struct yo_span label, struct yo_changes *changes);
+
+/* Out. YOMO_ERR_NOT_FOUND; never fails for want of memory. */
+int yo_room_leave(struct yo_room *room, uint64_t session, struct yo_changes *changes);
+
+struct yo_member *yo_room_find(const struct yo_room *room, uint64_t session);
+
+/* A message from `session` has its place now: marks it active and, if `numbered`, gives
+ * the next sequence number (else 0). `session` may be 0: the host program. */
+uint64_t yo_room_place(struct yo_room *room, uint64_t session, bool numbered);
+
+/* Walk who presencejs sees, one member for each label but `except`'s, the most recently
+ * active first. Start with NULL. */
+struct yo_member *yo_room_next_label(const struct yo_room *room,
+                                     const struct yo_member *after, uint64_t except);
+
+/* Asserts the invariants named in room.c. */
+void yo_room_check(const struct yo_room *room);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* client_side.h - the client's conversation with one server, over one connection.
+ *
+ * Waits for hello (extension) for one second, else takes the server for a presencejs
+ * backend and speaks as a presencejs client: then it keeps the roster itself from
+ * peer_online, peer_state and peer_offline, answers peer_online as presencejs does, and
+ * is joined with the ACK. Above it, client/ keeps the rooms over several connections. */
+#ifndef YO_SESSION_CLIENT_SIDE_H
+#define YO_SESSION_CLIENT_SIDE_H
+
+#include "base/time.h"
+#include "session/effects.h"
+#include "wire/encode.h"
+
+struct yo_client_session;
+
+struct yo_client_identity {
+    struct yo_span id;
+    bool datagrams; /* the transport has them: presencejs messages go there */
+};
+
+#define YO_HELLO_WAIT YO_SECOND
+
+int yo_client_session_create(struct yo_client_session **out, const struct yomo_mem *mem,
+                             const struct yo_client_identity *identity, yo_time now);
+void yo_client_session_destroy(struct yo_client_session *session);
+
+int yo_client_session_recv(struct yo_client_session *session, uint32_t lane,
+                           struct yo_span message, yo_time now, struct yo_effects *effects);
+int yo_client_session_tick(struct yo_client_session *session, yo_time now,
+                           struct yo_effects *effects);
+yo_time yo_client_session_deadline(const struct yo_client_session *session);
+
+/* What the program wants; allowed from READY on. `state` is the encoded payload (with
+ * the id in it). Effects are SENDs. */
+int yo_client_join(struct yo_client_session *session, struct yo_span room,
+                   struct yo_span state, yo_time now, struct yo_effects *effects);
+int yo_client_leave(struct yo_client_session *session, struct yo_span room, yo_time now,
+                    struct yo_effects *effects);
+int yo_client_state(struct yo_client_session *session, struct yo_span room,
+                    struct yo_span state, yo_time now, struct yo_effects *effects);
+
+/* Encode one broadcast into `out` in the server's dialect; it does not go through
+ * effects since it waits in an outbox. `version` counts up for LATEST; `number` 0: no
+ * answer is wanted. */
+int yo_client_encode(struct yo_client_session *session, struct yo_buf *out,
+                     struct yo_span room, struct yo_span payload,
+                     enum yomo_delivery delivery, struct yo_span key, uint64_t version,
+                     uint64_t number);
+
+/* The lane on which the room's reliable messages go; a room keeps its lane. */
+uint32_t yo_client_lane(struct yo_client_session *session, struct yo_span room);
+
+/* Send a ping (extension): PONG effect with the round-trip time follows. */
+int yo_client_ping(struct yo_client_session *session, yo_time now,
+                   struct yo_effects *effects);
+
+bool yo_client_session_extension(const struct yo_client_session *session);
+bool yo_client_session_ready(const struct yo_client_session *session);
+size_t yo_client_session_message_max(const struct yo_client_session *session);
+
+#endif

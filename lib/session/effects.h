@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* effects.h - what a session wants done: events go in, effects come out.
+ *
+ * Effects are carried out by the owner of the session, in their order, before the next
+ * call. Spans are lent: they point into the message that went in, or into the session,
+ * and are good until the next call. */
+#ifndef YO_SESSION_EFFECTS_H
+#define YO_SESSION_EFFECTS_H
+
+#include <yomo/types.h>
+
+#include "base/buf.h"
+#include "base/span.h"
+#include "wire/message.h"
+
+enum yo_effect_kind {
+    /* either side */
+    YO_EFFECT_SEND,  /* `bytes`, encoded, on `lane`, to this peer */
+    YO_EFFECT_CLOSE, /* the connection, with `code`, `error`, `text` */
+    YO_EFFECT_DROP,  /* a message was refused and counted: `error`, `text` for the log */
+    /* server */
+    YO_EFFECT_JOIN,    /* room, payload, label */
+    YO_EFFECT_LEAVE,   /* room */
+    YO_EFFECT_STATE,   /* room, payload, label */
+    YO_EFFECT_PUBLISH, /* room, payload, event, delivery, key, version, number */
+    /* client */
+    YO_EFFECT_READY,     /* the dialect is known: `extension`, `session`, `epoch` */
+    YO_EFFECT_JOINED,    /* room: the snapshot is complete */
+    YO_EFFECT_REFUSED,   /* room: error, text */
+    YO_EFFECT_LEFT,      /* room: error, text (0: as asked) */
+    YO_EFFECT_PEER,      /* room, session, peer, payload, version, since_ms, change */
+    YO_EFFECT_MESSAGE,   /* room, session, peer, payload, delivery, key, version, sequence */
+    YO_EFFECT_CONFIRMED, /* number, error (0: it has its place) */
+    YO_EFFECT_GOAWAY,    /* after_ms, text: another URL or empty */
+    YO_EFFECT_PONG       /* rtt */
+};
+
+struct yo_effect {
+    enum yo_effect_kind kind;
+    uint32_t lane;
+    struct yo_span room, peer, payload, event, key, label, text, bytes;
+    uint64_t session, version, number, sequence, since_ms, epoch, after_ms;
+    enum yomo_delivery delivery;
+    int change; /* enum yomo_peer_change */
+    int error;
+    uint32_t code;
+    bool extension;
+    uint64_t rtt; /* nanoseconds */
+};
+
+struct yo_effects {
+    const struct yomo_mem *mem;
+    struct yo_effect *list;
+    size_t count, capacity;
+    struct yo_buf bytes; /* backs SEND; offsets are turned to spans on completion */
+    bool failed;         /* memory ran out: the owner closes the connection */
+};
+
+void yo_effects_init(struct yo_effects *effects, const struct yomo_mem *mem);
+void yo_effects_finish(struct yo_effects *effects);
+void yo_effects_clear(struct yo_effects *effects); /* before each call */
+
+/* For sessions: a zeroed effect of `kind`, or NULL (then `failed` is set). The pointer is
+ * good until the next add. */
+struct yo_effect *yo_effects_add(struct yo_effects *effects, enum yo_effect_kind kind);
+
+/* For sessions: a SEND of `message` on `lane`. */
+void yo_effects_send(struct yo_effects *effects, uint32_t lane, int dialect,
+                     const struct yo_message *message);
+
+/* For owners: the effects are complete; `bytes` of SEND may be read from here on. Called
+ * by each session function at its end. */
+void yo_effects_seal(struct yo_effects *effects);
+
+#endif

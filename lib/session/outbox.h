@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* outbox.h - what waits to be sent to one peer, by delivery class.
+ *
+ * RELIABLE waits in order for each lane and is never dropped: past its bytes the box is
+ * full, and its owner closes the connection (or, in a client, refuses the call).
+ * UNRELIABLE waits in order; the oldest gives way. LATEST waits in one slot for each
+ * (sender, event, key): a newer version takes the place of an older one, the slot keeps
+ * its turn; the number of slots is bounded, and the oldest gives way. A LATEST message
+ * that went out as a datagram stays in its slot until it is acknowledged: lost, it goes
+ * out again unless a newer one did.
+ *
+ * Pure: blobs in, blobs out. */
+#ifndef YO_SESSION_OUTBOX_H
+#define YO_SESSION_OUTBOX_H
+
+#include <yomo/types.h>
+
+#include "base/blob.h"
+#include "base/list.h"
+#include "base/buf.h"
+#include "base/map.h"
+
+struct yo_outbox {
+    const struct yomo_mem *mem;
+    struct yo_link reliable, unreliable, latest; /* of struct yo_outbox_item */
+    struct yo_link flying;                       /* LATEST, sent, fate not known */
+    struct yo_map slots;                         /* by slot name */
+    struct yo_map tokens;                        /* flying ones by token */
+    size_t reliable_bytes, unreliable_bytes, latest_count;
+    size_t reliable_max, unreliable_max, latest_max;
+    uint64_t next_token;
+    uint64_t dropped_unreliable, dropped_latest, replaced; /* counters, only grow */
+};
+
+struct yo_outbox_limits {
+    size_t reliable_bytes, unreliable_bytes, latest_slots;
+};
+
+void yo_outbox_init(struct yo_outbox *box, const struct yomo_mem *mem,
+                    const struct yo_outbox_limits *limits);
+void yo_outbox_finish(struct yo_outbox *box);
+
+struct yo_outgoing {
+    struct yo_blob *message; /* the box takes its own reference */
+    enum yomo_delivery delivery;
+    uint32_t lane;       /* for RELIABLE, and for what is too big for a datagram */
+    bool insist;         /* UNRELIABLE towards presencejs in datagrams, but sent again when
+                            it is lost (its control messages): never dropped for room,
+                            counts as RELIABLE bytes */
+    struct yo_span slot; /* LATEST: the name of its slot, copied */
+    uint64_t version;    /* LATEST: an older one than the slot's changes nothing */
+};
+
+/* YOMO_ERR_FULL: RELIABLE (or insisted) bytes are past their maximum. YOMO_ERR_NOMEM.
+ * Nothing was queued then. */
+int yo_outbox_put(struct yo_outbox *box, const struct yo_outgoing *out);
+
+/* What to send next: RELIABLE first, then LATEST, then UNRELIABLE. */
+struct yo_outbox_next {
+    struct yo_blob *message; /* lent */
+    enum yomo_delivery delivery;
+    uint32_t lane;
+    uint64_t token; /* to be handed to the transport if it goes as a datagram; 0: none */
+};
+
+bool yo_outbox_peek(struct yo_outbox *box, struct yo_outbox_next *next);
+
+/* What was peeked has been taken by the transport: as a datagram whose fate will be
+ * told, or for good. */
+void yo_outbox_sent(struct yo_outbox *box, bool fate_follows);
+
+/* What was peeked cannot be sent at all (too big for this transport): forget it. */
+void yo_outbox_drop(struct yo_outbox *box);
+
+/* The transport told what became of the datagram with `token`. Returns true when
+ * something is now waiting to be sent again. */
+bool yo_outbox_fate(struct yo_outbox *box, uint64_t token, bool acked);
+
+/* The connection is gone and another may come (a client): UNRELIABLE is dropped, flying
+ * LATEST wait again, RELIABLE stay. */
+void yo_outbox_rewind(struct yo_outbox *box);
+
+bool yo_outbox_empty(const struct yo_outbox *box); /* nothing waits; some may fly */
+size_t yo_outbox_bytes(const struct yo_outbox *box);
+
+/* The slot's name for a LATEST message, appended: lengths in front, so that no two
+ * different triples have the same name. */
+int yo_outbox_slot(struct yo_buf *out, uint64_t sender, struct yo_span room,
+                   struct yo_span event, struct yo_span key);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* server_side.h - the server's conversation with one client.
+ *
+ * Knows which rooms this client asked for and is in, checks every message against the
+ * protocol, the limits and the rates, and says what is to be done. Knows no socket, no
+ * other client and no clock. Nothing that a peer sends makes it fail otherwise than by
+ * DROP or CLOSE effects.
+ *
+ * A room's life here: JOIN goes out once; the owner answers with yo_server_joined or
+ * yo_server_refused; between these, messages of that room are held to the protocol but
+ * not yet let through. */
+#ifndef YO_SESSION_SERVER_SIDE_H
+#define YO_SESSION_SERVER_SIDE_H
+
+#include "base/map.h"
+#include "base/time.h"
+#include "session/effects.h"
+#include "wire/encode.h"
+
+struct yo_server_limits {
+    size_t message_size;      /* bytes of one message */
+    size_t datagram_size;     /* presencejs over WebTransport (legacy-datagram-max) */
+    size_t rooms;             /* one connection may be in */
+    size_t room_name_size, event_size, key_size, state_size;
+    uint32_t messages_per_second, messages_burst; /* token bucket; 0: no limit */
+    uint64_t silence_ms;      /* extension: pings are expected; told in hello */
+    uint32_t errors_max;      /* broken messages before the connection is closed */
+};
+
+struct yo_server_identity {
+    struct yo_span id;
+    uint64_t session;
+    uint64_t epoch;       /* of this server process */
+    bool extension;       /* yomo=1 */
+    bool datagrams_only;  /* presencejs over WebTransport */
+    bool id_proven;       /* by a token or the host: cannot be changed */
+};
+
+struct yo_server_session; /* opaque: server_side.c */
+
+int yo_server_session_create(struct yo_server_session **out, const struct yomo_mem *mem,
+                             const struct yo_server_identity *identity,
+                             const struct yo_server_limits *limits, yo_time now,
+                             struct yo_effects *effects); /* SEND hello for the extension */
+void yo_server_session_destroy(struct yo_server_session *session);
+
+/* One message arrived on `lane` (transport.h). Returns 0 always or YOMO_ERR_NOMEM, after
+ * which the connection is to be closed. */
+int yo_server_session_recv(struct yo_server_session *session, uint32_t lane,
+                           struct yo_span message, yo_time now, struct yo_effects *effects);
+
+/* The room let the client in, or did not; or the client was put out of it (`error` 0 on
+ * an answered leave). Each tells the client in its dialect. `pages` is handed over
+ * separately: the ACK goes first, on YO_LANE_CONTROL, by this call. */
+int yo_server_joined(struct yo_server_session *session, struct yo_span room,
+                     uint64_t sequence, yo_time now, struct yo_effects *effects);
+int yo_server_refused(struct yo_server_session *session, struct yo_span room, int error,
+                      struct yo_span text, struct yo_effects *effects);
+int yo_server_left(struct yo_server_session *session, struct yo_span room, int error,
+                   struct yo_span text, struct yo_effects *effects);
+
+/* What became of a numbered message: ACK, or ERROR with `error`. */
+int yo_server_confirm(struct yo_server_session *session, struct yo_span room,
+                      uint64_t number, uint64_t sequence, int error,
+                      struct yo_effects *effects);
+
+int yo_server_goaway(struct yo_server_session *session, uint64_t after_ms,
+                     struct yo_span url, struct yo_effects *effects);
+
+/* Time passes: presencejs join ACKs over datagrams that got no peer_online are sent
+ * again (at most a few times). */
+int yo_server_session_tick(struct yo_server_session *session, yo_time now,
+                           struct yo_effects *effects);
+yo_time yo_server_session_deadline(const struct yo_server_session *session);
+
+/* The reliable lane of a room this client is in, for what the server sends there; 0 when
+ * it is not in it. */
+uint32_t yo_server_session_lane(const struct yo_server_session *session,
+                                struct yo_span room);
+
+enum yo_dialect yo_server_session_dialect(const struct yo_server_session *session);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* decode.h - bytes to messages. */
+#ifndef YO_WIRE_DECODE_H
+#define YO_WIRE_DECODE_H
+
+#include "wire/message.h"
+#include "wire/msgpack.h"
+
+/* Take `bytes` apart: exactly one map with string keys. A known key with a value of the
+ * wrong type, a string that is not UTF-8, a name over its limit, a second value of the
+ * same key or bytes behind the map are YOMO_ERR_MALFORMED; `pl` may be bin or nil (then
+ * it is absent) and its inside is not looked at: see yo_check_*. psig's own sid (a
+ * string) and app are accepted and ignored. Allocates nothing. */
+int yo_decode(struct yo_span bytes, struct yo_message *message);
+
+/* A state: exactly one well-formed map. YOMO_ERR_MALFORMED. */
+int yo_check_state(struct yo_span payload);
+
+/* A data payload: exactly one well-formed map with a string `event` of at most
+ * YO_EVENT_SIZE_MAX bytes, which is lent in `event`. YOMO_ERR_MALFORMED. */
+int yo_check_data(struct yo_span payload, struct yo_span *event);
+
+/* What a data payload carries. */
+struct yo_content {
+    struct yo_span event;
+    enum yomo_encoding encoding;
+    struct yo_span bytes; /* JSON text or bytes, lent by the payload ... */
+    bool in_mp;           /* ... or, in the shape of 2.2.0 (`payload`), or when `data` is
+                             neither string nor bin: an encoded value to turn to JSON */
+};
+
+/* Read both shapes: 2.2.18 {event, data} and 2.2.0 {event, state, payload}.
+ * YOMO_ERR_MALFORMED. */
+int yo_content_read(struct yo_span payload, struct yo_content *content);
+
+/* Walk the members of a snapshot. Init with message->members. */
+int yo_members_init(struct yo_mp_reader *reader, struct yo_span members, uint32_t *count);
+int yo_members_next(struct yo_mp_reader *reader, struct yo_wire_member *member);
+
+#endif

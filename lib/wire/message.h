@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* message.h - one yomo message, taken apart or about to be put together.
+ *
+ * On the wire it is one MessagePack map (docs/protocol.md). A decoded message borrows
+ * the bytes it was decoded from. Keys that this version does not know are ignored. */
+#ifndef YO_WIRE_MESSAGE_H
+#define YO_WIRE_MESSAGE_H
+
+#include <yomo/types.h>
+
+#include "base/span.h"
+#include "wire/limits.h"
+
+enum yo_op {
+    YO_OP_DATA, /* t:"data"; all others are t:"control" */
+    /* what presencejs knows */
+    YO_OP_CHANNEL_JOIN, /* client: let me in; server: you are in (p is "") */
+    YO_OP_PEER_ONLINE,  /* somebody came */
+    YO_OP_PEER_STATE,   /* somebody's state is now pl */
+    YO_OP_PEER_OFFLINE, /* client: I leave; server: somebody left */
+    /* the extension, only after yomo=1 */
+    YO_OP_HELLO,         /* server, first: version, session, epoch, limits */
+    YO_OP_SNAPSHOT,      /* server: members, in pages; `more` is set on all but the last */
+    YO_OP_CHANNEL_LEAVE, /* server: you are out of c (answer to peer_offline, or forced) */
+    YO_OP_ACK,           /* server: message n has its place in the room */
+    YO_OP_ERROR,         /* server: message n, or the join of c, was refused: code, text */
+    YO_OP_PING,          /* either: answer with the same ts */
+    YO_OP_PONG,
+    YO_OP_GOAWAY, /* server: come back after `ts` milliseconds, to `text` if not empty */
+    YO_OP_UNKNOWN /* well-formed, but an op or a t this version does not know */
+};
+
+/* Limits as the server's hello announces them; 0: not announced. */
+struct yo_wire_limits {
+    uint64_t message_size; /* bytes of one whole message */
+    uint64_t rooms;        /* rooms one connection may be in */
+    uint64_t silence_ms;   /* the server closes after this much silence */
+};
+
+struct yo_message {
+    enum yo_op op;
+    struct yo_span channel; /* c */
+    struct yo_span peer;    /* p: user id of the sender; absent is not empty */
+    struct yo_span payload; /* pl: one MessagePack map, or absent */
+    struct yo_span mesh;    /* mesh: the node that relayed it */
+
+    /* the extension; zero means absent */
+    uint64_t session;            /* sid: session of the sender */
+    enum yomo_delivery delivery; /* d: 0 reliable, 1 unreliable, 2 latest */
+    struct yo_span key;          /* k: with d=2, part of what is replaced */
+    uint64_t version;            /* v: grows for each (sender, event, key), or state */
+    uint64_t number;             /* n: the client's number, asks for an ack or error */
+    uint64_t sequence;           /* q: place in the room's order */
+    uint64_t timestamp;          /* ts */
+    int64_t code;                /* code: a yomo_error */
+    struct yo_span text;         /* msg */
+    uint64_t protocol;           /* ver: hello */
+    uint64_t epoch;              /* epoch: hello; another value: the server restarted */
+    struct yo_wire_limits limits; /* lim: hello, a map {msg, rooms, silence} */
+    struct yo_span members;       /* m: snapshot, the encoded array of members */
+    bool more;                    /* more: further pages follow */
+};
+
+/* One member in a snapshot: the map {sid, p, pl, v, at}. */
+struct yo_wire_member {
+    uint64_t session;
+    struct yo_span peer;
+    struct yo_span state; /* pl; absent when it has none */
+    uint64_t version;
+    uint64_t since_ms; /* at: wall clock, milliseconds since 1970 */
+};
+
+const char *yo_op_name(enum yo_op op);
+
+#endif
