@@ -19,11 +19,12 @@ int yo_json_check(struct yo_span text);
 int yo_json_to_mp(struct yo_buf *out, struct yo_span text);
 
 /* Append the JSON of one MessagePack value. BIN becomes {"base64":"..."}, EXT null, a
- * map key that is no string its JSON text as a string. YOMO_ERR_MALFORMED,
- * YOMO_ERR_NOMEM; `out` is then as it was. */
+ * map key that is no string its JSON text as a string. YOMO_ERR_MALFORMED, also for a map
+ * or array as a key inside such a key; YOMO_ERR_NOMEM; `out` is then as it was. */
 int yo_mp_to_json(struct yo_buf *out, struct yo_span value);
 
-/* Append `text` as a JSON string with its quotes. */
+/* Append `text` as a JSON string with its quotes. YOMO_ERR_INVALID when it is not UTF-8:
+ * there is no JSON for that. YOMO_ERR_NOMEM, and out->failed is set. */
 int yo_json_put_string(struct yo_buf *out, struct yo_span text);
 
 #endif

@@ -83,6 +83,7 @@ void yo_mp_put_cstr(struct yo_buf *out, const char *text);
 void yo_mp_put_bin(struct yo_buf *out, struct yo_span bytes);
 void yo_mp_put_array(struct yo_buf *out, uint32_t count);
 void yo_mp_put_map(struct yo_buf *out, uint32_t count);
+void yo_mp_put_str_head(struct yo_buf *out, size_t size); /* the bytes are to follow */
 void yo_mp_put_raw(struct yo_buf *out, struct yo_span encoded); /* whole values */
 
 #endif
