@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/* table.c - the rows stand in the order in which help and documents show them: what most
+ * people need first, then limits, then times, then what is for debugging. */
+#include "options/table.h"
+
+#include <assert.h>
+
+#define KIB (UINT64_C(1) << 10)
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+#define SECOND UINT64_C(1000)
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+
+/* clang-format off */
+#define TEXT(name, value, help) \
+    {name, YOMO_TYPE_TEXT, value, NULL, 0, 0, YO_FORM_ANY, help}
+#define TEXT_AS(name, value, form, help) \
+    {name, YOMO_TYPE_TEXT, value, NULL, 0, 0, form, help}
+#define NUMBER(name, value, min, max, help) \
+    {name, YOMO_TYPE_NUMBER, value, NULL, min, max, YO_FORM_ANY, help}
+#define DURATION(name, value, min, max, help) \
+    {name, YOMO_TYPE_DURATION, value, NULL, min, max, YO_FORM_ANY, help}
+#define SWITCH(name, value, help) \
+    {name, YOMO_TYPE_SWITCH, value, NULL, 0, 0, YO_FORM_ANY, help}
+#define CHOICE(name, value, choices, help) \
+    {name, YOMO_TYPE_CHOICE, value, choices, 0, 0, YO_FORM_ANY, help}
+#define LIST(name, value, form, help) \
+    {name, YOMO_TYPE_LIST, value, NULL, 0, 0, form, help}
+
+static const struct yo_option client_options[] = {
+    TEXT("url", NULL,
+         "Where the backend is: https://host[:port][/path]. Without a path, /v1. "
+         "wss: means WebSocket only; ws: and http: are for the plain listener of a "
+         "development backend."),
+    CHOICE("transport", "auto", "auto|webtransport|websocket",
+           "How to connect. auto tries WebTransport, then WebSocket beside it, and keeps "
+           "the first that opens."),
+    TEXT("id", NULL,
+         "This user's id. Random when none is given. A token may prescribe it."),
+    TEXT("public-key", NULL,
+         "Which application this is, for a backend with keys."),
+    TEXT("token", NULL,
+         "Proves to the backend who this is."),
+    TEXT("ca", NULL,
+         "PEM file of authorities to trust instead of the system's."),
+    LIST("cert-hash", NULL, YO_FORM_HASH,
+         "SHA-256 of a certificate to trust: 64 hexadecimal digits. Nothing else is then "
+         "asked of the certificate but its dates."),
+    TEXT("state-dir", NULL,
+         "Where a backend of the same user keeps its development certificate, which is "
+         "trusted for loopback addresses. $XDG_STATE_HOME/yomo or ~/.local/state/yomo "
+         "when not given."),
+    TEXT("origin", NULL,
+         "The Origin header to send."),
+    TEXT("proxy", NULL,
+         "http://host:port of a proxy for WebSocket, or none. What https_proxy and "
+         "no_proxy in the environment say when not given."),
+    NUMBER("message-size-max", "64k", KIB, 16 * MIB,
+           "Bytes of the largest message to send or to take."),
+    NUMBER("queue-size", "1m", KIB, GIB,
+           "Bytes of reliable messages that may wait to be sent; past that a call fails "
+           "with FULL."),
+    NUMBER("latest-slots-max", "1024", 1, MIB,
+           "LATEST values (one for each event and key) that may wait to be sent."),
+    NUMBER("unreliable-queue", "64k", KIB, GIB,
+           "Bytes of unreliable messages that may wait; past that the oldest are "
+           "dropped."),
+    DURATION("connect-timeout", "10s", 100, HOUR,
+             "How long one attempt to connect may take."),
+    DURATION("race-delay", "250ms", 0, MINUTE,
+             "How long WebTransport is tried alone before WebSocket joins the race."),
+    DURATION("reconnect-min", "250ms", 1, HOUR,
+             "The longest wait before the first new attempt. It doubles with each "
+             "attempt; the wait itself is a random part of it."),
+    DURATION("reconnect-max", "30s", 1, HOUR,
+             "Where that doubling ends."),
+    NUMBER("reconnect-attempts", "0", 0, MIB,
+           "Attempts in a row that may fail before the client gives up. 0: never."),
+    DURATION("keep-alive", "5s", 100, HOUR,
+             "A sign of life is sent after this much silence."),
+    DURATION("silence-timeout", "15s", 200, HOUR,
+             "The connection is taken for lost after this much silence."),
+    DURATION("idle-timeout", "30s", 1 * SECOND, HOUR,
+             "QUIC's own idle timeout; the smaller one of both sides counts."),
+    DURATION("linger", "1s", 0, HOUR,
+             "How long closing waits for reliable messages to go out."),
+    TEXT("tls-keylog", NULL,
+         "Append TLS secrets to this file, for debugging: whoever reads it can read the "
+         "traffic."),
+    TEXT("qlog-dir", NULL,
+         "Write a qlog trace of each QUIC connection into this folder."),
+};
+
+static const struct yo_option server_options[] = {
+    LIST("bind", "localhost", YO_FORM_ANY,
+         "Addresses to listen on. localhost is both 127.0.0.1 and ::1. Others want keys, "
+         "a host's hook, or insecure-open."),
+    NUMBER("port", "8443", 0, 65535,
+           "The port, the same number for UDP and TCP. 0 takes a free one."),
+    TEXT_AS("http-port", NULL, YO_FORM_PORT,
+            "The port of a listener without TLS, on loopback only, with the demo page; 0 "
+            "takes a free one, none is none. 8080 in development, else none when not "
+            "given."),
+    TEXT("tls-cert", NULL,
+         "PEM file with the certificate chain. Without one, a certificate for "
+         "development is made and kept in state-dir."),
+    TEXT("tls-key", NULL,
+         "PEM file with its private key."),
+    NUMBER("workers", "0", 0, 256,
+           "Threads that serve connections. 0: one for each processor."),
+    TEXT("state-dir", NULL,
+         "Where the development certificate and secrets are kept, readable by this user "
+         "only. $XDG_STATE_HOME/yomo or ~/.local/state/yomo when not given."),
+    LIST("origins", NULL, YO_FORM_ORIGIN,
+         "Origins of pages that may connect, such as https://example.com. Pages from "
+         "loopback hosts may always, and programs, which send none."),
+    LIST("keys", NULL, YO_FORM_PAIR,
+         "Applications and the public keys they are known by: app=publickey. Each "
+         "application's rooms are its own."),
+    SWITCH("insecure-open", "false",
+           "Listen beyond loopback though anybody may come in."),
+    TEXT("web-root", NULL,
+         "Folder of static pages for the listener without TLS."),
+    SWITCH("echo", NULL,
+           "Serve /echo, which sends everything back. On in development, else off when "
+           "not given."),
+    SWITCH("metrics", NULL,
+           "Serve /metrics, Prometheus text, to anybody who asks. On in development, "
+           "else off when not given."),
+    TEXT("mesh", "dev",
+         "This backend's name, which presencejs clients see in messages as mesh."),
+    NUMBER("message-size-max", "64k", KIB, 16 * MIB,
+           "Bytes of the largest message."),
+    NUMBER("legacy-datagram-max", "1000", 100, 65535,
+           "Bytes of the largest message that a presencejs client may send over "
+           "WebTransport, where each must fit into one datagram."),
+    NUMBER("legacy-members-max", "200", 0, MIB,
+           "Members that a joining presencejs client is told of, newest active first."),
+    NUMBER("members-max", "10000", 1, 16 * MIB,
+           "Members of one room."),
+    NUMBER("rooms-max", "100", 1, MIB,
+           "Rooms that one connection may be in."),
+    NUMBER("rooms-total-max", "100000", 1, 16 * MIB,
+           "Rooms on this backend."),
+    NUMBER("state-size-max", "16k", 64, 16 * MIB,
+           "Bytes of one member's state."),
+    NUMBER("message-rate", "1000", 0, 16 * MIB,
+           "Messages a second that one connection may send, on average. 0: no limit."),
+    NUMBER("message-burst", "2000", 1, 16 * MIB,
+           "Messages that it may send at once."),
+    NUMBER("errors-max", "100", 1, 16 * MIB,
+           "Broken messages after which a connection is closed."),
+    NUMBER("queue-size", "1m", 4 * KIB, GIB,
+           "Bytes of reliable messages that may wait for one receiver; past that it is "
+           "closed as too slow."),
+    NUMBER("latest-slots-max", "4096", 1, MIB,
+           "LATEST values that may wait for one receiver."),
+    NUMBER("unreliable-queue", "256k", KIB, GIB,
+           "Bytes of unreliable messages that may wait for one receiver; past that the "
+           "oldest are dropped."),
+    DURATION("handshake-timeout", "10s", 100, HOUR,
+             "How long TLS, HTTP and the upgrade may take together."),
+    DURATION("idle-timeout", "30s", 1 * SECOND, HOUR,
+             "QUIC's own idle timeout; the smaller one of both sides counts."),
+    DURATION("keep-alive", "10s", 100, HOUR,
+             "A sign of life is sent after this much silence."),
+    DURATION("silence-timeout", "15s", 200, HOUR,
+             "A connection is taken for lost after this much silence."),
+    NUMBER("connections-max", "100000", 1, 16 * MIB,
+           "Connections on this backend."),
+    NUMBER("connections-per-address-max", "10000", 1, 16 * MIB,
+           "Connections from one address."),
+    NUMBER("handshakes-max", "1000", 1, 16 * MIB,
+           "Handshakes at once; past that, QUIC clients must first prove their address "
+           "and TCP connections are closed."),
+    LIST("trusted-proxies", NULL, YO_FORM_ANY,
+         "Addresses or networks (192.0.2.0/24) of proxies whose word about a client's "
+         "address is believed."),
+    TEXT("tls-keylog", NULL,
+         "Append TLS secrets to this file, for debugging: whoever reads it can read the "
+         "traffic."),
+    TEXT("qlog-dir", NULL,
+         "Write a qlog trace of each QUIC connection into this folder."),
+    DURATION("drain-timeout", "8s", 0, HOUR,
+             "How long a backend that ends waits for its clients to go."),
+};
+/* clang-format on */
+
+#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
+static_assert(ROWS(client_options) <= YO_OPTIONS_MAX, "a set has a place for each row");
+static_assert(ROWS(server_options) <= YO_OPTIONS_MAX, "a set has a place for each row");
+
+const struct yo_option *yo_option_at(int32_t scope, size_t index)
+{
+    if (scope == YOMO_SCOPE_CLIENT) {
+        return index < ROWS(client_options) ? &client_options[index] : NULL;
+    }
+    if (scope == YOMO_SCOPE_SERVER) {
+        return index < ROWS(server_options) ? &server_options[index] : NULL;
+    }
+    return NULL;
+}
+
+int yo_option_find(int32_t scope, struct yo_span name)
+{
+    const struct yo_option *option;
+
+    for (size_t i = 0; (option = yo_option_at(scope, i)); i++) {
+        if (yo_span_is(name, option->name)) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+const char *yomo_option_name(int32_t scope, uint32_t index)
+{
+    const struct yo_option *option = yo_option_at(scope, index);
+    return option ? option->name : NULL;
+}
+
+int32_t yomo_option_type(int32_t scope, uint32_t index)
+{
+    const struct yo_option *option = yo_option_at(scope, index);
+    return option ? (int32_t)option->type : -1;
+}
+
+const char *yomo_option_default(int32_t scope, uint32_t index)
+{
+    const struct yo_option *option = yo_option_at(scope, index);
+    return option ? option->value : NULL;
+}
+
+const char *yomo_option_choices(int32_t scope, uint32_t index)
+{
+    const struct yo_option *option = yo_option_at(scope, index);
+    return option ? option->choices : NULL;
+}
+
+const char *yomo_option_help(int32_t scope, uint32_t index)
+{
+    const struct yo_option *option = yo_option_at(scope, index);
+    return option ? option->help : NULL;
+}
