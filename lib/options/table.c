@@ -94,14 +94,14 @@ static const struct yo_option client_options[] = {
 
 static const struct yo_option server_options[] = {
     LIST("bind", "localhost", YO_FORM_ANY,
-         "Addresses to listen on. localhost is both 127.0.0.1 and ::1. Others want keys, "
-         "a host's hook, or insecure-open."),
+         "Addresses to listen on. localhost is both 127.0.0.1 and ::1, * is all there "
+         "are. Beyond loopback keys, a host's hook or insecure-open are asked for."),
     NUMBER("port", "8443", 0, 65535,
            "The port, the same number for UDP and TCP. 0 takes a free one."),
-    TEXT_AS("http-port", NULL, YO_FORM_PORT,
+    TEXT_AS("http-port", "8080", YO_FORM_PORT,
             "The port of a listener without TLS, on loopback only, with the demo page; 0 "
-            "takes a free one, none is none. 8080 in development, else none when not "
-            "given."),
+            "takes a free one, none is none. The default counts in development; "
+            "otherwise there is no such listener unless it is asked for."),
     TEXT("tls-cert", NULL,
          "PEM file with the certificate chain. Without one, a certificate for "
          "development is made and kept in state-dir."),
