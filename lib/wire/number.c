@@ -92,7 +92,7 @@ double yo_number_parse(struct yo_span text)
     return to_double(&decimal);
 }
 
-/* `value` rounded to `count` significant digits, without the zeros at the end. */
+/* `value` rounded to `count` significant digits. */
 static void round_to(struct decimal *decimal, double value, int count)
 {
     char text[PRINT_DIGITS_MAX + 24]; /* the point may be some bytes in some locales */
@@ -107,6 +107,10 @@ static void round_to(struct decimal *decimal, double value, int count)
         }
     }
     decimal->exponent = (*at == 'e' ? strtol(at + 1, NULL, 10) : 0) + 1 - count;
+}
+
+static void drop_zeros(struct decimal *decimal)
+{
     while (decimal->count > 1 && decimal->digits[decimal->count - 1] == '0') {
         decimal->count--;
         decimal->exponent++;
@@ -136,7 +140,7 @@ static void step_up(struct decimal *decimal)
  * shorter than 15 digits can be missed. Below a power of two doubles lie closer together
  * than above it: there the nearest 16 digits may belong to the neighbour below, while
  * the next ones up still read back. */
-static void shortest(struct decimal *decimal, double value)
+static void find_shortest(struct decimal *decimal, double value)
 {
     int exponent;
     bool power_of_two = fabs(frexp(value, &exponent)) == 0.5;
@@ -147,7 +151,7 @@ static void shortest(struct decimal *decimal, double value)
         if (to_double(decimal) == value) {
             return;
         }
-        if (power_of_two && decimal->count == (size_t)count) {
+        if (power_of_two) {
             step_up(decimal);
             if (to_double(decimal) == value) {
                 return;
@@ -180,7 +184,8 @@ size_t yo_number_print(char out[YO_NUMBER_SIZE_MAX], double value)
     bool exact = fabs(value) < 9007199254740992.0;
 
     assert(isfinite(value));
-    shortest(&decimal, value);
+    find_shortest(&decimal, value);
+    drop_zeros(&decimal);
     point = decimal.exponent + (int64_t)decimal.count;
     if (decimal.negative) {
         *at++ = '-';
