@@ -79,7 +79,8 @@ void yo_udp_commit(struct yo_udp *udp, const union yo_address *local,
 
 void yo_udp_flush(struct yo_udp *udp);
 
-/* No callback comes after this; the memory goes when libuv is done with it. */
+/* Sends what is queued, as far as the kernel takes it, and closes. No callback comes
+ * after this; the memory goes when libuv is done with it. */
 void yo_udp_close(struct yo_udp *udp);
 
 #endif
