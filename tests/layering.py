@@ -17,7 +17,7 @@ MAY_INCLUDE = {
     "session": ["base", "wire"],
     "options": ["base"],
     "loop": ["base"],
-    "transport/memory": ENGINE,
+    "transport/memory": ENGINE + ["loop"],
     "transport/tls": ENGINE,
     "transport/http": ENGINE,
     "transport/websocket": ENGINE + ["transport/tls", "transport/http"],
