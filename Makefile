@@ -13,7 +13,9 @@ build:
 	@scripts/configure build
 	@ninja -C build --quiet
 
-run: build
+run:
+	@scripts/configure build
+	@ninja -C build --quiet cli/yomo
 	@build/cli/yomo serve $(ARGS)
 
 test:
@@ -24,7 +26,8 @@ test-all:
 	@scripts/test-debian13
 
 bench:
-	@scripts/configure build-bench --buildtype=release -Dbenchmarks=enabled
+	@scripts/configure build-bench --buildtype=release -Dbenchmarks=enabled \
+		-Dtests=disabled -Dexamples=disabled
 	@ninja -C build-bench --quiet
 	@scripts/bench build-bench $(ARGS)
 
