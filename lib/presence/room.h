@@ -23,10 +23,12 @@ struct yo_member {
     struct yo_map_node by_session;
     struct yo_link by_activity; /* the one active most recently first */
     struct yo_link by_age;      /* the one that joined first, first */
-    struct yo_link same_label;  /* sessions with the same label, newest state first */
+    struct yo_link same_label;  /* sessions with the same label, newest state first, those
+                                   without a state last */
     uint64_t session;
     char *id;              /* the user's */
-    char *label;           /* by which presencejs knows it: `id` in its state, else `id` */
+    const char *label;     /* by which presencejs knows it: `id` in its state, else `id` */
+    struct yo_label *group; /* of all with that label; owns the text (room.c) */
     struct yo_blob *state; /* the payload (one MessagePack map), NULL: none yet */
     uint64_t version;      /* of the state; grows by one with each change */
     uint64_t since_ms;     /* wall clock */
@@ -57,12 +59,16 @@ struct yo_change {
     uint64_t sequence;        /* YOMO: the room's number for it; 0 for PRESENCEJS */
     uint64_t session;         /* whose: everyone in the audience but it is told */
     const char *peer;         /* YOMO: the user id; PRESENCEJS: the label */
-    struct yo_blob *state;    /* ONLINE, STATE; borrowed; NULL: it has none */
+    struct yo_blob *state;    /* ONLINE, STATE; borrowed; NULL: it has none (presencejs,
+                                 which cannot read that, is told {id: label}) */
     uint64_t version, since_ms;
 };
 
-/* At most this many come from one call. */
-#define YO_CHANGES_MAX 4
+/* What one call changed, in the order in which it is to be told; good until the next call
+ * on the room. Each call fills it anew: finish the last one before. A session that changes
+ * its label: presencejs hears OFFLINE of the old one, or, when another device still has
+ * it, STATE if that shows another state now; then STATE of the new one. */
+#define YO_CHANGES_MAX 4 /* from one call */
 struct yo_changes {
     size_t count;
     struct yo_change list[YO_CHANGES_MAX];
@@ -72,7 +78,7 @@ struct yo_changes {
 };
 void yo_changes_finish(struct yo_changes *changes); /* accepts zeroed memory */
 
-/* YOMO_ERR_NOMEM. */
+/* YOMO_ERR_NOMEM. `members_max` 0: no limit. */
 int yo_room_init(struct yo_room *room, const struct yomo_mem *mem, struct yo_span app,
                  struct yo_span name, size_t members_max);
 void yo_room_finish(struct yo_room *room);
@@ -80,7 +86,7 @@ void yo_room_finish(struct yo_room *room);
 struct yo_room_entry {
     uint64_t session;
     struct yo_span id;
-    struct yo_span label;  /* absent: the id */
+    struct yo_span label;  /* absent or empty: the id */
     struct yo_blob *state; /* NULL: none; the room takes its own reference */
     uint64_t since_ms;
     bool presencejs;
@@ -106,8 +112,9 @@ struct yo_member *yo_room_find(const struct yo_room *room, uint64_t session);
  * the next sequence number (else 0). `session` may be 0: the host program. */
 uint64_t yo_room_place(struct yo_room *room, uint64_t session, bool numbered);
 
-/* Walk who presencejs sees, one member for each label but `except`'s, the most recently
- * active first. Start with NULL. */
+/* Walk who presencejs sees, one member for each label but that of the session `except`:
+ * the one whose state is shown. The most recently active of these first. Start with
+ * NULL; `after` must still be in the room. */
 struct yo_member *yo_room_next_label(const struct yo_room *room,
                                      const struct yo_member *after, uint64_t except);
 

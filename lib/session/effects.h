@@ -45,7 +45,8 @@ struct yo_effect {
     int error;
     uint32_t code;
     bool extension;
-    uint64_t rtt; /* nanoseconds */
+    uint64_t rtt;  /* nanoseconds */
+    size_t offset; /* SEND: of `bytes` in the list's buffer, until it is sealed */
 };
 
 struct yo_effects {
@@ -59,6 +60,13 @@ struct yo_effects {
 void yo_effects_init(struct yo_effects *effects, const struct yomo_mem *mem);
 void yo_effects_finish(struct yo_effects *effects);
 void yo_effects_clear(struct yo_effects *effects); /* before each call */
+
+/* For sessions: make sure that `extra` adds cannot fail. YOMO_ERR_NOMEM, and `failed` is
+ * set. */
+int yo_effects_reserve(struct yo_effects *effects, size_t extra);
+
+/* For sessions: take back all effects but the first `count`. */
+void yo_effects_cut(struct yo_effects *effects, size_t count);
 
 /* For sessions: a zeroed effect of `kind`, or NULL (then `failed` is set). The pointer is
  * good until the next add. */

@@ -9,7 +9,13 @@
  * that went out as a datagram stays in its slot until it is acknowledged: lost, it goes
  * out again unless a newer one did.
  *
- * Pure: blobs in, blobs out. */
+ * What is insisted on is presencejs's control traffic in datagrams: it waits with
+ * RELIABLE, goes out as a datagram, and again when it is lost. With a slot a newer one
+ * takes its place, waiting or flying, so that a peer_state which was lost does not come
+ * after the peer_offline that followed it. The ACK of a join is not to be insisted on:
+ * the session repeats it itself.
+ *
+ * Pure: blobs in, blobs out. Between a peek and its sent or drop there is no put. */
 #ifndef YO_SESSION_OUTBOX_H
 #define YO_SESSION_OUTBOX_H
 
@@ -23,10 +29,11 @@
 struct yo_outbox {
     const struct yomo_mem *mem;
     struct yo_link reliable, unreliable, latest; /* of struct yo_outbox_item */
-    struct yo_link flying;                       /* LATEST, sent, fate not known */
+    struct yo_link flying;                       /* sent, fate not known: oldest first */
     struct yo_map slots;                         /* by slot name */
     struct yo_map tokens;                        /* flying ones by token */
-    size_t reliable_bytes, unreliable_bytes, latest_count;
+    size_t reliable_bytes, unreliable_bytes, latest_bytes;
+    size_t latest_count, insisted_count; /* waiting or flying */
     size_t reliable_max, unreliable_max, latest_max;
     uint64_t next_token;
     uint64_t dropped_unreliable, dropped_latest, replaced; /* counters, only grow */
@@ -47,8 +54,9 @@ struct yo_outgoing {
     bool insist;         /* UNRELIABLE towards presencejs in datagrams, but sent again when
                             it is lost (its control messages): never dropped for room,
                             counts as RELIABLE bytes */
-    struct yo_span slot; /* LATEST: the name of its slot, copied */
-    uint64_t version;    /* LATEST: an older one than the slot's changes nothing */
+    struct yo_span slot; /* LATEST: the name of its slot, copied; with `insist`: that of
+                            what it takes the place of (absent: of nothing) */
+    uint64_t version;    /* an older one than the slot's changes nothing */
 };
 
 /* YOMO_ERR_FULL: RELIABLE (or insisted) bytes are past their maximum. YOMO_ERR_NOMEM.

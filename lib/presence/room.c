@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: MIT */
+/* room.c - invariants, asserted by yo_room_check():
+ *  1. `members`, `by_activity` and `by_age` hold each member once; `count` is how many,
+ *     and it never passes `members_max`;
+ *  2. `by_age` is in the order of joining;
+ *  3. each member is in the list of one label, whose text it has; no label is empty;
+ *  4. in a label's list those without a state come last; the first one is what presencejs
+ *     is shown;
+ *  5. a member with a state has a version, one that never had any has 0;
+ *  6. count_presencejs is how many members are presencejs.
+ *
+ * What presencejs must be told follows from comparing what a label showed before a call
+ * with what it shows after it. */
+#include "presence/room.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+/* All sessions that presencejs takes for one peer. */
+struct yo_label {
+    struct yo_map_node by_name;
+    char *name;
+    struct yo_link members; /* of yo_member.same_label */
+};
+
+static struct yo_member *of_session(struct yo_map_node *node)
+{
+    return YO_CONTAINER(node, struct yo_member, by_session);
+}
+
+static struct yo_member *of_activity(const struct yo_link *link)
+{
+    return YO_CONTAINER(link, struct yo_member, by_activity);
+}
+
+static struct yo_member *of_label(const struct yo_link *link)
+{
+    return YO_CONTAINER(link, struct yo_member, same_label);
+}
+
+/* Names are C strings here; whoever lets names in refuses those with a NUL inside. */
+static struct yo_span until_nul(struct yo_span text)
+{
+    const uint8_t *nul = text.size > 0 ? memchr(text.data, 0, text.size) : NULL;
+
+    return nul ? yo_span(text.data, (size_t)(nul - text.data)) : text;
+}
+
+static struct yo_span session_key(const uint64_t *session)
+{
+    return yo_span(session, sizeof(*session));
+}
+
+/* --- changes --- */
+
+static void changes_init(struct yo_changes *changes, const struct yo_room *room)
+{
+    *changes = (struct yo_changes){.mem = room->mem};
+}
+
+void yo_changes_finish(struct yo_changes *changes)
+{
+    if (!changes || !changes->mem) {
+        return;
+    }
+    yo_free(changes->mem, changes->gone_id);
+    yo_free(changes->mem, changes->gone_label);
+    yo_blob_unref(changes->gone_state);
+    *changes = (struct yo_changes){0};
+}
+
+static struct yo_change *change_add(struct yo_changes *changes, enum yo_change_kind kind,
+                                    enum yo_audience audience,
+                                    const struct yo_member *member)
+{
+    struct yo_change *change;
+
+    assert(changes->count < YO_CHANGES_MAX);
+    change = &changes->list[changes->count++];
+    *change = (struct yo_change){
+        .kind = kind,
+        .audience = audience,
+        .session = member->session,
+        .peer = audience == YO_AUDIENCE_YOMO ? member->id : member->label,
+        .state = kind == YO_CHANGE_OFFLINE ? NULL : member->state,
+        .version = member->version,
+        .since_ms = member->since_ms,
+    };
+    return change;
+}
+
+static void tell_yomo(struct yo_room *room, struct yo_changes *changes,
+                      enum yo_change_kind kind, const struct yo_member *member)
+{
+    change_add(changes, kind, YO_AUDIENCE_YOMO, member)->sequence = ++room->sequence;
+}
+
+static bool same_state(const struct yo_blob *a, const struct yo_blob *b)
+{
+    if (!a || !b) {
+        return a == b;
+    }
+    return a == b || yo_span_equal(yo_blob_span(a), yo_blob_span(b));
+}
+
+/* --- labels --- */
+
+static struct yo_member *label_front(const struct yo_label *label)
+{
+    return yo_list_empty(&label->members) ? NULL : of_label(label->members.next);
+}
+
+static struct yo_label *label_find(const struct yo_room *room, struct yo_span name)
+{
+    struct yo_map_node *node = yo_map_get(&room->labels, name);
+
+    return node ? YO_CONTAINER(node, struct yo_label, by_name) : NULL;
+}
+
+/* Find or make the label; a new one is in the map already, with nobody in it. NULL: out
+ * of memory. */
+static struct yo_label *label_take(struct yo_room *room, struct yo_span name)
+{
+    struct yo_label *label = label_find(room, name);
+
+    if (label) {
+        return label;
+    }
+    label = yo_calloc(room->mem, 1, sizeof(*label));
+    if (!label) {
+        return NULL;
+    }
+    yo_list_init(&label->members);
+    label->name = yo_strndup(room->mem, name.data, name.size);
+    if (!label->name ||
+        yo_map_put(&room->labels, &label->by_name, yo_span_of(label->name)) != YOMO_OK) {
+        yo_free(room->mem, label->name);
+        yo_free(room->mem, label);
+        return NULL;
+    }
+    return label;
+}
+
+/* Give the label up if nobody is in it. Its text goes to `*name` if that is wanted. */
+static void label_drop(struct yo_room *room, struct yo_label *label, char **name)
+{
+    if (!yo_list_empty(&label->members)) {
+        return;
+    }
+    yo_map_remove(&room->labels, &label->by_name);
+    if (name) {
+        *name = label->name;
+    } else {
+        yo_free(room->mem, label->name);
+    }
+    yo_free(room->mem, label);
+}
+
+/* Its state is the newest of the label; without one it goes to the end. */
+static void label_enter(struct yo_label *label, struct yo_member *member)
+{
+    member->group = label;
+    member->label = label->name;
+    if (member->state) {
+        yo_list_push_front(&label->members, &member->same_label);
+    } else {
+        yo_list_push_back(&label->members, &member->same_label);
+    }
+}
+
+/* What a label shows, kept over a change of the room. The member may be gone by then, so
+ * it is only compared; the state is held. */
+struct shown {
+    bool any;
+    struct yo_blob *state;
+};
+
+static struct shown shown_of(const struct yo_label *label)
+{
+    struct yo_member *front = label_front(label);
+
+    if (!front) {
+        return (struct shown){false, NULL};
+    }
+    return (struct shown){true, front->state ? yo_blob_ref(front->state) : NULL};
+}
+
+/* Tell presencejs what `label` shows now if that is something else. Lets go of `before`. */
+static void tell_shown(struct yo_changes *changes, const struct yo_label *label,
+                       struct shown before)
+{
+    struct yo_member *front = label_front(label);
+
+    if (front && !(before.any && same_state(before.state, front->state))) {
+        change_add(changes, YO_CHANGE_STATE, YO_AUDIENCE_PRESENCEJS, front);
+    }
+    yo_blob_unref(before.state);
+}
+
+/* --- the room --- */
+
+int yo_room_init(struct yo_room *room, const struct yomo_mem *mem, struct yo_span app,
+                 struct yo_span name, size_t members_max)
+{
+    *room = (struct yo_room){.mem = mem, .members_max = members_max};
+    yo_map_init(&room->members, mem);
+    yo_map_init(&room->labels, mem);
+    yo_list_init(&room->by_activity);
+    yo_list_init(&room->by_age);
+    room->app = yo_strndup(mem, app.data, app.size);
+    room->name = yo_strndup(mem, name.data, name.size);
+    if (!room->app || !room->name) {
+        yo_room_finish(room);
+        return YOMO_ERR_NOMEM;
+    }
+    return YOMO_OK;
+}
+
+static void member_free(struct yo_room *room, struct yo_member *member)
+{
+    yo_free(room->mem, member->id);
+    yo_blob_unref(member->state);
+    yo_free(room->mem, member);
+}
+
+void yo_room_finish(struct yo_room *room)
+{
+    if (!room || !room->mem) {
+        return;
+    }
+    YO_LIST_EACH (link, next_link, &room->by_activity) {
+        struct yo_member *member = of_activity(link);
+        struct yo_label *label = member->group;
+        yo_list_remove(&member->same_label);
+        label_drop(room, label, NULL);
+        member_free(room, member);
+    }
+    yo_map_finish(&room->members);
+    yo_map_finish(&room->labels);
+    yo_free(room->mem, room->app);
+    yo_free(room->mem, room->name);
+    *room = (struct yo_room){0};
+}
+
+static void mark_active(struct yo_room *room, struct yo_member *member)
+{
+    yo_list_remove(&member->by_activity);
+    yo_list_push_front(&room->by_activity, &member->by_activity);
+}
+
+static struct yo_member *member_create(struct yo_room *room,
+                                       const struct yo_room_entry *entry)
+{
+    struct yo_member *member = yo_calloc(room->mem, 1, sizeof(*member));
+
+    if (!member) {
+        return NULL;
+    }
+    member->id = yo_strndup(room->mem, entry->id.data, entry->id.size);
+    if (!member->id) {
+        yo_free(room->mem, member);
+        return NULL;
+    }
+    yo_list_init(&member->by_activity);
+    yo_list_init(&member->by_age);
+    yo_list_init(&member->same_label);
+    member->session = entry->session;
+    member->since_ms = entry->since_ms;
+    member->presencejs = entry->presencejs;
+    member->seat = entry->seat;
+    member->state = entry->state ? yo_blob_ref(entry->state) : NULL;
+    member->version = entry->state ? 1 : 0;
+    return member;
+}
+
+int yo_room_join(struct yo_room *room, const struct yo_room_entry *entry,
+                 struct yo_member **out, struct yo_changes *changes)
+{
+    struct yo_span name = until_nul(entry->label.size > 0 ? entry->label : entry->id);
+    struct yo_member *member;
+    struct yo_label *label;
+    struct shown before;
+
+    changes_init(changes, room);
+    if (yo_room_find(room, entry->session)) {
+        return YOMO_ERR_EXISTS;
+    }
+    if (room->members_max > 0 && room->count >= room->members_max) {
+        return YOMO_ERR_FULL;
+    }
+
+    /* Reserve: all that can fail comes before anything changes. */
+    if (yo_map_reserve(&room->members, 1) != YOMO_OK) {
+        return YOMO_ERR_NOMEM;
+    }
+    member = member_create(room, entry);
+    if (!member) {
+        return YOMO_ERR_NOMEM;
+    }
+    label = label_take(room, name);
+    if (!label) {
+        member_free(room, member);
+        return YOMO_ERR_NOMEM;
+    }
+
+    /* Commit. */
+    before = shown_of(label);
+    yo_map_put(&room->members, &member->by_session, session_key(&member->session));
+    yo_list_push_front(&room->by_activity, &member->by_activity);
+    yo_list_push_back(&room->by_age, &member->by_age);
+    label_enter(label, member);
+    room->count++;
+    room->count_presencejs += member->presencejs;
+    tell_yomo(room, changes, YO_CHANGE_ONLINE, member);
+    tell_shown(changes, label, before);
+    if (out) {
+        *out = member;
+    }
+    YO_CHECK(yo_room_check(room));
+    return YOMO_OK;
+}
+
+/* The member leaves its label. Presencejs is told; the text of a label that is no more
+ * stays with `changes`. */
+static void leave_label(struct yo_room *room, struct yo_member *member,
+                        struct yo_changes *changes)
+{
+    struct yo_label *label = member->group;
+    struct shown before = shown_of(label);
+
+    yo_list_remove(&member->same_label);
+    if (yo_list_empty(&label->members)) {
+        change_add(changes, YO_CHANGE_OFFLINE, YO_AUDIENCE_PRESENCEJS, member);
+    }
+    tell_shown(changes, label, before);
+    label_drop(room, label, &changes->gone_label);
+    member->group = NULL;
+    member->label = NULL;
+}
+
+int yo_room_set_state(struct yo_room *room, uint64_t session, struct yo_blob *state,
+                      struct yo_span label, struct yo_changes *changes)
+{
+    struct yo_member *member = yo_room_find(room, session);
+    struct yo_label *to;
+    struct shown before;
+    bool same;
+
+    changes_init(changes, room);
+    if (!member) {
+        return YOMO_ERR_NOT_FOUND;
+    }
+    same = same_state(member->state, state);
+    label = label.size > 0 ? until_nul(label) : yo_span_of(member->id);
+    if (same && yo_span_is(label, member->label)) {
+        return YOMO_OK;
+    }
+    to = label_take(room, label);
+    if (!to) {
+        return YOMO_ERR_NOMEM;
+    }
+
+    if (to != member->group) {
+        leave_label(room, member, changes);
+    }
+    before = shown_of(to);
+    yo_list_remove(&member->same_label);
+    if (!same) {
+        changes->gone_state = member->state;
+        member->state = state ? yo_blob_ref(state) : NULL;
+        member->version++;
+        tell_yomo(room, changes, YO_CHANGE_STATE, member);
+    }
+    label_enter(to, member);
+    mark_active(room, member);
+    tell_shown(changes, to, before);
+    YO_CHECK(yo_room_check(room));
+    return YOMO_OK;
+}
+
+int yo_room_leave(struct yo_room *room, uint64_t session, struct yo_changes *changes)
+{
+    struct yo_member *member = yo_room_find(room, session);
+
+    changes_init(changes, room);
+    if (!member) {
+        return YOMO_ERR_NOT_FOUND;
+    }
+    tell_yomo(room, changes, YO_CHANGE_OFFLINE, member);
+    leave_label(room, member, changes);
+    yo_map_remove(&room->members, &member->by_session);
+    yo_list_remove(&member->by_activity);
+    yo_list_remove(&member->by_age);
+    room->count--;
+    room->count_presencejs -= member->presencejs;
+    changes->gone_id = member->id;
+    changes->gone_state = member->state;
+    yo_free(room->mem, member);
+    YO_CHECK(yo_room_check(room));
+    return YOMO_OK;
+}
+
+struct yo_member *yo_room_find(const struct yo_room *room, uint64_t session)
+{
+    struct yo_map_node *node = yo_map_get(&room->members, session_key(&session));
+
+    return node ? of_session(node) : NULL;
+}
+
+uint64_t yo_room_place(struct yo_room *room, uint64_t session, bool numbered)
+{
+    struct yo_member *member = session ? yo_room_find(room, session) : NULL;
+
+    if (member) {
+        mark_active(room, member);
+    }
+    return numbered ? ++room->sequence : 0;
+}
+
+struct yo_member *yo_room_next_label(const struct yo_room *room,
+                                     const struct yo_member *after, uint64_t except)
+{
+    const struct yo_member *self = yo_room_find(room, except);
+    const struct yo_link *link =
+        after ? after->by_activity.next : room->by_activity.next;
+
+    for (; link != &room->by_activity; link = link->next) {
+        struct yo_member *member = of_activity(link);
+        if (label_front(member->group) == member &&
+            !(self && self->group == member->group)) {
+            return member;
+        }
+    }
+    return NULL;
+}
+
+/* --- checks --- */
+
+static size_t check_label(const struct yo_label *label)
+{
+    bool stateless = false;
+    size_t count = 0;
+
+    assert(!yo_list_empty(&label->members));
+    YO_LIST_EACH (link, next_link, &label->members) {
+        const struct yo_member *member = of_label(link);
+        assert(member->group == label && member->label == label->name);
+        assert(!(stateless && member->state));
+        stateless = member->state == NULL;
+        count++;
+    }
+    return count;
+}
+
+void yo_room_check(const struct yo_room *room)
+{
+    size_t active = 0, aged = 0, labelled = 0, presencejs = 0;
+
+    assert(room->count == room->members.count);
+    assert(room->members_max == 0 || room->count <= room->members_max);
+    YO_LIST_EACH (link, next_link, &room->by_activity) {
+        const struct yo_member *member = of_activity(link);
+        assert(yo_room_find(room, member->session) == member);
+        assert(!(member->state && member->version == 0));
+        assert(label_find(room, yo_span_of(member->label)) == member->group);
+        presencejs += member->presencejs;
+        active++;
+    }
+    YO_LIST_EACH (link, next_link, &room->by_age) {
+        aged++;
+    }
+    for (struct yo_map_node *node = yo_map_next(&room->labels, NULL); node;
+         node = yo_map_next(&room->labels, node)) {
+        labelled += check_label(YO_CONTAINER(node, struct yo_label, by_name));
+    }
+    assert(active == room->count && aged == room->count && labelled == room->count);
+    assert(presencejs == room->count_presencejs);
+    (void)active;
+    (void)aged;
+    (void)labelled;
+    (void)presencejs;
+}

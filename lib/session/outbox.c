@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: MIT */
+/* outbox.c - invariants:
+ *  1. an item is in exactly one of the lists `reliable`, `latest`, `unreliable`, `flying`;
+ *     `flying` holds LATEST and insisted items only, each of them in `tokens` as well;
+ *  2. an item with a slot is the only one with it, and is in `slots`;
+ *  3. reliable_bytes is the size of RELIABLE and insisted messages, those that fly
+ *     included, and never passes reliable_max; unreliable_bytes likewise for UNRELIABLE;
+ *     latest_count never passes latest_max;
+ *  4. `tokens` has room for every item that may fly, so that `sent` cannot fail. */
+#include "session/outbox.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+struct yo_outbox_item {
+    struct yo_link link;
+    struct yo_map_node by_slot, by_token;
+    struct yo_blob *message;
+    enum yomo_delivery delivery;
+    uint32_t lane;
+    bool insist;
+    bool flying;
+    uint64_t version;
+    uint64_t token; /* 0: not peeked yet */
+    size_t slot_size;
+    uint8_t slot[]; /* one byte for the kind, then the name; slot_size 0: none */
+};
+
+static struct yo_outbox_item *of_link(struct yo_link *link)
+{
+    return YO_CONTAINER(link, struct yo_outbox_item, link);
+}
+
+void yo_outbox_init(struct yo_outbox *box, const struct yomo_mem *mem,
+                    const struct yo_outbox_limits *limits)
+{
+    *box = (struct yo_outbox){.mem = mem,
+                              .reliable_max = limits->reliable_bytes,
+                              .unreliable_max = limits->unreliable_bytes,
+                              .latest_max = limits->latest_slots};
+    yo_list_init(&box->reliable);
+    yo_list_init(&box->unreliable);
+    yo_list_init(&box->latest);
+    yo_list_init(&box->flying);
+    yo_map_init(&box->slots, mem);
+    yo_map_init(&box->tokens, mem);
+}
+
+/* --- items --- */
+
+static bool is_reliable(const struct yo_outbox_item *item)
+{
+    return item->insist || item->delivery == YOMO_RELIABLE;
+}
+
+static bool may_fly(const struct yo_outbox_item *item)
+{
+    return item->insist || item->delivery == YOMO_LATEST;
+}
+
+static struct yo_link *list_of(struct yo_outbox *box, const struct yo_outbox_item *item)
+{
+    if (is_reliable(item)) {
+        return &box->reliable;
+    }
+    return item->delivery == YOMO_LATEST ? &box->latest : &box->unreliable;
+}
+
+static size_t *bytes_of(struct yo_outbox *box, const struct yo_outbox_item *item)
+{
+    if (is_reliable(item)) {
+        return &box->reliable_bytes;
+    }
+    return item->delivery == YOMO_LATEST ? &box->latest_bytes : &box->unreliable_bytes;
+}
+
+static void land(struct yo_outbox *box, struct yo_outbox_item *item)
+{
+    if (item->flying) {
+        yo_map_remove(&box->tokens, &item->by_token);
+        item->flying = false;
+    }
+    item->token = 0;
+    yo_list_remove(&item->link);
+}
+
+/* Take the item out of everything and free it. */
+static void forget(struct yo_outbox *box, struct yo_outbox_item *item)
+{
+    land(box, item);
+    if (item->slot_size > 0) {
+        yo_map_remove(&box->slots, &item->by_slot);
+    }
+    *bytes_of(box, item) -= item->message->size;
+    if (item->insist) {
+        box->insisted_count--;
+    } else if (item->delivery == YOMO_LATEST) {
+        box->latest_count--;
+    }
+    yo_blob_unref(item->message);
+    yo_free(box->mem, item);
+}
+
+static void forget_all(struct yo_outbox *box, struct yo_link *list)
+{
+    while (!yo_list_empty(list)) {
+        forget(box, of_link(list->next));
+    }
+}
+
+void yo_outbox_finish(struct yo_outbox *box)
+{
+    if (!box || !box->mem) {
+        return;
+    }
+    forget_all(box, &box->reliable);
+    forget_all(box, &box->unreliable);
+    forget_all(box, &box->latest);
+    forget_all(box, &box->flying);
+    assert(yo_outbox_bytes(box) == 0);
+    yo_map_finish(&box->slots);
+    yo_map_finish(&box->tokens);
+    *box = (struct yo_outbox){0};
+}
+
+/* --- in --- */
+
+/* The bytes that the item takes must not pass the maximum. */
+static int check_room(const struct yo_outbox *box, const struct yo_outgoing *out,
+                      size_t freed)
+{
+    if ((out->insist || out->delivery == YOMO_RELIABLE) &&
+        (out->message->size > box->reliable_max ||
+         box->reliable_bytes - freed > box->reliable_max - out->message->size)) {
+        return YOMO_ERR_FULL;
+    }
+    return YOMO_OK;
+}
+
+/* Where a slot's name is kept apart from the same name of the other kind. */
+#define SLOT_SIZE_MAX 1200u /* yo_outbox_slot makes less */
+
+static struct yo_span slot_key(uint8_t *key, const struct yo_outgoing *out)
+{
+    key[0] = out->insist ? 'i' : 'l';
+    memcpy(key + 1, out->slot.data, out->slot.size);
+    return yo_span(key, out->slot.size + 1);
+}
+
+/* A message for a slot that is taken: the newer one stays, in the turn of the older. */
+static int replace(struct yo_outbox *box, struct yo_outbox_item *item,
+                   const struct yo_outgoing *out)
+{
+    if (out->version < item->version) {
+        return YOMO_OK;
+    }
+    if (check_room(box, out, item->message->size) != YOMO_OK) {
+        return YOMO_ERR_FULL;
+    }
+    if (item->flying) {
+        land(box, item);
+        yo_list_push_back(list_of(box, item), &item->link);
+    }
+    item->token = 0;
+    *bytes_of(box, item) += out->message->size;
+    *bytes_of(box, item) -= item->message->size;
+    yo_blob_ref(out->message);
+    yo_blob_unref(item->message);
+    item->message = out->message;
+    item->lane = out->lane;
+    item->version = out->version;
+    box->replaced++;
+    return YOMO_OK;
+}
+
+/* Room for one more of its class, by dropping older ones. False: it cannot fit at all. */
+static bool make_way(struct yo_outbox *box, const struct yo_outgoing *out)
+{
+    if (out->insist || out->delivery == YOMO_RELIABLE) {
+        return true;
+    }
+    if (out->delivery == YOMO_LATEST) {
+        if (box->latest_max == 0) {
+            box->dropped_latest++;
+            return false;
+        }
+        while (box->latest_count >= box->latest_max) {
+            /* One that flies has been sent once; only its repetition is lost. */
+            struct yo_link *oldest = box->latest.next;
+            YO_LIST_EACH (link, next_link, &box->flying) {
+                if (!of_link(link)->insist) {
+                    oldest = link;
+                    break;
+                }
+            }
+            forget(box, of_link(oldest));
+            box->dropped_latest++;
+        }
+        return true;
+    }
+    if (out->message->size > box->unreliable_max) {
+        box->dropped_unreliable++;
+        return false;
+    }
+    while (box->unreliable_bytes > box->unreliable_max - out->message->size) {
+        forget(box, of_link(box->unreliable.next));
+        box->dropped_unreliable++;
+    }
+    return true;
+}
+
+/* A new item, and room for it in the maps. NULL: out of memory. */
+static struct yo_outbox_item *item_create(struct yo_outbox *box,
+                                          const struct yo_outgoing *out,
+                                          struct yo_span slot)
+{
+    struct yo_outbox_item *item;
+    size_t flyers = box->latest_count + box->insisted_count - box->tokens.count;
+
+    if (slot.size > 0 && yo_map_reserve(&box->slots, 1) != YOMO_OK) {
+        return NULL;
+    }
+    if ((out->insist || out->delivery == YOMO_LATEST) &&
+        yo_map_reserve(&box->tokens, flyers + 1) != YOMO_OK) {
+        return NULL;
+    }
+    item = yo_malloc(box->mem, sizeof(*item) + slot.size);
+    if (!item) {
+        return NULL;
+    }
+    *item = (struct yo_outbox_item){.message = out->message,
+                                    .delivery = out->delivery,
+                                    .lane = out->lane,
+                                    .insist = out->insist,
+                                    .version = out->version,
+                                    .slot_size = slot.size};
+    if (slot.size > 0) {
+        memcpy(item->slot, slot.data, slot.size);
+    }
+    yo_list_init(&item->link);
+    return item;
+}
+
+int yo_outbox_put(struct yo_outbox *box, const struct yo_outgoing *out)
+{
+    bool slotted = out->delivery == YOMO_LATEST || (out->insist && out->slot.size > 0);
+    uint8_t key[SLOT_SIZE_MAX + 1];
+    struct yo_span slot = YO_SPAN_NONE;
+    struct yo_outbox_item *item;
+    int rv;
+
+    assert(out->slot.size <= SLOT_SIZE_MAX);
+    if (slotted) {
+        struct yo_map_node *node;
+        slot = slot_key(key, out);
+        node = yo_map_get(&box->slots, slot);
+        if (node) {
+            return replace(box, YO_CONTAINER(node, struct yo_outbox_item, by_slot), out);
+        }
+    }
+    rv = check_room(box, out, 0);
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    item = item_create(box, out, slot);
+    if (!item) {
+        return YOMO_ERR_NOMEM;
+    }
+    if (!make_way(box, out)) {
+        yo_free(box->mem, item);
+        return YOMO_OK;
+    }
+    if (slotted) {
+        yo_map_put(&box->slots, &item->by_slot, yo_span(item->slot, item->slot_size));
+    }
+    yo_blob_ref(item->message);
+    *bytes_of(box, item) += item->message->size;
+    box->insisted_count += item->insist;
+    box->latest_count += !item->insist && item->delivery == YOMO_LATEST;
+    yo_list_push_back(list_of(box, item), &item->link);
+    return YOMO_OK;
+}
+
+/* --- out --- */
+
+static struct yo_outbox_item *first(const struct yo_outbox *box)
+{
+    const struct yo_link *const lists[] = {&box->reliable, &box->latest, &box->unreliable};
+
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        if (!yo_list_empty(lists[i])) {
+            return of_link(lists[i]->next);
+        }
+    }
+    return NULL;
+}
+
+bool yo_outbox_peek(struct yo_outbox *box, struct yo_outbox_next *next)
+{
+    struct yo_outbox_item *item = first(box);
+
+    if (!item) {
+        return false;
+    }
+    if (may_fly(item) && item->token == 0) {
+        item->token = ++box->next_token;
+    }
+    *next = (struct yo_outbox_next){.message = item->message,
+                                    .delivery = item->delivery,
+                                    .lane = item->lane,
+                                    .token = item->token};
+    return true;
+}
+
+void yo_outbox_sent(struct yo_outbox *box, bool fate_follows)
+{
+    struct yo_outbox_item *item = first(box);
+
+    assert(item);
+    if (!fate_follows || !may_fly(item)) {
+        forget(box, item);
+        return;
+    }
+    assert(item->token != 0);
+    yo_map_put(&box->tokens, &item->by_token, yo_span(&item->token, sizeof(item->token)));
+    item->flying = true;
+    yo_list_remove(&item->link);
+    yo_list_push_back(&box->flying, &item->link);
+}
+
+void yo_outbox_drop(struct yo_outbox *box)
+{
+    struct yo_outbox_item *item = first(box);
+
+    assert(item);
+    if (!is_reliable(item)) {
+        box->dropped_latest += item->delivery == YOMO_LATEST;
+        box->dropped_unreliable += item->delivery == YOMO_UNRELIABLE;
+    }
+    forget(box, item);
+}
+
+bool yo_outbox_fate(struct yo_outbox *box, uint64_t token, bool acked)
+{
+    struct yo_map_node *node = yo_map_get(&box->tokens, yo_span(&token, sizeof(token)));
+    struct yo_outbox_item *item;
+
+    if (!node) {
+        return false; /* replaced since, or given up */
+    }
+    item = YO_CONTAINER(node, struct yo_outbox_item, by_token);
+    if (acked) {
+        forget(box, item);
+        return false;
+    }
+    land(box, item);
+    yo_list_push_front(list_of(box, item), &item->link);
+    return true;
+}
+
+void yo_outbox_rewind(struct yo_outbox *box)
+{
+    forget_all(box, &box->unreliable);
+    /* From the newest: each goes in front of those that flew after it. */
+    while (!yo_list_empty(&box->flying)) {
+        struct yo_outbox_item *item = of_link(box->flying.prev);
+        land(box, item);
+        yo_list_push_front(list_of(box, item), &item->link);
+    }
+}
+
+bool yo_outbox_empty(const struct yo_outbox *box)
+{
+    return first(box) == NULL;
+}
+
+size_t yo_outbox_bytes(const struct yo_outbox *box)
+{
+    return box->reliable_bytes + box->latest_bytes + box->unreliable_bytes;
+}
+
+static void put_length(struct yo_buf *out, size_t size)
+{
+    yo_buf_append_byte(out, (uint8_t)(size >> 8));
+    yo_buf_append_byte(out, (uint8_t)size);
+}
+
+int yo_outbox_slot(struct yo_buf *out, uint64_t sender, struct yo_span room,
+                   struct yo_span event, struct yo_span key)
+{
+    assert(room.size <= UINT16_MAX && event.size <= UINT16_MAX);
+    if (yo_buf_reserve(out, sizeof(sender) + 4 + room.size + event.size + key.size) !=
+        YOMO_OK) {
+        return YOMO_ERR_NOMEM;
+    }
+    yo_buf_append(out, &sender, sizeof(sender));
+    put_length(out, room.size);
+    yo_buf_append_span(out, room);
+    put_length(out, event.size);
+    yo_buf_append_span(out, event);
+    return yo_buf_append_span(out, key);
+}
