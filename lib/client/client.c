@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/* client.c - the handle: made, counted, asked, given back.
+ *
+ * Its memory goes with the last of its references: the program's, the runner's (from a
+ * start to on_closed), and one for each room and each transport of the host's own. */
+#include "base/check.h"
+#include "base/text.h"
+#include "client/inside.h"
+
+static int make_tls(struct yomo_client *client)
+{
+    const struct yo_settings *settings = &client->settings;
+    if (!settings->target.secure) {
+        return YOMO_OK;
+    }
+    struct yo_tls_client_options options = {
+        .ca_file = settings->ca,
+        .dev_state_dir = settings->state_dir,
+        .keylog_file = settings->tls_keylog,
+    };
+    struct yo_span pin;
+    for (size_t i = 0; (pin = yo_options_item(client->options, "cert-hash", i)).data; i++) {
+        if (i == YO_TLS_PINS_MAX || yo_hex_decode(options.pins[i], 32, pin) != YOMO_OK) {
+            return YOMO_ERR_OPTION;
+        }
+        options.pin_count = i + 1;
+    }
+    struct yo_buf why;
+    yo_buf_init(&why, &client->mem);
+    int rv = yo_tls_client_create(&client->tls, &client->mem, &options, &why);
+    if (rv != YOMO_OK) {
+        YO_LOG(&client->log, YOMO_LOG_ERROR, "client", "%.*s", (int)why.size,
+               why.data ? (const char *)why.data : "");
+    }
+    yo_buf_finish(&why);
+    return rv;
+}
+
+static void destroy(struct yomo_client *client)
+{
+    struct yomo_mem mem = client->mem;
+    yo_engine_finish(client);
+    yo_map_finish(&client->rooms);
+    yo_tls_client_unref(client->tls);
+    yo_settings_finish(&client->settings);
+    yomo_options_free(client->options);
+    pthread_mutex_destroy(&client->lock);
+    yo_free(&mem, client);
+}
+
+static int init(struct yomo_client *client, const yomo_options *options)
+{
+    client->options = yo_options_copy(options);
+    if (!client->options) {
+        return YOMO_ERR_NOMEM;
+    }
+    client->log = *yo_options_log(client->options);
+    int rv = yo_settings_init(&client->settings, &client->mem, client->options);
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    const struct yo_target *target = &client->settings.target;
+    if (target->other && !yo_client_knows(client, yo_span_of(target->scheme))) {
+        return YOMO_ERR_URL;
+    }
+    client->message_max = client->settings.message_size_max;
+    yo_engine_init(client);
+    return make_tls(client);
+}
+
+int32_t yomo_client_create(yomo_client **out, const yomo_options *options,
+                           const yomo_client_callbacks *callbacks, void *user)
+{
+    YO_REQUIRE(out && options);
+    YO_REQUIRE(!callbacks || callbacks->size >= sizeof(callbacks->size));
+    if (yo_options_scope(options) != YOMO_SCOPE_CLIENT) {
+        return YOMO_ERR_OPTION;
+    }
+    const struct yomo_mem *mem = yo_options_mem(options);
+    struct yomo_client *client = yo_calloc(mem, 1, sizeof(*client));
+    if (!client) {
+        return YOMO_ERR_NOMEM;
+    }
+    client->mem = *mem;
+    client->user = user;
+    if (callbacks) {
+        size_t size = callbacks->size;
+        memcpy(&client->on, callbacks, size < sizeof(client->on) ? size : sizeof(client->on));
+    }
+    if (pthread_mutex_init(&client->lock, NULL) != 0) {
+        yo_free(mem, client);
+        return YOMO_ERR_SYSTEM;
+    }
+    atomic_init(&client->refs, 1);
+    yo_list_init(&client->early);
+    yo_map_init(&client->rooms, &client->mem);
+    int rv = init(client, options);
+    if (rv != YOMO_OK) {
+        destroy(client);
+        return rv;
+    }
+    *out = client;
+    return YOMO_OK;
+}
+
+void yo_client_ref(struct yomo_client *client)
+{
+    atomic_fetch_add_explicit(&client->refs, 1, memory_order_relaxed);
+}
+
+void yo_client_unref(struct yomo_client *client)
+{
+    if (atomic_fetch_sub_explicit(&client->refs, 1, memory_order_acq_rel) == 1) {
+        destroy(client);
+    }
+}
+
+void yo_client_lock(const struct yomo_client *client)
+{
+    pthread_mutex_lock((pthread_mutex_t *)&client->lock);
+}
+
+void yo_client_unlock(const struct yomo_client *client)
+{
+    pthread_mutex_unlock((pthread_mutex_t *)&client->lock);
+}
+
+void yo_client_post(struct yomo_client *client, struct yo_letter *letter)
+{
+    if (client->box) {
+        yo_mailbox_post(client->box, letter);
+    } else {
+        yo_list_push_back(&client->early, &letter->link);
+    }
+}
+
+const struct yo_target *yo_client_target(const struct yomo_client *client)
+{
+    return client->redirect.mem ? &client->redirect : &client->settings.target;
+}
+
+void *yomo_client_user(const yomo_client *client)
+{
+    return client ? client->user : NULL;
+}
+
+int32_t yomo_client_transport(const yomo_client *client)
+{
+    YO_REQUIRE(client);
+    yo_client_lock(client);
+    int32_t transport = client->transport;
+    yo_client_unlock(client);
+    return transport;
+}
+
+uint64_t yomo_client_rtt_us(const yomo_client *client)
+{
+    if (!client) {
+        return 0;
+    }
+    yo_client_lock(client);
+    uint64_t rtt = client->rtt_us;
+    yo_client_unlock(client);
+    return rtt;
+}
+
+uint64_t yomo_client_session(const yomo_client *client)
+{
+    if (!client) {
+        return 0;
+    }
+    yo_client_lock(client);
+    uint64_t session = client->session_id;
+    yo_client_unlock(client);
+    return session;
+}
+
+const char *yomo_client_id(const yomo_client *client)
+{
+    return client ? client->settings.id : "";
+}

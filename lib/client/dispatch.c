@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* dispatch.c - what the session wants done: sent, or told to the program.
+ *
+ * Nothing here calls the session again: what follows from an effect is left for the end
+ * of the turn. Program code that runs inside can only post letters. */
+#include "client/inside.h"
+
+static void send_control(struct yomo_client *client, const struct yo_effect *effect)
+{
+    struct yo_blob *blob = yo_blob_create(&client->mem, effect->bytes);
+    int rv = YOMO_ERR_NOMEM;
+    if (blob) {
+        bool datagram = effect->lane == YO_LANE_DATAGRAM;
+        const struct yo_outgoing out = {
+            .message = blob,
+            .delivery = datagram ? YOMO_UNRELIABLE : YOMO_RELIABLE,
+            .lane = datagram ? YO_LANE_CONTROL : effect->lane,
+            .insist = datagram,
+        };
+        rv = yo_outbox_put(&client->control, &out);
+        yo_blob_unref(blob);
+    }
+    if (rv != YOMO_OK) {
+        yo_link_drop(client, rv, "");
+    }
+}
+
+static void ready(struct yomo_client *client, const struct yo_effect *effect, yo_time now)
+{
+    yo_link_ready(client, effect);
+    yo_engine_open(client, now);
+}
+
+static void joined(struct yomo_room *room, yo_time now)
+{
+    struct yomo_client *client = room->client;
+    if (room->state != YO_ROOM_ASKED) {
+        return;
+    }
+    room->state = YO_ROOM_JOINED;
+    if (client->extension) {
+        yo_mirror_sweep(room); /* the snapshot was complete */
+    } else {
+        yo_room_due(room, room->sweep_at = yo_time_after(now, YO_ROOM_SWEEP));
+    }
+    room->known = true;
+    yo_room_push(room);
+    if (client->on.on_joined) {
+        client->on.on_joined(client->user, room);
+    }
+}
+
+static void goaway(struct yomo_client *client, const struct yo_effect *effect)
+{
+    client->goaway = true;
+    client->goaway_ms = effect->after_ms;
+    yo_target_finish(&client->redirect);
+    if (effect->text.size > 0 &&
+        yo_settings_retarget(&client->settings, &client->redirect, effect->text) !=
+            YOMO_OK) {
+        YO_LOG(&client->log, YOMO_LOG_WARN, "client",
+               "the server named a URL that this client does not follow");
+    }
+}
+
+static void close_link(struct yomo_client *client, const struct yo_effect *effect)
+{
+    int error = effect->error ? effect->error : YOMO_ERR_PROTO;
+    yo_reason_set(&client->drop, YO_CLOSE_RETRY, error, effect->text);
+    client->dropped = true;
+    yo_link_close(client, yo_close_kind_of(effect->code), effect->code);
+}
+
+static void log_drop(struct yomo_client *client, const struct yo_effect *effect)
+{
+    YO_LOG(&client->log, YOMO_LOG_WARN, "client", "a message was refused: %s%s%.*s",
+           yomo_error_name(effect->error), effect->text.size ? ": " : "",
+           (int)effect->text.size,
+           effect->text.data ? (const char *)effect->text.data : "");
+}
+
+/* What concerns one room. */
+static void for_room(struct yomo_client *client, const struct yo_effect *effect,
+                     yo_time now)
+{
+    struct yomo_room *room = yo_client_room(client, effect->room);
+    if (!room || room->state == YO_ROOM_OVER || room->state == YO_ROOM_WAITING) {
+        return; /* of a room that we do not want (any more) */
+    }
+    switch (effect->kind) {
+    case YO_EFFECT_JOINED:
+        joined(room, now);
+        break;
+    case YO_EFFECT_PEER:
+        if (room->state != YO_ROOM_LEAVING) {
+            yo_mirror_peer(room, effect);
+        }
+        break;
+    case YO_EFFECT_MESSAGE:
+        if (room->state != YO_ROOM_LEAVING) {
+            yo_message_tell(room, effect);
+        }
+        break;
+    case YO_EFFECT_REFUSED:
+    case YO_EFFECT_LEFT:
+    default:
+        yo_room_over(room, effect->error, effect->text);
+        break;
+    }
+}
+
+static void carry_out(struct yomo_client *client, const struct yo_effect *effect,
+                      yo_time now)
+{
+    switch (effect->kind) {
+    case YO_EFFECT_SEND:
+        send_control(client, effect);
+        break;
+    case YO_EFFECT_CLOSE:
+        close_link(client, effect);
+        break;
+    case YO_EFFECT_DROP:
+        log_drop(client, effect);
+        break;
+    case YO_EFFECT_READY:
+        ready(client, effect, now);
+        break;
+    case YO_EFFECT_JOINED:
+    case YO_EFFECT_REFUSED:
+    case YO_EFFECT_LEFT:
+    case YO_EFFECT_PEER:
+    case YO_EFFECT_MESSAGE:
+        for_room(client, effect, now);
+        break;
+    case YO_EFFECT_CONFIRMED:
+        yo_sending_confirmed(client, effect->number, effect->error);
+        break;
+    case YO_EFFECT_GOAWAY:
+        goaway(client, effect);
+        break;
+    case YO_EFFECT_PONG:
+        yo_link_pong(client, effect->rtt);
+        break;
+    case YO_EFFECT_JOIN:
+    case YO_EFFECT_LEAVE:
+    case YO_EFFECT_STATE:
+    case YO_EFFECT_PUBLISH:
+        break; /* a server's */
+    }
+}
+
+void yo_dispatch(struct yomo_client *client, yo_time now)
+{
+    const struct yo_effects *effects = &client->effects;
+    for (size_t i = 0; i < effects->count && !client->ending; i++) {
+        carry_out(client, &effects->list[i], now);
+    }
+    if (effects->failed) {
+        yo_link_drop(client, YOMO_ERR_NOMEM, "");
+    }
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/* inside.h - what the files of client/ know of each other; for nobody else.
+ *
+ * Two halves. The shared one is reached by calls from any thread and is guarded by one
+ * lock, held for a few instructions and never while the program's code runs. The engine's
+ * belongs to the loop's thread. Calls reach the engine as letters through one mailbox;
+ * it is driven by letters, connection events, its deadline and the end of each turn:
+ *
+ *     calls.c    -> letters -> engine.c (what the connection is doing)
+ *     transports -> events  -> dispatch.c (what the session makes of a message)
+ *     end of the turn       -> pump.c (joins, states, and what waits to be sent)
+ *
+ * Program code is called from the engine only. What it calls in return posts letters, so
+ * that the engine is never entered twice. */
+#ifndef YO_CLIENT_INSIDE_H
+#define YO_CLIENT_INSIDE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <yomo/client.h>
+
+#include "base/map.h"
+#include "client/backoff.h"
+#include "client/race.h"
+#include "client/roster.h"
+#include "client/settings.h"
+#include "loop/mailbox.h"
+#include "session/client_side.h"
+#include "session/outbox.h"
+#include "transport/dial.h"
+
+#define YO_CLIENT_ROOMS_MAX 1024         /* rooms one client may be in */
+#define YO_ROOM_SUBSCRIPTIONS_MAX 1024   /* subscriptions of one room */
+#define YO_CLIENT_STABLE (10 * YO_SECOND) /* open for that long: the next wait is short */
+#define YO_ROOM_SWEEP (3 * YO_SECOND)     /* for others to show themselves (presencejs) */
+
+enum yo_client_mode { YO_MODE_NONE, YO_MODE_THREAD, YO_MODE_HOST, YO_MODE_POLL };
+
+enum yo_client_phase {
+    YO_PHASE_IDLE,
+    YO_PHASE_RACING,   /* for a connection */
+    YO_PHASE_GREETING, /* connected; the dialect is not known yet */
+    YO_PHASE_OPEN,
+    YO_PHASE_WAITING, /* for the next attempt */
+    YO_PHASE_ENDING,  /* for good; connections are still to go */
+    YO_PHASE_OVER     /* all has been told but on_closed */
+};
+
+struct yomo_status {
+    int32_t state, error, transport, extension;
+    uint64_t retry_ms;
+    const char *text;
+};
+
+struct yomo_client {
+    /* Set once. */
+    struct yomo_mem mem;
+    yomo_options *options;
+    struct yo_settings settings;
+    struct yo_tls_client *tls; /* NULL: not needed */
+    struct yo_log log;
+    yomo_client_callbacks on;
+    void *user;
+    atomic_uint refs; /* the program's, the one that runs it, each room, each carrier */
+
+    /* Shared: with `lock`. */
+    pthread_mutex_t lock;
+    enum yo_client_mode mode;
+    struct yo_mailbox *box;   /* NULL: not started, or over */
+    struct yo_link early;     /* letters from before the start */
+    bool connect_asked, closing, freed; /* calls that were made */
+    bool polling;             /* inside yomo_client_poll */
+    bool gone;                /* on_closed has come */
+    struct yo_map rooms;      /* by name, from the join call until on_left */
+    size_t held;              /* bytes in letters and RELIABLE ones in outboxes */
+    size_t message_max;       /* of one encoded message */
+    uint64_t next_number;     /* of messages that want on_sent, and of subscriptions */
+    int32_t transport;
+    uint64_t rtt_us, session_id;
+    struct yo_letter connect_letter, close_letter;
+
+    /* The engine's: what the client is doing. */
+    enum yo_client_phase phase;
+    struct yo_dialer dialer;
+    struct yo_race race;
+    struct yo_backoff backoff;
+    struct yo_target redirect; /* where a server sent us; mem NULL: nowhere */
+    struct yo_link room_list;  /* rooms whose join has reached the engine */
+    struct yo_map serials;     /* the same by serial */
+    struct yo_map pending;     /* by number: messages that want on_sent */
+    size_t pending_reliable;   /* how many of them are RELIABLE */
+    struct yo_buf scratch, text, json;
+    struct yo_reason why;   /* of the end */
+    uint64_t failures;      /* attempts in a row */
+    uint64_t next_serial;
+    bool udp_failed;        /* in the race that runs */
+    bool lingering, hurry;  /* close: what waits goes out first; or nothing does */
+    bool woken;             /* a turn's end is due */
+    yo_time retry_at, linger_until;
+
+    /* The connection that stands (link.c), when `conn` is not NULL. */
+    struct yo_conn *conn;
+    enum yomo_transport_kind kind;
+    struct yo_client_session *session;
+    struct yo_effects effects;
+    struct yo_outbox control; /* what the session sends */
+    struct yo_link pump;      /* rooms that need something */
+    struct yo_reason drop;    /* why we ended it ourselves, if `dropped` */
+    bool extension, datagrams_only, dropped, blocked, ending;
+    bool goaway;              /* the server asked us to come back after goaway_ms */
+    uint64_t goaway_ms;
+    yo_time opened_at, heard_at, ping_at;
+    yo_time rooms_due; /* the earliest of the rooms' own moments */
+    yo_time rtt;       /* smoothed, from pings */
+
+    /* The shell's. */
+    struct yo_loop *loop;
+    struct yo_task task;
+    struct yo_timer timer;
+    bool loop_closing, loop_gone;
+};
+
+enum yo_room_state {
+    YO_ROOM_WAITING, /* for a connection, or to be asked for */
+    YO_ROOM_ASKED,
+    YO_ROOM_JOINED,
+    YO_ROOM_LEAVING, /* the server was told */
+    YO_ROOM_OVER
+};
+
+struct yo_subscription {
+    struct yo_link link;
+    uint64_t number;
+    yomo_message_fn fn;
+    void *user;
+    bool dead;
+    size_t event_size; /* 0: every event */
+    char event[];
+};
+
+struct yomo_room {
+    struct yomo_client *client;
+    atomic_uint refs; /* the engine's, the program's, each letter under way */
+    struct yo_map_node by_name;
+    struct yo_span name; /* NUL behind it */
+
+    /* Shared: with the client's lock. */
+    void *user;
+    bool over, leave_asked;
+    struct yo_link subscriptions;
+    size_t subscription_count;
+    unsigned telling;           /* > 0: dead subscriptions stay in the list */
+    struct yo_blob *next_state; /* set, not yet with the engine */
+    bool state_posted;
+    struct yo_roster roster; /* changed by the engine only */
+    struct yo_letter join_letter, leave_letter, state_letter;
+
+    /* The engine's. */
+    enum yo_room_state state;
+    uint64_t serial;
+    struct yo_map_node by_serial;
+    struct yo_link room_link;
+    struct yo_link pump_link;
+    struct yo_outbox box;
+    size_t held;                /* its share of the client's, in `box` */
+    struct yo_link pending;     /* struct yo_sending that want on_sent, oldest first */
+    struct yo_blob *own_state;  /* payload */
+    bool state_dirty;           /* the server has another one */
+    bool leaving, known;        /* known: joined before, only differences are told */
+    uint64_t last_version;      /* of LATEST messages */
+    yo_time sweep_at;           /* without the extension: who was not told of is gone */
+    yo_time leave_until;        /* what waits is sent until then */
+};
+
+/* One broadcast, from the call to what became of it. */
+struct yo_sending {
+    struct yo_letter letter;
+    struct yomo_room *room;
+    struct yo_blob *blob; /* struct yo_packed, key, payload */
+    enum yomo_delivery delivery;
+    /* Those that want on_sent live on: */
+    uint64_t number; /* 0: nobody asks */
+    struct yo_map_node by_number;
+    struct yo_link link; /* in room->pending */
+    uint64_t token;      /* of its last datagram */
+    bool sent;           /* the transport took it */
+    bool arrived;        /* the transport has acknowledged it */
+};
+
+/* What stands in front of a payload in an outbox. It is turned into a message when it is
+ * sent, since dialect and lanes are those of the connection. */
+struct yo_packed {
+    uint64_t number, version;
+    size_t key_size;
+};
+
+/* Tokens: those of UNRELIABLE ones that want on_sent are their number; an outbox counts
+ * up from its room's serial. */
+#define YO_TOKEN_NUMBER (UINT64_C(1) << 63)
+#define YO_TOKEN_SERIAL_SHIFT 40
+
+/* client.c */
+void yo_client_ref(struct yomo_client *client);
+void yo_client_unref(struct yomo_client *client);
+void yo_client_lock(const struct yomo_client *client);
+void yo_client_unlock(const struct yomo_client *client);
+void yo_client_post(struct yomo_client *client, struct yo_letter *letter); /* locked */
+const struct yo_target *yo_client_target(const struct yomo_client *client);
+
+/* shell.c */
+void yo_client_wake(struct yomo_client *client); /* the end of a turn is due */
+
+/* dialer.c */
+bool yo_client_knows(const struct yomo_client *client, struct yo_span scheme);
+int yo_client_dial(void *user, struct yo_conn **out, enum yomo_transport_kind kind,
+                   const struct yo_conn_events *events, void *events_user);
+
+/* engine.c */
+void yo_engine_init(struct yomo_client *client);
+void yo_engine_finish(struct yomo_client *client);
+void yo_engine_turn(struct yomo_client *client, yo_time now); /* the end of a turn */
+void yo_engine_end_now(struct yomo_client *client); /* one that never ran */
+void yo_engine_hurry(struct yomo_client *client);   /* wait for nothing any more */
+yo_time yo_engine_deadline(const struct yomo_client *client);
+void yo_engine_open(struct yomo_client *client, yo_time now); /* the dialect is known */
+/* The connection that stood is gone. */
+void yo_engine_lost(struct yomo_client *client, const struct yo_reason *why, yo_time now);
+
+/* link.c */
+void yo_link_init(struct yomo_client *client);
+void yo_link_begin(struct yomo_client *client, struct yo_conn *conn,
+                   enum yomo_transport_kind kind, yo_time now);
+void yo_link_end(struct yomo_client *client); /* frees what belonged to it */
+void yo_link_ready(struct yomo_client *client, const struct yo_effect *effect);
+/* Close in an orderly way, or at once: on_closed follows with `error` and `text`. */
+void yo_link_close(struct yomo_client *client, enum yo_close_kind kind, uint32_t code);
+void yo_link_drop(struct yomo_client *client, int error, const char *text);
+void yo_link_pong(struct yomo_client *client, yo_time rtt);
+void yo_link_tick(struct yomo_client *client, yo_time now);
+yo_time yo_link_deadline(const struct yomo_client *client);
+
+/* dispatch.c: carry out client->effects */
+void yo_dispatch(struct yomo_client *client, yo_time now);
+
+/* message.c */
+void yo_message_tell(struct yomo_room *room, const struct yo_effect *effect);
+
+/* mirror.c: what a server tells of the others */
+void yo_mirror_peer(struct yomo_room *room, const struct yo_effect *effect);
+void yo_mirror_sweep(struct yomo_room *room); /* who was not told of is gone */
+
+/* pump.c */
+void yo_pump(struct yomo_client *client, yo_time now);
+
+/* sending.c */
+void yo_sending_open(struct yo_letter *letter, void *user, yo_time now);
+void yo_sending_discard(struct yo_letter *letter);
+void yo_sending_took(struct yomo_client *client, uint64_t number, uint64_t token);
+void yo_sending_refused(struct yomo_client *client, uint64_t number, int error);
+void yo_sending_confirmed(struct yomo_client *client, uint64_t number, int error);
+void yo_sending_fate(struct yomo_client *client, uint64_t token, enum yo_fate fate);
+void yo_sending_lost(struct yomo_room *room); /* the connection is gone */
+void yo_sending_end(struct yomo_room *room);  /* the room is over */
+void yo_client_release(struct yomo_client *client, size_t bytes); /* of `held` */
+
+/* room.c */
+int yo_room_create(struct yomo_room **out, struct yomo_client *client,
+                   struct yo_span name);
+struct yomo_room *yo_client_room(const struct yomo_client *client, struct yo_span name);
+void yo_room_push(struct yomo_room *room);      /* it needs something */
+void yo_room_due(struct yomo_room *room, yo_time when);
+void yo_room_away(struct yomo_room *room);      /* the connection is gone */
+void yo_room_over(struct yomo_room *room, int error, struct yo_span text); /* on_left */
+
+#endif

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/* message.c - one message that arrived, on its way to the program.
+ *
+ * Event, sender and data are copied once, each with a NUL behind it. What a peer calls
+ * JSON is checked: a program may print it as it is. */
+#include <yomo/error.h>
+
+#include "base/text.h"
+#include "client/inside.h"
+#include "wire/decode.h"
+#include "wire/json.h"
+
+#define KEEP 65536 /* bytes of buffers that are kept between messages */
+
+struct yomo_message {
+    const char *event, *from;
+    const void *data;
+    size_t size, event_size;
+    uint64_t session;
+    int32_t encoding, delivery;
+    struct yo_buf *json; /* for yomo_message_json of bytes */
+};
+
+static void put(struct yo_buf *out, struct yo_span bytes)
+{
+    yo_buf_append_span(out, bytes);
+    yo_buf_append_byte(out, 0);
+}
+
+/* Write event, sender and data into `text`. */
+static int copy(struct yo_buf *text, const struct yo_effect *effect,
+                const struct yo_content *content)
+{
+    int rv = YOMO_OK;
+    put(text, content->event);
+    put(text, effect->peer);
+    if (content->in_mp) {
+        rv = yo_mp_to_json(text, content->bytes);
+        yo_buf_append_byte(text, 0);
+    } else {
+        put(text, content->bytes);
+    }
+    if (text->failed) {
+        return YOMO_ERR_NOMEM;
+    }
+    return rv;
+}
+
+static int make(struct yomo_client *client, struct yomo_message *message,
+                const struct yo_effect *effect)
+{
+    struct yo_content content;
+    struct yo_buf *text = &client->text;
+    int rv = yo_content_read(effect->payload, &content);
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    if (!content.in_mp && content.encoding == YOMO_JSON &&
+        yo_json_check(content.bytes) != YOMO_OK) {
+        return YOMO_ERR_MALFORMED;
+    }
+    yo_buf_clear(text);
+    rv = copy(text, effect, &content);
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    const char *at = (const char *)text->data;
+    *message = (struct yomo_message){
+        .event = at,
+        .event_size = content.event.size,
+        .from = at + content.event.size + 1,
+        .session = effect->session,
+        .encoding = content.in_mp ? YOMO_JSON : content.encoding,
+        .delivery = effect->delivery,
+        .json = &client->json,
+    };
+    message->data = message->from + effect->peer.size + 1;
+    message->size = text->size - (content.event.size + 1 + effect->peer.size + 1) - 1;
+    return YOMO_OK;
+}
+
+static bool matches(const struct yo_subscription *subscription,
+                    const struct yomo_message *message)
+{
+    return !subscription->dead &&
+           (subscription->event_size == 0 ||
+            yo_span_equal(yo_span(subscription->event, subscription->event_size),
+                          yo_span(message->event, message->event_size)));
+}
+
+/* With the lock: those that were cancelled meanwhile. */
+static void sweep(struct yomo_room *room)
+{
+    YO_LIST_EACH (link, next, &room->subscriptions) {
+        struct yo_subscription *subscription =
+            YO_CONTAINER(link, struct yo_subscription, link);
+        if (subscription->dead) {
+            yo_list_remove(link);
+            yo_free(&room->client->mem, subscription);
+        }
+    }
+}
+
+/* In the order in which they were made; not those that are made meanwhile. */
+static void tell_subscribers(struct yomo_room *room, const struct yomo_message *message)
+{
+    struct yomo_client *client = room->client;
+    yo_client_lock(client);
+    room->telling++;
+    struct yo_link *last = room->subscriptions.prev;
+    for (struct yo_link *link = room->subscriptions.next; link != &room->subscriptions;
+         link = link->next) {
+        const struct yo_subscription *subscription =
+            YO_CONTAINER(link, struct yo_subscription, link);
+        if (matches(subscription, message)) {
+            yo_client_unlock(client);
+            subscription->fn(subscription->user, room, message);
+            yo_client_lock(client);
+        }
+        if (link == last) {
+            break;
+        }
+    }
+    if (--room->telling == 0) {
+        sweep(room);
+    }
+    yo_client_unlock(client);
+}
+
+void yo_message_tell(struct yomo_room *room, const struct yo_effect *effect)
+{
+    struct yomo_client *client = room->client;
+    struct yomo_message message;
+    int rv = make(client, &message, effect);
+    if (rv == YOMO_ERR_NOMEM && effect->delivery == YOMO_RELIABLE) {
+        yo_link_drop(client, rv, ""); /* it may not just be missing */
+    } else if (rv != YOMO_OK) {
+        YO_LOG(&client->log, YOMO_LOG_WARN, "client", "a message was not delivered: %s",
+               yomo_error_name(rv));
+    } else {
+        if (client->on.on_message) {
+            client->on.on_message(client->user, room, &message);
+        }
+        tell_subscribers(room, &message);
+    }
+    yo_buf_clear(&client->text);
+    yo_buf_clear(&client->json);
+    yo_buf_shrink(&client->text, KEEP);
+    yo_buf_shrink(&client->json, KEEP);
+}
+
+const char *yomo_message_event(const yomo_message *message)
+{
+    return message ? message->event : "";
+}
+
+const char *yomo_message_from(const yomo_message *message)
+{
+    return message ? message->from : "";
+}
+
+uint64_t yomo_message_session(const yomo_message *message)
+{
+    return message ? message->session : 0;
+}
+
+const void *yomo_message_data(const yomo_message *message, size_t *size)
+{
+    if (size) {
+        *size = message ? message->size : 0;
+    }
+    return message ? message->data : "";
+}
+
+int32_t yomo_message_encoding(const yomo_message *message)
+{
+    return message ? message->encoding : YOMO_JSON;
+}
+
+int32_t yomo_message_delivery(const yomo_message *message)
+{
+    return message ? message->delivery : YOMO_RELIABLE;
+}
+
+const char *yomo_message_json(const yomo_message *message, size_t *size)
+{
+    const char *json = "null";
+    size_t length = 4;
+    if (message && message->encoding == YOMO_JSON) {
+        json = message->data;
+        length = message->size;
+    } else if (message) {
+        struct yo_buf *out = message->json;
+        yo_buf_clear(out);
+        yo_buf_append_text(out, "{\"base64\":\"");
+        (void)yo_base64_encode(out, yo_span(message->data, message->size));
+        yo_buf_append_text(out, "\"}");
+        yo_buf_append_byte(out, 0);
+        if (!out->failed) {
+            json = (const char *)out->data;
+            length = out->size - 1;
+        }
+    }
+    if (size) {
+        *size = length;
+    }
+    return json;
+}

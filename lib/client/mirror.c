@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* mirror.c - what a server tells of the others in a room, told on to the program.
+ *
+ * The roster belongs to the engine's thread; it changes with the lock held, since
+ * yomo_room_peers copies it from any thread. */
+#include "client/inside.h"
+
+static void tell(struct yomo_room *room, const struct yo_roster_entry *entry, int32_t change)
+{
+    struct yomo_client *client = room->client;
+    if (client->on.on_peer) {
+        client->on.on_peer(client->user, room, &entry->peer, change);
+    }
+}
+
+static bool is_self(const struct yomo_room *room, const struct yo_effect *effect)
+{
+    const struct yomo_client *client = room->client;
+    if (effect->session) {
+        return effect->session == client->session_id; /* set by this thread only */
+    }
+    return yo_span_is(effect->peer, client->settings.id);
+}
+
+static void left(struct yomo_room *room, struct yo_roster_entry *entry)
+{
+    yo_client_lock(room->client);
+    yo_roster_remove(&room->roster, entry);
+    yo_client_unlock(room->client);
+    tell(room, entry, YOMO_PEER_LEFT);
+    yo_roster_entry_destroy(&room->roster, entry);
+}
+
+/* What to call it that `entry` is there now and `old` (or nobody) was before. */
+static int32_t change_of(const struct yomo_room *room, const struct yo_roster_entry *old,
+                         const struct yo_effect *effect)
+{
+    if (old) {
+        return YOMO_PEER_STATE;
+    }
+    return effect->change == YOMO_PEER_PRESENT && !room->known ? YOMO_PEER_PRESENT
+                                                               : YOMO_PEER_JOINED;
+}
+
+static void there(struct yomo_room *room, struct yo_roster_entry *old,
+                  const struct yo_effect *effect)
+{
+    struct yomo_client *client = room->client;
+    struct yo_roster *roster = &room->roster;
+    struct yo_roster_entry *entry;
+    int rv = yo_roster_entry_create(roster, &entry, effect->session, effect->peer,
+                                    effect->payload, effect->since_ms);
+    if (rv == YOMO_ERR_NOMEM) {
+        yo_link_drop(client, rv, ""); /* the next connection tells it anew */
+        return;
+    }
+    if (rv != YOMO_OK) {
+        YO_LOG(&client->log, YOMO_LOG_WARN, "client", "the state of a peer is malformed");
+        return;
+    }
+    if (yo_roster_same(old, entry)) {
+        yo_roster_touch(roster, old);
+        yo_roster_entry_destroy(roster, entry);
+        return;
+    }
+    int32_t change = change_of(room, old, effect);
+    yo_client_lock(client);
+    rv = yo_roster_put(roster, old, entry);
+    yo_client_unlock(client);
+    if (rv != YOMO_OK) {
+        yo_roster_entry_destroy(roster, entry);
+        if (rv == YOMO_ERR_NOMEM) {
+            yo_link_drop(client, rv, "");
+        }
+        return;
+    }
+    if (old) {
+        yo_roster_entry_destroy(roster, old);
+    }
+    tell(room, entry, change);
+}
+
+/* A change that tells no state leaves the one that is known. */
+static bool tells_nothing(const struct yo_roster_entry *old, const struct yo_effect *effect)
+{
+    return old && !effect->payload.data;
+}
+
+void yo_mirror_peer(struct yomo_room *room, const struct yo_effect *effect)
+{
+    if (is_self(room, effect)) {
+        return;
+    }
+    struct yo_roster_entry *old =
+        yo_roster_find(&room->roster, effect->session, effect->peer);
+    if (effect->change == YOMO_PEER_LEFT) {
+        if (old) {
+            left(room, old);
+        }
+    } else if (tells_nothing(old, effect)) {
+        yo_roster_touch(&room->roster, old);
+    } else {
+        there(room, old, effect);
+    }
+}
+
+void yo_mirror_sweep(struct yomo_room *room)
+{
+    struct yo_roster *roster = &room->roster;
+    room->sweep_at = YO_NEVER;
+    YO_LIST_EACH (link, next, &roster->order) {
+        struct yo_roster_entry *entry = YO_CONTAINER(link, struct yo_roster_entry, order);
+        if (entry->seen != roster->round) {
+            left(room, entry);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* roster.c - invariants:
+ *  1. an entry is in `members` and in `order`, or in neither;
+ *  2. its key is 'S' and the session where there is one, else 'P' and the id. */
+#include "client/roster.h"
+
+#include <yomo/error.h>
+
+#include "wire/json.h"
+#include "wire/msgpack.h"
+
+#define ID_SIZE_MAX 1024 /* of a peer; the protocol has YO_ID_SIZE_MAX */
+#define KEY_SIZE_MAX (1 + ID_SIZE_MAX)
+
+void yo_roster_init(struct yo_roster *roster, const struct yomo_mem *mem)
+{
+    *roster = (struct yo_roster){.mem = mem};
+    yo_map_init(&roster->members, mem);
+    yo_list_init(&roster->order);
+}
+
+void yo_roster_finish(struct yo_roster *roster)
+{
+    if (!roster->mem) {
+        return;
+    }
+    YO_LIST_EACH (link, next, &roster->order) {
+        struct yo_roster_entry *entry = YO_CONTAINER(link, struct yo_roster_entry, order);
+        yo_roster_remove(roster, entry);
+        yo_roster_entry_destroy(roster, entry);
+    }
+    yo_map_finish(&roster->members);
+}
+
+void yo_roster_begin(struct yo_roster *roster)
+{
+    roster->round++;
+}
+
+/* Write the key into `out`; returns its size. */
+static size_t make_key(char *out, uint64_t session, struct yo_span id)
+{
+    if (session) {
+        out[0] = 'S';
+        memcpy(out + 1, &session, sizeof(session));
+        return 1 + sizeof(session);
+    }
+    out[0] = 'P';
+    if (id.size > 0) {
+        memcpy(out + 1, id.data, id.size);
+    }
+    return 1 + id.size;
+}
+
+/* Append `bytes` and a NUL to what was written at `*at`; returns where they are. */
+static const char *put_text(char **at, struct yo_span bytes)
+{
+    char *start = *at;
+    if (bytes.size > 0) {
+        memcpy(start, bytes.data, bytes.size);
+    }
+    start[bytes.size] = '\0';
+    *at = start + bytes.size + 1;
+    return start;
+}
+
+/* The bytes of yomo_room_set_state_bytes in `payload`, or an absent span. */
+static struct yo_span state_bytes(struct yo_span payload)
+{
+    struct yo_span value = yo_mp_map_get(payload, "bytes");
+    if (!value.data) {
+        return YO_SPAN_NONE;
+    }
+    struct yo_mp_reader reader;
+    yo_mp_reader_init(&reader, value);
+    struct yo_mp_value bin = yo_mp_read(&reader);
+    return !reader.error && bin.kind == YO_MP_BIN ? bin.bytes : YO_SPAN_NONE;
+}
+
+static void fill(struct yo_roster_entry *entry, struct yo_span id, struct yo_span state,
+                 struct yo_span bytes)
+{
+    struct yomo_peer *peer = &entry->peer;
+    char *at = entry->text;
+    size_t key_size = make_key(at, peer->session, id);
+    entry->node.key = yo_span(at, key_size);
+    at += key_size;
+    peer->id = put_text(&at, id);
+    peer->id_size = id.size;
+    peer->state = put_text(&at, state);
+    peer->state_size = state.size;
+    if (bytes.data) {
+        peer->bytes = put_text(&at, bytes);
+        peer->bytes_size = bytes.size;
+    }
+}
+
+int yo_roster_entry_create(const struct yo_roster *roster, struct yo_roster_entry **out,
+                           uint64_t session, struct yo_span id, struct yo_span payload,
+                           uint64_t since_ms)
+{
+    struct yo_buf state;
+    yo_buf_init(&state, roster->mem);
+    if (id.size > ID_SIZE_MAX) {
+        return YOMO_ERR_MALFORMED;
+    }
+    int rv = payload.data ? yo_mp_to_json(&state, payload)
+                          : yo_buf_append_text(&state, "{}");
+    struct yo_span bytes = state_bytes(payload);
+    struct yo_roster_entry *entry = NULL;
+    if (rv == YOMO_OK) {
+        entry = yo_malloc(roster->mem, sizeof(*entry) + 1 + sizeof(session) + id.size * 2 +
+                                           1 + state.size + 1 + bytes.size + 1);
+        rv = entry ? YOMO_OK : YOMO_ERR_NOMEM;
+    }
+    if (rv == YOMO_OK) {
+        memset(entry, 0, sizeof(*entry));
+        entry->peer.session = session;
+        entry->peer.since_ms = since_ms;
+        yo_list_init(&entry->order);
+        fill(entry, id, yo_buf_span(&state), bytes);
+        *out = entry;
+    }
+    yo_buf_finish(&state);
+    return rv;
+}
+
+void yo_roster_entry_destroy(const struct yo_roster *roster, struct yo_roster_entry *entry)
+{
+    yo_free(roster->mem, entry);
+}
+
+struct yo_roster_entry *yo_roster_find(const struct yo_roster *roster, uint64_t session,
+                                       struct yo_span id)
+{
+    char key[KEY_SIZE_MAX];
+    if (id.size > ID_SIZE_MAX) {
+        return NULL;
+    }
+    struct yo_span span = yo_span(key, make_key(key, session, id));
+    struct yo_map_node *node = yo_map_get(&roster->members, span);
+    return node ? YO_CONTAINER(node, struct yo_roster_entry, node) : NULL;
+}
+
+bool yo_roster_same(const struct yo_roster_entry *old, const struct yo_roster_entry *entry)
+{
+    if (!old) {
+        return false;
+    }
+    const struct yomo_peer *a = &old->peer;
+    const struct yomo_peer *b = &entry->peer;
+    return yo_span_equal(yo_span(a->id, a->id_size), yo_span(b->id, b->id_size)) &&
+           yo_span_equal(yo_span(a->state, a->state_size), yo_span(b->state, b->state_size));
+}
+
+int yo_roster_put(struct yo_roster *roster, struct yo_roster_entry *old,
+                  struct yo_roster_entry *entry)
+{
+    if (!old && roster->members.count >= YO_ROSTER_MAX) {
+        return YOMO_ERR_FULL;
+    }
+    if (old) {
+        /* The place that the old one gives up is enough: this cannot fail. */
+        yo_list_push_back(&old->order, &entry->order); /* in front of it */
+        yo_roster_remove(roster, old);
+        if (!entry->peer.since_ms) {
+            entry->peer.since_ms = old->peer.since_ms;
+        }
+    }
+    int rv = yo_map_put(&roster->members, &entry->node, entry->node.key);
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    if (!old) {
+        yo_list_push_back(&roster->order, &entry->order);
+    }
+    entry->seen = roster->round;
+    return YOMO_OK;
+}
+
+void yo_roster_touch(struct yo_roster *roster, struct yo_roster_entry *entry)
+{
+    entry->seen = roster->round;
+}
+
+void yo_roster_remove(struct yo_roster *roster, struct yo_roster_entry *entry)
+{
+    yo_map_remove(&roster->members, &entry->node);
+    yo_list_remove(&entry->order);
+}

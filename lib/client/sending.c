@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/* sending.c - a broadcast, from the call to what became of it.
+ *
+ * The happy path: the letter is opened, its blob goes into the room's outbox, the pump
+ * sends it; if the program wants to know, the server's confirmation (or, without the
+ * extension, the transport's acknowledgement) ends it with on_sent. Possible failure
+ * modes: it is dropped for want of room (FULL), a newer LATEST takes its place (EXISTS),
+ * its datagram is lost (TIMEOUT), the connection ends before it was confirmed (CLOSED:
+ * it may have arrived), the room is over (CLOSED).
+ *
+ * A blob that nobody but its sending refers to any more has left the outbox: that is how
+ * those are found that gave way. */
+#include <yomo/error.h>
+
+#include "client/inside.h"
+#include "wire/decode.h"
+
+void yo_client_release(struct yomo_client *client, size_t bytes)
+{
+    if (bytes == 0) {
+        return;
+    }
+    yo_client_lock(client);
+    client->held -= bytes;
+    yo_client_unlock(client);
+}
+
+static void destroy(struct yo_sending *sending)
+{
+    struct yomo_room *room = sending->room;
+    yo_blob_unref(sending->blob);
+    yo_free(&room->client->mem, sending);
+    yomo_room_unref(room);
+}
+
+/* The program knows what became of it. */
+static void done(struct yo_sending *sending, int error)
+{
+    struct yomo_room *room = sending->room;
+    struct yomo_client *client = room->client;
+    if (sending->by_number.key.data) {
+        yo_map_remove(&client->pending, &sending->by_number);
+        yo_list_remove(&sending->link);
+        client->pending_reliable -= sending->delivery == YOMO_RELIABLE;
+    }
+    if (sending->number && client->on.on_sent) {
+        client->on.on_sent(client->user, room, sending->number, error);
+    }
+    destroy(sending);
+}
+
+static struct yo_sending *find(const struct yomo_client *client, uint64_t number)
+{
+    struct yo_map_node *node =
+        number ? yo_map_get(&client->pending, yo_span(&number, sizeof(number))) : NULL;
+    return node ? YO_CONTAINER(node, struct yo_sending, by_number) : NULL;
+}
+
+/* Does an outbox still have it? */
+static bool is_queued(const struct yo_sending *sending)
+{
+    return atomic_load_explicit(&sending->blob->refs, memory_order_relaxed) > 1;
+}
+
+static bool gave_way(const struct yo_sending *sending)
+{
+    bool flying = sending->sent && sending->token && !sending->arrived &&
+                  sending->delivery == YOMO_LATEST;
+    return (!sending->sent || flying) && !is_queued(sending);
+}
+
+static void tell_those_that_gave_way(struct yomo_room *room)
+{
+    YO_LIST_EACH (link, next, &room->pending) {
+        struct yo_sending *sending = YO_CONTAINER(link, struct yo_sending, link);
+        if (gave_way(sending)) {
+            done(sending, sending->delivery == YOMO_LATEST ? YOMO_ERR_EXISTS
+                                                           : YOMO_ERR_FULL);
+        }
+    }
+}
+
+/* From here on it can be found by its number. */
+static int remember(struct yo_sending *sending)
+{
+    struct yomo_room *room = sending->room;
+    struct yomo_client *client = room->client;
+    int rv = yo_map_put(&client->pending, &sending->by_number,
+                        yo_span(&sending->number, sizeof(sending->number)));
+    if (rv != YOMO_OK) {
+        sending->by_number.key = YO_SPAN_NONE;
+        return rv;
+    }
+    yo_list_push_back(&room->pending, &sending->link);
+    client->pending_reliable += sending->delivery == YOMO_RELIABLE;
+    return YOMO_OK;
+}
+
+/* Name the slot, and number the value. */
+static int queue_latest(struct yo_sending *sending, struct yo_outgoing *out)
+{
+    struct yomo_room *room = sending->room;
+    struct yo_buf *name = &room->client->scratch;
+    struct yo_packed packed;
+    struct yo_span event;
+    memcpy(&packed, sending->blob->data, sizeof(packed));
+    packed.version = out->version = ++room->last_version;
+    memcpy(sending->blob->data, &packed, sizeof(packed)); /* not shared yet */
+    struct yo_span rest = yo_span_skip(yo_blob_span(sending->blob), sizeof(packed));
+    struct yo_span key = yo_span(rest.data, packed.key_size);
+    int rv = yo_check_data(yo_span_skip(rest, packed.key_size), &event);
+    yo_buf_clear(name);
+    if (rv == YOMO_OK) {
+        rv = yo_outbox_slot(name, 0, room->name, event, key);
+    }
+    if (rv == YOMO_OK) {
+        out->slot = yo_buf_span(name);
+        rv = yo_outbox_put(&room->box, out);
+    }
+    return rv;
+}
+
+static int queue(struct yo_sending *sending)
+{
+    struct yomo_room *room = sending->room;
+    struct yo_outgoing out = {
+        .message = sending->blob,
+        .delivery = sending->delivery,
+        .lane = YO_LANE_ROOMS, /* which one is known when it is sent */
+    };
+    return sending->delivery == YOMO_LATEST ? queue_latest(sending, &out)
+                                            : yo_outbox_put(&room->box, &out);
+}
+
+/* An UNRELIABLE message has no time to wait for a connection. */
+static bool comes_too_early(const struct yo_sending *sending)
+{
+    return sending->delivery == YOMO_UNRELIABLE &&
+           sending->room->client->phase != YO_PHASE_OPEN;
+}
+
+static int accept(struct yo_sending *sending)
+{
+    struct yomo_room *room = sending->room;
+    if (room->state == YO_ROOM_OVER || comes_too_early(sending)) {
+        return YOMO_ERR_CLOSED;
+    }
+    int rv = sending->number ? remember(sending) : YOMO_OK;
+    return rv == YOMO_OK ? queue(sending) : rv;
+}
+
+void yo_sending_open(struct yo_letter *letter, void *user, yo_time now)
+{
+    struct yo_sending *sending = YO_CONTAINER(letter, struct yo_sending, letter);
+    struct yomo_room *room = sending->room;
+    struct yomo_client *client = user;
+    size_t size = sending->blob->size;
+    bool reliable = sending->delivery == YOMO_RELIABLE;
+    (void)now;
+    int rv = accept(sending);
+    if (rv == YOMO_OK && reliable) {
+        room->held += size;
+    } else {
+        yo_client_release(client, size);
+    }
+    if (rv != YOMO_OK) {
+        if (rv == YOMO_ERR_NOMEM) {
+            YO_LOG(&client->log, YOMO_LOG_ERROR, "client",
+                   "a message was lost: out of memory");
+        }
+        done(sending, rv);
+        return;
+    }
+    if (!sending->number) {
+        destroy(sending);
+    }
+    if (!reliable) {
+        tell_those_that_gave_way(room);
+    }
+    yo_room_push(room);
+}
+
+void yo_sending_discard(struct yo_letter *letter)
+{
+    struct yo_sending *sending = YO_CONTAINER(letter, struct yo_sending, letter);
+    yo_client_release(sending->room->client, sending->blob->size);
+    destroy(sending);
+}
+
+void yo_sending_took(struct yomo_client *client, uint64_t number, uint64_t token)
+{
+    struct yo_sending *sending = find(client, number);
+    if (!sending) {
+        return;
+    }
+    sending->sent = true;
+    sending->token = token;
+    if (!client->extension && !token) {
+        done(sending, YOMO_OK); /* nobody will say more */
+    }
+}
+
+void yo_sending_refused(struct yomo_client *client, uint64_t number, int error)
+{
+    struct yo_sending *sending = find(client, number);
+    if (sending) {
+        done(sending, error);
+    }
+}
+
+void yo_sending_confirmed(struct yomo_client *client, uint64_t number, int error)
+{
+    yo_sending_refused(client, number, error);
+    yo_client_wake(client);
+}
+
+static void told(struct yo_sending *sending, enum yo_fate fate)
+{
+    if (fate == YO_FATE_ACKED) {
+        sending->arrived = true;
+        if (!sending->room->client->extension) {
+            done(sending, YOMO_OK);
+        }
+    } else if (sending->delivery != YOMO_LATEST) {
+        done(sending, YOMO_ERR_TIMEOUT); /* a LATEST one goes out again */
+    }
+}
+
+static struct yo_sending *find_token(const struct yomo_room *room, uint64_t token)
+{
+    YO_LIST_EACH (link, next, &room->pending) {
+        struct yo_sending *sending = YO_CONTAINER(link, struct yo_sending, link);
+        if (sending->token == token) {
+            return sending;
+        }
+    }
+    return NULL;
+}
+
+void yo_sending_fate(struct yomo_client *client, uint64_t token, enum yo_fate fate)
+{
+    bool acked = fate == YO_FATE_ACKED;
+    if (token & YO_TOKEN_NUMBER) {
+        struct yo_sending *sending = find(client, token & ~YO_TOKEN_NUMBER);
+        if (sending) {
+            told(sending, fate);
+        }
+        return;
+    }
+    uint64_t serial = token >> YO_TOKEN_SERIAL_SHIFT;
+    if (serial == 0) {
+        (void)yo_outbox_fate(&client->control, token, acked);
+        return;
+    }
+    struct yo_map_node *node =
+        yo_map_get(&client->serials, yo_span(&serial, sizeof(serial)));
+    if (!node) {
+        return;
+    }
+    struct yomo_room *room = YO_CONTAINER(node, struct yomo_room, by_serial);
+    struct yo_sending *sending = find_token(room, token);
+    if (sending) {
+        told(sending, fate);
+    }
+    if (yo_outbox_fate(&room->box, token, acked)) {
+        yo_room_push(room);
+    }
+}
+
+void yo_sending_lost(struct yomo_room *room)
+{
+    YO_LIST_EACH (link, next, &room->pending) {
+        struct yo_sending *sending = YO_CONTAINER(link, struct yo_sending, link);
+        if (is_queued(sending)) {
+            sending->sent = sending->arrived = false; /* it goes out again */
+            sending->token = 0;
+        } else {
+            done(sending, YOMO_ERR_CLOSED);
+        }
+    }
+}
+
+void yo_sending_end(struct yomo_room *room)
+{
+    yo_outbox_finish(&room->box);
+    yo_client_release(room->client, room->held);
+    room->held = 0;
+    YO_LIST_EACH (link, next, &room->pending) {
+        done(YO_CONTAINER(link, struct yo_sending, link), YOMO_ERR_CLOSED);
+    }
+}
