@@ -40,7 +40,7 @@ static void sip_round(uint64_t v[4])
     v[2] = rotate(v[2], 32);
 }
 
-/* SipHash (Aumasson, Bernstein 2012) with one round for each word and three at the end. */
+/* SipHash (Aumasson, Bernstein 2012), one round for each word and three at the end. */
 uint64_t yo_siphash(const uint64_t seed[2], struct yo_span bytes)
 {
     uint64_t v[4] = {
@@ -136,7 +136,8 @@ int yo_map_reserve(struct yo_map *map, size_t extra)
     return YOMO_OK;
 }
 
-static struct yo_map_node *find(const struct yo_map *map, struct yo_span key, uint64_t hash)
+static struct yo_map_node *find(const struct yo_map *map, struct yo_span key,
+                                uint64_t hash)
 {
     struct yo_map_node *node = *bucket_of(map, hash);
 
@@ -189,7 +190,8 @@ void yo_map_remove(struct yo_map *map, struct yo_map_node *node)
     map->count--;
 }
 
-struct yo_map_node *yo_map_next(const struct yo_map *map, const struct yo_map_node *node)
+struct yo_map_node *yo_map_next(const struct yo_map *map,
+                                const struct yo_map_node *node)
 {
     size_t i = 0;
 

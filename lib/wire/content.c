@@ -45,7 +45,8 @@ static int read_event(struct yo_span payload, struct yo_span *event)
 
 int yo_check_data(struct yo_span payload, struct yo_span *event)
 {
-    if (yo_mp_check_portable(payload) != YO_MP_MAP || count_key(payload, "event") != 1) {
+    if (yo_mp_check_portable(payload) != YO_MP_MAP ||
+        count_key(payload, "event") != 1) {
         return YOMO_ERR_MALFORMED;
     }
     return read_event(payload, event);

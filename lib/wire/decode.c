@@ -2,8 +2,8 @@
 /* decode.c - one straight walk over the map of a message.
  *
  * A key is looked up in the table below; its field is read as the type that the table
- * names, or the message is malformed. What is read goes into a message of our own first,
- * so that the caller's is untouched by an error. */
+ * names, or the message is malformed. What is read goes into a message of our own
+ * first, so that the caller's is untouched by an error. */
 #include "wire/decode.h"
 
 #include "base/check.h"
@@ -38,13 +38,13 @@ static const struct {
     const char *name;
     size_t size;
 } keys[KEY_COUNT] = {
-    [KEY_T] = {"t", 1},         [KEY_OP] = {"op", 2},     [KEY_C] = {"c", 1},
-    [KEY_P] = {"p", 1},         [KEY_PL] = {"pl", 2},     [KEY_MESH] = {"mesh", 4},
-    [KEY_SID] = {"sid", 3},     [KEY_APP] = {"app", 3},   [KEY_D] = {"d", 1},
-    [KEY_K] = {"k", 1},         [KEY_V] = {"v", 1},       [KEY_N] = {"n", 1},
-    [KEY_Q] = {"q", 1},         [KEY_TS] = {"ts", 2},     [KEY_CODE] = {"code", 4},
-    [KEY_MSG] = {"msg", 3},     [KEY_VER] = {"ver", 3},   [KEY_EPOCH] = {"epoch", 5},
-    [KEY_LIM] = {"lim", 3},     [KEY_M] = {"m", 1},       [KEY_MORE] = {"more", 4},
+    [KEY_T] = {"t", 1},     [KEY_OP] = {"op", 2},   [KEY_C] = {"c", 1},
+    [KEY_P] = {"p", 1},     [KEY_PL] = {"pl", 2},   [KEY_MESH] = {"mesh", 4},
+    [KEY_SID] = {"sid", 3}, [KEY_APP] = {"app", 3}, [KEY_D] = {"d", 1},
+    [KEY_K] = {"k", 1},     [KEY_V] = {"v", 1},     [KEY_N] = {"n", 1},
+    [KEY_Q] = {"q", 1},     [KEY_TS] = {"ts", 2},   [KEY_CODE] = {"code", 4},
+    [KEY_MSG] = {"msg", 3}, [KEY_VER] = {"ver", 3}, [KEY_EPOCH] = {"epoch", 5},
+    [KEY_LIM] = {"lim", 3}, [KEY_M] = {"m", 1},     [KEY_MORE] = {"more", 4},
 };
 
 static const char *const op_names[] = {
@@ -186,7 +186,8 @@ static struct yo_wire_limits read_limits(struct yo_mp_reader *reader)
 {
     static const char *const names[] = {"msg", "rooms", "silence"};
     struct yo_wire_limits limits = {0, 0, 0};
-    uint64_t *const fields[] = {&limits.message_size, &limits.rooms, &limits.silence_ms};
+    uint64_t *const fields[] = {&limits.message_size, &limits.rooms,
+                                &limits.silence_ms};
     uint32_t seen = 0;
     uint32_t count = yo_mp_read_map(reader);
 
@@ -332,14 +333,16 @@ int yo_decode(struct yo_span bytes, struct yo_message *message)
         }
         read_field(&reader, key, &names, &fields);
     }
-    if (reader.error || reader.rest.size > 0 || find_op(&names, &fields.op) != YOMO_OK) {
+    if (reader.error || reader.rest.size > 0 ||
+        find_op(&names, &fields.op) != YOMO_OK) {
         return YOMO_ERR_MALFORMED;
     }
     *message = fields;
     return YOMO_OK;
 }
 
-int yo_members_init(struct yo_mp_reader *reader, struct yo_span members, uint32_t *count)
+int yo_members_init(struct yo_mp_reader *reader, struct yo_span members,
+                    uint32_t *count)
 {
     yo_mp_reader_init(reader, members);
     *count = yo_mp_read_array(reader);

@@ -13,10 +13,12 @@
  * string) and app are accepted and ignored. Allocates nothing. */
 int yo_decode(struct yo_span bytes, struct yo_message *message);
 
-/* A state: exactly one well-formed map. YOMO_ERR_MALFORMED. */
+/* A state: exactly one well-formed map that presencejs can decode as well (see
+ * yo_mp_check_portable), with one `id` at most: presencejs would see the last of several,
+ * we the first. YOMO_ERR_MALFORMED. */
 int yo_check_state(struct yo_span payload);
 
-/* A data payload: exactly one well-formed map with a string `event` of at most
+/* A data payload: exactly one such map with exactly one `event`, a string of at most
  * YO_EVENT_SIZE_MAX bytes, which is lent in `event`. YOMO_ERR_MALFORMED. */
 int yo_check_data(struct yo_span payload, struct yo_span *event);
 
@@ -29,8 +31,9 @@ struct yo_content {
                              neither string nor bin: an encoded value to turn to JSON */
 };
 
-/* Read both shapes: 2.2.18 {event, data} and 2.2.0 {event, state, payload}.
- * YOMO_ERR_MALFORMED. */
+/* Read both shapes: 2.2.18 {event, data} and 2.2.0 {event, state, payload}. With
+ * neither it is a null. That a `data` string is JSON is not checked: presencejs does not
+ * insist on it either. YOMO_ERR_MALFORMED. */
 int yo_content_read(struct yo_span payload, struct yo_content *content);
 
 /* Walk the members of a snapshot. Init with message->members. */

@@ -78,7 +78,8 @@ static uint32_t count_extension(const struct yo_message *message)
            (message->key.size > 0) + (message->version != 0) + (message->number != 0) +
            (message->sequence != 0) + (message->timestamp != 0) + (message->code != 0) +
            (message->text.size > 0) + (message->protocol != 0) + (message->epoch != 0) +
-           has_limits(&message->limits) + (message->members.data != NULL) + message->more;
+           has_limits(&message->limits) + (message->members.data != NULL) +
+           message->more;
 }
 
 static void put_limits(struct yo_buf *out, const struct yo_wire_limits *limits)
@@ -170,7 +171,8 @@ static int write_message(struct yo_buf *out, enum yo_dialect dialect,
     return out->size - start <= YO_MESSAGE_SIZE_MAX ? YOMO_OK : YOMO_ERR_TOO_BIG;
 }
 
-int yo_encode(struct yo_buf *out, enum yo_dialect dialect, const struct yo_message *message)
+int yo_encode(struct yo_buf *out, enum yo_dialect dialect,
+              const struct yo_message *message)
 {
     size_t start = out->size;
     int rv = check_op(dialect, message->op);
@@ -203,7 +205,7 @@ static void *give_nothing(void *user, void *old, size_t size)
 
 static const struct yomo_mem fixed = {.realloc = give_nothing};
 
-/* Write into memory whose size is a bound of the message's; returns how much it took. */
+/* Write into memory of the size of a bound; returns how much the message took. */
 static size_t write_fixed(uint8_t *data, size_t bound, enum yo_dialect dialect,
                           const struct yo_message *message)
 {
@@ -216,8 +218,8 @@ static size_t write_fixed(uint8_t *data, size_t bound, enum yo_dialect dialect,
 
 /* A small message waits in many queues: its blob has no byte too many. For a big one
  * the bytes that the bound has too many do not matter, but a second copy would. */
-int yo_encode_blob(struct yo_blob **out, const struct yomo_mem *mem, enum yo_dialect dialect,
-                   const struct yo_message *message)
+int yo_encode_blob(struct yo_blob **out, const struct yomo_mem *mem,
+                   enum yo_dialect dialect, const struct yo_message *message)
 {
     int rv = check_op(dialect, message->op);
     size_t bound = size_bound(message);
@@ -263,8 +265,8 @@ static int finish(struct yo_buf *out, size_t start)
     return YOMO_ERR_NOMEM;
 }
 
-int yo_content_write(struct yo_buf *out, struct yo_span event, enum yomo_encoding encoding,
-                     struct yo_span bytes)
+int yo_content_write(struct yo_buf *out, struct yo_span event,
+                     enum yomo_encoding encoding, struct yo_span bytes)
 {
     size_t start = out->size;
 
@@ -282,8 +284,8 @@ int yo_content_write(struct yo_buf *out, struct yo_span event, enum yomo_encodin
     return finish(out, start);
 }
 
-/* `object` is the MessagePack of a JSON text: its members, and the id unless it has one.
- * What a server would refuse to relay ("__proto__", a second id) is refused here. */
+/* `object` is the MessagePack of a JSON text: its members, and the id unless it has
+ * one. What a server would refuse to relay ("__proto__", two ids) is refused here. */
 static int put_state(struct yo_buf *out, struct yo_span id, struct yo_span object)
 {
     size_t start = out->size;

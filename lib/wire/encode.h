@@ -31,8 +31,8 @@ int yo_content_write(struct yo_buf *out, struct yo_span event, enum yomo_encodin
                      struct yo_span bytes);
 
 /* Append the state payload of a client: the members of the JSON object `json`, and "id"
- * with `id` in front unless the object has one. YOMO_ERR_JSON when it is no object.
- * Absent `json` gives {id}. */
+ * with `id` in front unless the object has one. YOMO_ERR_JSON when it is no object, or
+ * one that yo_check_state would refuse ("__proto__", two ids). Absent `json` gives {id}. */
 int yo_state_from_json(struct yo_buf *out, struct yo_span id, struct yo_span json);
 
 /* The same for bytes: {id, bytes}. */

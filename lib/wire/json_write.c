@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* json_write.c - MessagePack to JSON text, in one pass.
  *
- * JSON has only string keys. A key of another kind is first written like any value, then
- * what was written is turned into a string in its place. A map or array as a key may not
- * have another one among its own keys: each turn doubles the backslashes, and 32 of them
- * would make gigabytes out of a short message. */
+ * JSON has only string keys. A key of another kind is first written like any value,
+ * then what was written is turned into a string in its place. A map or array as a key
+ * may not have another one among its own keys: each turn doubles the backslashes, and
+ * 32 of them would make gigabytes out of a short message. */
 #include <math.h>
 
 #include "base/check.h"
@@ -180,7 +180,8 @@ static bool key_is_next(const struct level *level)
     return level->is_map && level->left % 2 == 0;
 }
 
-static int open_level(struct writer *writer, const struct yo_mp_value *value, bool in_key)
+static int open_level(struct writer *writer, const struct yo_mp_value *value,
+                      bool in_key)
 {
     struct level *level;
 

@@ -58,7 +58,8 @@ static void set_signed(struct yo_mp_value *value, int64_t number)
 }
 
 /* The two's complement number of `size` bytes, without relying on how a cast wraps. */
-static void take_signed(struct yo_mp_reader *reader, struct yo_mp_value *value, size_t size)
+static void take_signed(struct yo_mp_reader *reader, struct yo_mp_value *value,
+                        size_t size)
 {
     uint64_t number = take_number(reader, size);
     uint64_t sign = UINT64_C(1) << (8 * size - 1);
@@ -71,7 +72,8 @@ static void take_signed(struct yo_mp_reader *reader, struct yo_mp_value *value, 
     }
 }
 
-static void take_float(struct yo_mp_reader *reader, struct yo_mp_value *value, size_t size)
+static void take_float(struct yo_mp_reader *reader, struct yo_mp_value *value,
+                       size_t size)
 {
     uint64_t bits = take_number(reader, size);
 
@@ -93,7 +95,8 @@ static void take_bytes(struct yo_mp_reader *reader, struct yo_mp_value *value,
     value->bytes = take(reader, (size_t)size);
 }
 
-static void take_ext(struct yo_mp_reader *reader, struct yo_mp_value *value, uint64_t size)
+static void take_ext(struct yo_mp_reader *reader, struct yo_mp_value *value,
+                     uint64_t size)
 {
     uint8_t type = (uint8_t)take_number(reader, 1);
 
@@ -113,7 +116,8 @@ static void set_count(struct yo_mp_reader *reader, struct yo_mp_value *value,
 }
 
 /* All types from 0xc0 to 0xdf: one byte says which, the length is in those behind. */
-static void read_typed(struct yo_mp_reader *reader, struct yo_mp_value *value, uint8_t type)
+static void read_typed(struct yo_mp_reader *reader, struct yo_mp_value *value,
+                       uint8_t type)
 {
     static const uint8_t sizes[4] = {1, 2, 4, 8};
 
@@ -168,11 +172,13 @@ static void read_typed(struct yo_mp_reader *reader, struct yo_mp_value *value, u
         break;
     case 0xdc:
     case 0xdd:
-        set_count(reader, value, YO_MP_ARRAY, take_number(reader, sizes[type - 0xdc + 1]));
+        set_count(reader, value, YO_MP_ARRAY,
+                  take_number(reader, sizes[type - 0xdc + 1]));
         break;
     case 0xde:
     case 0xdf:
-        set_count(reader, value, YO_MP_MAP, take_number(reader, sizes[type - 0xde + 1]));
+        set_count(reader, value, YO_MP_MAP,
+                  take_number(reader, sizes[type - 0xde + 1]));
         break;
     default: /* 0xc1 is never used */
         fail(reader);
@@ -241,7 +247,8 @@ static bool is_portable_key(const struct yo_mp_value *value)
 static bool is_acceptable(const struct yo_mp_value *value, bool is_key,
                           enum strictness strictness)
 {
-    if (strictness >= TEXT && value->kind == YO_MP_STR && !yo_utf8_valid(value->bytes)) {
+    if (strictness >= TEXT && value->kind == YO_MP_STR &&
+        !yo_utf8_valid(value->bytes)) {
         return false;
     }
     if (strictness < PORTABLE) {

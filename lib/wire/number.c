@@ -137,9 +137,9 @@ static void step_up(struct decimal *decimal)
 }
 
 /* Any decimal of up to 15 digits survives being a double, so of a normal double no form
- * shorter than 15 digits can be missed. Below a power of two doubles lie closer together
- * than above it: there the nearest 16 digits may belong to the neighbour below, while
- * the next ones up still read back. */
+ * shorter than 15 digits can be missed. Below a power of two doubles lie closer
+ * together than above it: there the nearest 16 digits may belong to the neighbour
+ * below, while the next ones up still read back. */
 static void find_shortest(struct decimal *decimal, double value)
 {
     int exponent;

@@ -16,8 +16,9 @@
 double yo_number_parse(struct yo_span text);
 
 /* Write a finite `value` with the fewest digits that read back the same. Returns the
- * length. The text has a fraction or an exponent only where JavaScript's would, or where
- * its digits would otherwise be taken for an integer of another value (2^53 and up). */
+ * length. The text has a fraction or an exponent only where JavaScript's would, or
+ * where its digits would otherwise be taken for an integer of another value (2^53 and
+ * up). */
 size_t yo_number_print(char out[YO_NUMBER_SIZE_MAX], double value);
 
 #endif

@@ -61,7 +61,8 @@ static void encode_again(const struct yo_message *message)
     if (message->op != YO_OP_UNKNOWN) {
         require(yo_encode(&first, YO_DIALECT_YOMO, message) == 0);
         require(yo_decode(yo_buf_span(&first), &back) == 0);
-        require(back.op == message->op && yo_span_equal(back.payload, message->payload));
+        require(back.op == message->op &&
+                yo_span_equal(back.payload, message->payload));
         require(yo_encode(&second, YO_DIALECT_YOMO, &back) == 0);
         require(yo_span_equal(yo_buf_span(&first), yo_buf_span(&second)));
     }

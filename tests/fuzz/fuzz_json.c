@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* fuzz_json.c - JSON that is accepted becomes well-formed MessagePack, that becomes JSON,
- * and from there on both stay as they are. The same input is also read as MessagePack. */
+/* fuzz_json.c - JSON that is accepted becomes well-formed MessagePack, that becomes
+ * JSON, and from there on both stay as they are. The same input is also read as
+ * MessagePack. */
 #include <stdlib.h>
 
 #include "wire/json.h"
@@ -48,7 +49,8 @@ static void from_mp(struct yo_span value)
     if (yo_mp_to_json(&json, value) == 0) {
         require(yo_mp_check(value) >= 0);
         require(json.size <= 64 * value.size);
-        /* {"base64":...} may stand at the deepest level of all, one deeper than allowed */
+        /* {"base64":...} may stand at the deepest level of all, one deeper than allowed
+         */
         if (yo_json_check(yo_buf_span(&json)) == 0) {
             from_json(yo_buf_span(&json));
         }

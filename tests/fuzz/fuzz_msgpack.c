@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fuzz_msgpack.c - the reader's three ways over a value agree, and none reads too far. */
+/* fuzz_msgpack.c - the ways over a value agree, and none of them reads too far. */
 #include <stdlib.h>
 
 #include "wire/msgpack.h"

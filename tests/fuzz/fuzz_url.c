@@ -20,7 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct yo_span value = yo_query_get(text, "id");
     struct yo_url url;
 
-    require(!value.data || (value.data >= data && value.data + value.size <= data + size));
+    require(!value.data ||
+            (value.data >= data && value.data + value.size <= data + size));
     if (yo_url_parse(&url, text) != 0) {
         return 0;
     }

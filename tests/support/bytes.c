@@ -122,8 +122,8 @@ void bytes_each_cut(struct yo_span whole, void (*fn)(struct yo_span cut, void *u
     }
 }
 
-void bytes_each_flip(struct yo_span whole, void (*fn)(struct yo_span flipped, void *user),
-                     void *user)
+void bytes_each_flip(struct yo_span whole,
+                     void (*fn)(struct yo_span flipped, void *user), void *user)
 {
     for (size_t bit = 0; bit < 8 * whole.size; bit++) {
         uint8_t *flipped = allocate(whole.size);

@@ -10,16 +10,16 @@ struct yo_span bytes_hex(const char *digits); /* blanks between digits are skipp
 struct yo_span bytes_copy(struct yo_span from);
 struct yo_span bytes_repeat(const char *text, size_t times);
 
-/* Fail the test, showing both, unless `got` is the bytes `digits` or the text `text`. */
+/* Fail the test, showing both, unless `got` is the bytes `digits`, the text `text`. */
 void assert_hex(struct yo_span got, const char *digits);
 void assert_text(struct yo_span got, const char *text);
 
-/* Call `fn` with each proper prefix of `whole`, from none of its bytes to all but one. */
+/* Call `fn` with each proper prefix of `whole`, the empty one too. */
 void bytes_each_cut(struct yo_span whole, void (*fn)(struct yo_span cut, void *user),
                     void *user);
 
 /* Call `fn` with `whole` and each one of its bits turned over. */
-void bytes_each_flip(struct yo_span whole, void (*fn)(struct yo_span flipped, void *user),
-                     void *user);
+void bytes_each_flip(struct yo_span whole,
+                     void (*fn)(struct yo_span flipped, void *user), void *user);
 
 #endif

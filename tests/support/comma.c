@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* comma.c - glibc's localedef compiles a locale of a few lines, and a character map, so
- * that nothing else need be installed. It complains about all that is missing, and writes
- * the locale all the same. */
+ * that nothing else need be installed. It complains about all that is missing, and
+ * writes the locale all the same. */
 #include "support/comma.h"
 
 #include <locale.h>
@@ -78,8 +78,8 @@ static bool make_locale(void)
 
 bool comma_begin(void)
 {
-    static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "de_DE", "fr_FR.UTF-8",
-                                        "fr_FR.utf8"};
+    static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "de_DE",
+                                        "fr_FR.UTF-8", "fr_FR.utf8"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (has_comma(names[i])) {

@@ -48,9 +48,9 @@ void fault_arm(struct fault *fault, size_t nth, enum fault_mode mode);
 /* Fail the test when something is not freed. */
 void fault_assert_no_leak(const struct fault *fault);
 
-/* Run `body` with the first allocation failing, then with the second, and so on, in both
- * modes, until a run in which none failed. Each run must free what it allocated. Returns
- * how many allocations a run without failure makes. */
+/* Run `body` with the first allocation failing, then with the second, and so on, in
+ * both modes, until a run in which none failed. Each run must free what it allocated.
+ * Returns how many allocations a run without failure makes. */
 size_t fault_each(void (*body)(struct fault *fault, void *user), void *user);
 
 #endif

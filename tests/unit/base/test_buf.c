@@ -113,9 +113,11 @@ static void printf_grows_to_any_length(void **state)
         yo_buf_shrink(&buf, 0);
         assert_int_equal(yo_buf_printf(&buf, "%.*s", length, (const char *)text.data),
                          YOMO_OK);
-        assert_true(yo_span_equal(yo_buf_span(&buf), yo_span(text.data, (size_t)length)));
+        assert_true(
+            yo_span_equal(yo_buf_span(&buf), yo_span(text.data, (size_t)length)));
     }
-    assert_int_equal(yo_buf_printf(&buf, "%.*s", 5000, (const char *)text.data), YOMO_OK);
+    assert_int_equal(yo_buf_printf(&buf, "%.*s", 5000, (const char *)text.data),
+                     YOMO_OK);
     assert_int_equal(buf.size, 199 + 5000);
     yo_buf_finish(&buf);
 }

@@ -13,9 +13,9 @@
 static void each_error_has_a_name_and_a_sentence(void **state)
 {
     (void)state;
-#define CHECK_ONE(name, number, text)                                                    \
-    assert_int_equal(YOMO_ERR_##name, number);                                           \
-    assert_string_equal(yomo_error_name(number), #name);                                 \
+#define CHECK_ONE(name, number, text)                    \
+    assert_int_equal(YOMO_ERR_##name, number);           \
+    assert_string_equal(yomo_error_name(number), #name); \
     assert_string_equal(yomo_strerror(number), text);
     YOMO_ERROR_MAP(CHECK_ONE)
 #undef CHECK_ONE

@@ -78,7 +78,8 @@ static void any_order_of_calls_keeps_the_order_of_deadlines(void **state)
         if (yo_rand_below(&rand, 3) == 0) {
             yo_heap_remove(&heap, node);
         } else {
-            assert_int_equal(yo_heap_set(&heap, node, yo_rand_below(&rand, 1000)), YOMO_OK);
+            assert_int_equal(yo_heap_set(&heap, node, yo_rand_below(&rand, 1000)),
+                             YOMO_OK);
         }
         if (step % 50 == 0) {
             check_order(&heap);

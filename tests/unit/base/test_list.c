@@ -49,7 +49,8 @@ static void a_walk_may_remove_what_it_meets(void **state)
     for (int i = 0; i < 4; i++) {
         yo_list_push_back(&head, &items[i].link);
     }
-    YO_LIST_EACH(link, next, &head) {
+    YO_LIST_EACH(link, next, &head)
+    {
         sum += number_of(link);
         if (number_of(link) % 2 == 0) {
             yo_list_remove(link);

@@ -213,8 +213,10 @@ static void the_hash_is_siphash_1_3(void **state)
     (void)state;
     assert_true(yo_siphash(zero, yo_span_of("a")) == UINT64_C(4644417185603328019));
     assert_true(yo_siphash(zero, yo_span_of("abc")) == UINT64_C(13851880170939887858));
-    assert_true(yo_siphash(zero, yo_span_of("abcdefg")) == UINT64_C(7904145750247929094));
-    assert_true(yo_siphash(zero, yo_span_of("abcdefgh")) == UINT64_C(4574395652268504554));
+    assert_true(yo_siphash(zero, yo_span_of("abcdefg")) ==
+                UINT64_C(7904145750247929094));
+    assert_true(yo_siphash(zero, yo_span_of("abcdefgh")) ==
+                UINT64_C(4574395652268504554));
     assert_true(yo_siphash(zero, yo_span_of("presence of mind")) ==
                 UINT64_C(2884043425852374014));
 }

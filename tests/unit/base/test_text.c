@@ -69,10 +69,10 @@ static void well_formed_utf8_is_accepted(void **state)
 static void malformed_utf8_is_refused(void **state)
 {
     static const char *const texts[] = {
-        "80",     "bf",     "c0",       "c080",     "c1bf",     "c2",     "c27f",
-        "c2c0",   "e08080", "e09fbf",   "e0a0",     "e2827f",   "eda080", "edbfbf",
-        "f08080", "f0808080", "f08fbfbf", "f4908080", "f5808080", "ff",     "fe",
-        "c2808080",
+        "80",       "bf",     "c0",     "c080",     "c1bf",     "c2",
+        "c27f",     "c2c0",   "e08080", "e09fbf",   "e0a0",     "e2827f",
+        "eda080",   "edbfbf", "f08080", "f0808080", "f08fbfbf", "f4908080",
+        "f5808080", "ff",     "fe",     "c2808080",
     };
 
     (void)state;
@@ -102,7 +102,8 @@ static bool is_utf8_plainly(struct yo_span text)
             }
             code = code << 6 | (text.data[i + k] & 0x3f);
         }
-        if (code < least[size] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) {
+        if (code < least[size] || code > 0x10ffff ||
+            (code >= 0xd800 && code <= 0xdfff)) {
             return false;
         }
         i += size;
@@ -114,7 +115,8 @@ static void all_short_sequences_are_judged_alike(void **state)
 {
     (void)state;
     for (uint32_t n = 0; n < 1u << 24; n++) {
-        const uint8_t bytes[4] = {(uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n, 0xbf};
+        const uint8_t bytes[4] = {(uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n,
+                                  0xbf};
         if (bytes[0] < 0x7f || (bytes[0] > 0x81 && bytes[0] < 0xbf)) {
             continue;
         }
@@ -168,9 +170,9 @@ static void hexadecimal_goes_there_and_back(void **state)
 static void broken_hexadecimal_is_refused(void **state)
 {
     static const char *const texts[] = {
-        "",          "0",           "010203",      "0102030",    "010203045",
-        "01020304:", ":01020304",   "01::020304",  "0:1020304",  "0102030g",
-        "01 020304", "0102030405",  "01:02:03:4",  "-1020304",   "01:02:03:",
+        "",          "0",          "010203",     "0102030",   "010203045",
+        "01020304:", ":01020304",  "01::020304", "0:1020304", "0102030g",
+        "01 020304", "0102030405", "01:02:03:4", "-1020304",  "01:02:03:",
     };
 
     (void)state;
@@ -211,9 +213,9 @@ static void base64_meets_the_examples_of_the_rfc(void **state)
 static void broken_base64_is_refused(void **state)
 {
     static const char *const texts[] = {
-        "Z",     "Zg=",   "Zg===", "=",    "==",    "====", "Zm9vY", "Zm=v",
-        "Z===",  "Zm9v=", "Zm9v==", "Zh==", "Zm9=",  "Zg==\n", " Zg==", "Zm9v!A==",
-        "Zg==Zg==",
+        "Z",     "Zg=",    "Zg===", "=",        "==",       "====",
+        "Zm9vY", "Zm=v",   "Z===",  "Zm9v=",    "Zm9v==",   "Zh==",
+        "Zm9=",  "Zg==\n", " Zg==", "Zm9v!A==", "Zg==Zg==",
     };
 
     (void)state;
@@ -272,8 +274,9 @@ static void broken_percent_escapes_are_refused(void **state)
 
 static void a_query_value_is_found_by_its_whole_name(void **state)
 {
-    struct yo_span query = bytes_copy(yo_span_of("id=al%20ice&publickey=k&empty=&flag&&x=1"
-                                                 "&x=2&last=a=b"));
+    struct yo_span query =
+        bytes_copy(yo_span_of("id=al%20ice&publickey=k&empty=&flag&&x=1"
+                              "&x=2&last=a=b"));
 
     (void)state;
     assert_text(yo_query_get(query, "id"), "al%20ice");
@@ -296,8 +299,17 @@ static void a_query_value_is_found_by_its_whole_name(void **state)
 
 static void numbers_are_digits_and_nothing_else(void **state)
 {
-    static const char *const texts[] = {"",   " 1", "1 ",  "+1", "-1", "1.0", "0x1",
-                                        "1a", "a",  "1e3", "18446744073709551616",
+    static const char *const texts[] = {"",
+                                        " 1",
+                                        "1 ",
+                                        "+1",
+                                        "-1",
+                                        "1.0",
+                                        "0x1",
+                                        "1a",
+                                        "a",
+                                        "1e3",
+                                        "18446744073709551616",
                                         "99999999999999999999999"};
     uint64_t value = 5;
 
@@ -329,8 +341,8 @@ static void case_does_not_matter_for_ascii_letters_only(void **state)
 
 static void append_all(struct fault *fault, void *user)
 {
-    static const append_fn fns[] = {yo_base64_encode, yo_base64_decode, yo_percent_encode,
-                                    yo_percent_decode};
+    static const append_fn fns[] = {yo_base64_encode, yo_base64_decode,
+                                    yo_percent_encode, yo_percent_decode};
     struct yo_span text = bytes_repeat("AbC9", 50);
 
     (void)user;

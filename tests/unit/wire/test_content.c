@@ -35,8 +35,10 @@ static void a_state_is_one_portable_map(void **state)
 static void a_state_has_one_id_at_most(void **state)
 {
     (void)state;
-    assert_int_equal(yo_check_state(bytes_hex("82a26964a161a26964a162")), YOMO_ERR_MALFORMED);
-    assert_int_equal(yo_check_state(bytes_hex("82a26964a161a17881a26964a162")), YOMO_OK);
+    assert_int_equal(yo_check_state(bytes_hex("82a26964a161a26964a162")),
+                     YOMO_ERR_MALFORMED);
+    assert_int_equal(yo_check_state(bytes_hex("82a26964a161a17881a26964a162")),
+                     YOMO_OK);
 }
 
 static void a_data_payload_has_one_event(void **state)
@@ -55,10 +57,20 @@ static void a_data_payload_has_one_event(void **state)
 static void a_data_payload_without_a_fit_event_is_malformed(void **state)
 {
     static const char *const texts[] = {
-        "", "80", "c0", "90", "91a56576656e74", "81a56576656e7401", "81a56576656e74c0",
-        "81a56576656e74c40161", "81a56576656e74a1ff", "81a56576656e74a16100",
-        "82a56576656e74a161a56576656e74a162", "82a56576656e74a161c0c0",
-        "82a56576656e74a161a46461746181c0c0", "81a464617461a161",
+        "",
+        "80",
+        "c0",
+        "90",
+        "91a56576656e74",
+        "81a56576656e7401",
+        "81a56576656e74c0",
+        "81a56576656e74c40161",
+        "81a56576656e74a1ff",
+        "81a56576656e74a16100",
+        "82a56576656e74a161a56576656e74a162",
+        "82a56576656e74a161c0c0",
+        "82a56576656e74a161a46461746181c0c0",
+        "81a464617461a161",
     };
     struct yo_span event = yo_span_of("kept");
 

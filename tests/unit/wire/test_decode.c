@@ -97,8 +97,9 @@ static void the_golden_messages_are_understood(void **state)
 
 static void the_order_of_keys_does_not_matter(void **state)
 {
-    struct yo_message message = decoded("84a170a3626f62a163a172a26f70ab706565725f6f6e6c696e65"
-                                        "a174a7636f6e74726f6c");
+    struct yo_message message =
+        decoded("84a170a3626f62a163a172a26f70ab706565725f6f6e6c696e65"
+                "a174a7636f6e74726f6c");
 
     (void)state;
     assert_int_equal(message.op, YO_OP_PEER_ONLINE);
@@ -109,7 +110,8 @@ static void the_order_of_keys_does_not_matter(void **state)
 static void keys_of_the_backend_are_ignored(void **state)
 {
     /* sid: "a:1", app: "x" */
-    struct yo_message message = decoded("84a174a464617461a163a172a3736964a3613a31a3617070a178");
+    struct yo_message message =
+        decoded("84a174a464617461a163a172a3736964a3613a31a3617070a178");
 
     (void)state;
     assert_int_equal(message.op, YO_OP_DATA);
@@ -143,7 +145,8 @@ static void an_unknown_op_or_type_is_well_formed(void **state)
     assert_int_equal(decoded("81a174a3787978").op, YO_OP_UNKNOWN);
     assert_int_equal(decoded("81a174a0").op, YO_OP_UNKNOWN);
     assert_int_equal(decoded("82a174a7636f6e74726f6ca26f70a3787978").op, YO_OP_UNKNOWN);
-    assert_int_equal(decoded("82a174a7636f6e74726f6ca26f70a464617461").op, YO_OP_UNKNOWN);
+    assert_int_equal(decoded("82a174a7636f6e74726f6ca26f70a464617461").op,
+                     YO_OP_UNKNOWN);
     assert_int_equal(decoded("82a174a7636f6e74726f6ca26f70a7756e6b6e6f776e").op,
                      YO_OP_UNKNOWN);
     /* The op of a data message says nothing. */
@@ -213,16 +216,48 @@ static void integers_may_have_any_form(void **state)
 static void a_known_key_of_another_type_is_malformed(void **state)
 {
     static const char *const pairs[] = {
-        "a16301",       "a163c40172",   "a163c0",       "a17001",       "a170c0",
-        "a17090",       "a26f7001",     "a2706ca161",   "a2706c80",     "a2706c01",
-        "a46d65736801", "a3736964ff",   "a3736964c0",   "a3736964c40161", "a361707001",
-        "a164a161",     "a16403",       "a164ff",       "a164c0",       "a16b01",
-        "a176ff",       "a176a161",     "a176ca3f800000", "a16ec0",     "a171c3",
-        "a27473ff",     "a4636f6465a161", "a4636f6465cf8000000000000000",
-        "a36d736701",   "a3766572c0",   "a565706f6368ff", "a36c696d90", "a36c696d01",
-        "a36c696d81a36d7367ff",         "a36c696d81a5726f6f6d73a161",
-        "a36c696d81 01 01",             "a36c696d82a36d736701a36d736702",
-        "a16d80",       "a16da161",     "a16dc0",       "a46d6f726501", "a46d6f7265c0",
+        "a16301",
+        "a163c40172",
+        "a163c0",
+        "a17001",
+        "a170c0",
+        "a17090",
+        "a26f7001",
+        "a2706ca161",
+        "a2706c80",
+        "a2706c01",
+        "a46d65736801",
+        "a3736964ff",
+        "a3736964c0",
+        "a3736964c40161",
+        "a361707001",
+        "a164a161",
+        "a16403",
+        "a164ff",
+        "a164c0",
+        "a16b01",
+        "a176ff",
+        "a176a161",
+        "a176ca3f800000",
+        "a16ec0",
+        "a171c3",
+        "a27473ff",
+        "a4636f6465a161",
+        "a4636f6465cf8000000000000000",
+        "a36d736701",
+        "a3766572c0",
+        "a565706f6368ff",
+        "a36c696d90",
+        "a36c696d01",
+        "a36c696d81a36d7367ff",
+        "a36c696d81a5726f6f6d73a161",
+        "a36c696d81 01 01",
+        "a36c696d82a36d736701a36d736702",
+        "a16d80",
+        "a16da161",
+        "a16dc0",
+        "a46d6f726501",
+        "a46d6f7265c0",
     };
 
     (void)state;
@@ -244,13 +279,26 @@ static void limits_may_be_given_in_part(void **state)
 static void what_is_not_one_map_with_string_keys_is_malformed(void **state)
 {
     static const char *const texts[] = {
-        "", "c0", "90", "a174", "80", "81", "8101c0", "81a163a172", "01",
-        "82a174a46461746101c0",         "82a174a464617461c0c0",
-        "81a174a46461746100",           "81a174a464617461c0",
-        "82a174a464617461",             "81a174c404646174 61",
-        "81a174c0",                     "81a174a7636f6e74726f6c",
+        "",
+        "c0",
+        "90",
+        "a174",
+        "80",
+        "81",
+        "8101c0",
+        "81a163a172",
+        "01",
+        "82a174a46461746101c0",
+        "82a174a464617461c0c0",
+        "81a174a46461746100",
+        "81a174a464617461c0",
+        "82a174a464617461",
+        "81a174c404646174 61",
+        "81a174c0",
+        "81a174a7636f6e74726f6c",
         "81a26f70a470696e67",
-        "82a174a464617461a174a464617461", "83a174a464617461a163a172a163a172",
+        "82a174a464617461a174a464617461",
+        "83a174a464617461a163a172a163a172",
         "dfffffffffa174a464617461",
     };
 
@@ -284,17 +332,21 @@ static void names_have_limits_and_are_utf8(void **state)
     static const struct {
         const char *key;
         size_t size_max;
-    } limits[] = {{"c", YO_CHANNEL_SIZE_MAX}, {"p", YO_ID_SIZE_MAX},
-                  {"k", YO_KEY_SIZE_MAX},     {"mesh", YO_ID_SIZE_MAX},
+    } limits[] = {{"c", YO_CHANNEL_SIZE_MAX},
+                  {"p", YO_ID_SIZE_MAX},
+                  {"k", YO_KEY_SIZE_MAX},
+                  {"mesh", YO_ID_SIZE_MAX},
                   {"msg", YO_TEXT_SIZE_MAX}};
 
     (void)state;
     for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
         size_t size_max = limits[i].size_max;
-        assert_int_equal(decode_text(limits[i].key, bytes_repeat("x", size_max)), YOMO_OK);
+        assert_int_equal(decode_text(limits[i].key, bytes_repeat("x", size_max)),
+                         YOMO_OK);
         assert_int_equal(decode_text(limits[i].key, bytes_repeat("x", size_max + 1)),
                          YOMO_ERR_MALFORMED);
-        assert_int_equal(decode_text(limits[i].key, yo_span_of("\xff")), YOMO_ERR_MALFORMED);
+        assert_int_equal(decode_text(limits[i].key, yo_span_of("\xff")),
+                         YOMO_ERR_MALFORMED);
         assert_int_equal(decode_text(limits[i].key, yo_span_of("")), YOMO_OK);
     }
 }
@@ -303,7 +355,8 @@ static void a_message_past_the_limit_is_malformed(void **state)
 {
     static uint8_t bytes[YO_MESSAGE_SIZE_MAX + 1];
     struct yo_message message;
-    const uint8_t head[] = {0x82, 0xa1, 't', 0xa4, 'd', 'a', 't', 'a', 0xa2, 'p', 'l', 0xc6};
+    const uint8_t head[] = {0x82, 0xa1, 't',  0xa4, 'd', 'a',
+                            't',  'a',  0xa2, 'p',  'l', 0xc6};
     size_t inside = YO_MESSAGE_SIZE_MAX - sizeof(head) - 4;
 
     (void)state;
@@ -314,7 +367,8 @@ static void a_message_past_the_limit_is_malformed(void **state)
     assert_int_equal(yo_decode(yo_span(bytes, sizeof(bytes) - 1), &message), YOMO_OK);
     assert_int_equal(message.payload.size, inside);
     bytes[sizeof(head) + 3]++;
-    assert_int_equal(yo_decode(yo_span(bytes, sizeof(bytes)), &message), YOMO_ERR_MALFORMED);
+    assert_int_equal(yo_decode(yo_span(bytes, sizeof(bytes)), &message),
+                     YOMO_ERR_MALFORMED);
 }
 
 static void check_cut(struct yo_span cut, void *user)
@@ -336,7 +390,8 @@ static void check_flip(struct yo_span flipped, void *user)
         for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
             if (parts[i].data) {
                 assert_true(parts[i].data >= flipped.data);
-                assert_true(parts[i].data + parts[i].size <= flipped.data + flipped.size);
+                assert_true(parts[i].data + parts[i].size <=
+                            flipped.data + flipped.size);
             }
         }
     }
@@ -363,10 +418,11 @@ static void members_are_read_one_after_another(void **state)
 
     (void)state;
     assert_int_equal(
-        yo_members_init(&reader,
-                        bytes_hex("92 85a373696405a170a3626f62a2706cc40180a17603a26174cd03e8"
-                                  "   83a17aa1ffa170a0a373696406"),
-                        &count),
+        yo_members_init(
+            &reader,
+            bytes_hex("92 85a373696405a170a3626f62a2706cc40180a17603a26174cd03e8"
+                      "   83a17aa1ffa170a0a373696406"),
+            &count),
         YOMO_OK);
     assert_int_equal(count, 2);
     assert_int_equal(yo_members_next(&reader, &member), YOMO_OK);
@@ -386,8 +442,9 @@ static void members_are_read_one_after_another(void **state)
 static void a_broken_member_ends_the_walk(void **state)
 {
     static const char *const texts[] = {
-        "91c0", "9190", "9181a3736964ff", "9181a17001", "9181a2706ca161", "9181a176c0",
-        "918101c0", "9182a373696405a373696405", "9181a170a1ff",
+        "91c0",           "9190",       "9181a3736964ff", "9181a17001",
+        "9181a2706ca161", "9181a176c0", "918101c0",       "9182a373696405a373696405",
+        "9181a170a1ff",
     };
 
     (void)state;
@@ -395,7 +452,8 @@ static void a_broken_member_ends_the_walk(void **state)
         struct yo_mp_reader reader;
         struct yo_wire_member member = {.session = 77};
         uint32_t count;
-        assert_int_equal(yo_members_init(&reader, bytes_hex(texts[i]), &count), YOMO_OK);
+        assert_int_equal(yo_members_init(&reader, bytes_hex(texts[i]), &count),
+                         YOMO_OK);
         assert_int_equal(yo_members_next(&reader, &member), YOMO_ERR_MALFORMED);
         assert_int_equal(member.session, 77);
         assert_int_equal(yo_members_next(&reader, &member), YOMO_ERR_MALFORMED);
@@ -408,9 +466,11 @@ static void members_that_are_no_array_are_malformed(void **state)
     uint32_t count = 9;
 
     (void)state;
-    assert_int_equal(yo_members_init(&reader, bytes_hex("80"), &count), YOMO_ERR_MALFORMED);
+    assert_int_equal(yo_members_init(&reader, bytes_hex("80"), &count),
+                     YOMO_ERR_MALFORMED);
     assert_int_equal(count, 0);
-    assert_int_equal(yo_members_init(&reader, YO_SPAN_NONE, &count), YOMO_ERR_MALFORMED);
+    assert_int_equal(yo_members_init(&reader, YO_SPAN_NONE, &count),
+                     YOMO_ERR_MALFORMED);
 }
 
 int main(void)

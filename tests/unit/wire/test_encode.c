@@ -43,7 +43,8 @@ static struct yo_span encoded(enum yo_dialect dialect, const struct yo_message *
     return bytes;
 }
 
-static struct yo_span encoded_blob(enum yo_dialect dialect, const struct yo_message *message)
+static struct yo_span encoded_blob(enum yo_dialect dialect,
+                                   const struct yo_message *message)
 {
     struct yo_blob *blob = NULL;
     struct yo_span bytes;
@@ -98,10 +99,12 @@ static void the_extension_is_never_shown_to_presencejs(void **state)
     struct yo_message message = full_message();
 
     (void)state;
-    assert_hex(encoded(YO_DIALECT_PRESENCEJS, &message),
-               "85a174a464617461a163a172a2706cc40180a170a5616c696365a46d657368a3646576");
-    assert_hex(encoded_blob(YO_DIALECT_PRESENCEJS, &message),
-               "85a174a464617461a163a172a2706cc40180a170a5616c696365a46d657368a3646576");
+    assert_hex(
+        encoded(YO_DIALECT_PRESENCEJS, &message),
+        "85a174a464617461a163a172a2706cc40180a170a5616c696365a46d657368a3646576");
+    assert_hex(
+        encoded_blob(YO_DIALECT_PRESENCEJS, &message),
+        "85a174a464617461a163a172a2706cc40180a170a5616c696365a46d657368a3646576");
 }
 
 static void check_same(const struct yo_message *a, const struct yo_message *b)
@@ -157,7 +160,8 @@ static void the_longest_names_come_back_too(void **state)
     message.key = bytes_repeat("k", YO_KEY_SIZE_MAX);
     message.text = bytes_repeat("t", YO_TEXT_SIZE_MAX);
     message.payload = bytes_repeat("x", 70000);
-    assert_int_equal(yo_decode(encoded_blob(YO_DIALECT_YOMO, &message), &back), YOMO_OK);
+    assert_int_equal(yo_decode(encoded_blob(YO_DIALECT_YOMO, &message), &back),
+                     YOMO_OK);
     check_same(&back, &message);
 }
 
@@ -166,11 +170,13 @@ static void what_is_zero_is_not_written(void **state)
     struct yo_message message = {.op = YO_OP_PING};
 
     (void)state;
-    assert_hex(encoded(YO_DIALECT_YOMO, &message), "82a174a7636f6e74726f6ca26f70a470696e67");
+    assert_hex(encoded(YO_DIALECT_YOMO, &message),
+               "82a174a7636f6e74726f6ca26f70a470696e67");
     message.timestamp = 5;
     message.limits.rooms = 2;
-    assert_hex(encoded(YO_DIALECT_YOMO, &message),
-               "84a174a7636f6e74726f6ca26f70a470696e67a2747305a36c696d81a5726f6f6d7302");
+    assert_hex(
+        encoded(YO_DIALECT_YOMO, &message),
+        "84a174a7636f6e74726f6ca26f70a470696e67a2747305a36c696d81a5726f6f6d7302");
 }
 
 static void an_op_that_the_dialect_has_not_is_invalid(void **state)
@@ -201,7 +207,8 @@ static void a_message_past_the_limit_is_too_big(void **state)
     struct yo_message message = {.op = YO_OP_DATA, .channel = yo_span_of("r")};
     struct yo_blob *blob = NULL;
     struct yo_buf out;
-    size_t sizes[] = {YO_MESSAGE_SIZE_MAX - 10, YO_MESSAGE_SIZE_MAX, YO_MESSAGE_SIZE_MAX + 1};
+    size_t sizes[] = {YO_MESSAGE_SIZE_MAX - 10, YO_MESSAGE_SIZE_MAX,
+                      YO_MESSAGE_SIZE_MAX + 1};
     uint8_t *bytes = calloc(1, YO_MESSAGE_SIZE_MAX + 1);
 
     (void)state;
@@ -214,7 +221,8 @@ static void a_message_past_the_limit_is_too_big(void **state)
                          YOMO_ERR_TOO_BIG);
         assert_null(blob);
     }
-    message.payload.size = YO_MESSAGE_SIZE_MAX - 20; /* 1 + 7 + 4 + 3 + 5 bytes around */
+    message.payload.size =
+        YO_MESSAGE_SIZE_MAX - 20; /* 1 + 7 + 4 + 3 + 5 bytes around */
     assert_int_equal(yo_encode(&out, YO_DIALECT_YOMO, &message), YOMO_OK);
     assert_int_equal(out.size, YO_MESSAGE_SIZE_MAX);
     message.payload.size = SIZE_MAX;
@@ -232,14 +240,14 @@ static void a_payload_is_written_as_presencejs_writes_it(void **state)
 
     (void)state;
     yo_buf_init(&out, &yo_mem_libc);
-    assert_int_equal(yo_content_write(&out, yo_span_of("cur"), YOMO_JSON,
-                                      yo_span_of("{\"x\":1}")),
-                     YOMO_OK);
+    assert_int_equal(
+        yo_content_write(&out, yo_span_of("cur"), YOMO_JSON, yo_span_of("{\"x\":1}")),
+        YOMO_OK);
     assert_hex(yo_buf_span(&out), GOLDEN_DATA);
     yo_buf_clear(&out);
-    assert_int_equal(yo_content_write(&out, yo_span_of("e"), YOMO_BYTES,
-                                      yo_span("\0\xff", 2)),
-                     YOMO_OK);
+    assert_int_equal(
+        yo_content_write(&out, yo_span_of("e"), YOMO_BYTES, yo_span("\0\xff", 2)),
+        YOMO_OK);
     assert_hex(yo_buf_span(&out), "82a56576656e74a165a464617461c40200ff");
     yo_buf_finish(&out);
 }
@@ -264,10 +272,11 @@ static void a_state_gets_the_id_in_front(void **state)
     check_state_of("{}", "81a26964a5616c696365");
     check_state_of(NULL, "81a26964a5616c696365");
     check_state_of("{\"x\":{\"id\":1}}", "82a26964a5616c696365a17881a2696401");
-    check_state_of("{\"a\":0,\"b\":0,\"c\":0,\"d\":0,\"e\":0,\"f\":0,\"g\":0,\"h\":0,\"i\":0,"
-                   "\"j\":0,\"k\":0,\"l\":0,\"m\":0,\"n\":0,\"o\":0}",
-                   "de0010a26964a5616c696365a16100a16200a16300a16400a16500a16600a16700a16800"
-                   "a16900a16a00a16b00a16c00a16d00a16e00a16f00");
+    check_state_of(
+        "{\"a\":0,\"b\":0,\"c\":0,\"d\":0,\"e\":0,\"f\":0,\"g\":0,\"h\":0,\"i\":0,"
+        "\"j\":0,\"k\":0,\"l\":0,\"m\":0,\"n\":0,\"o\":0}",
+        "de0010a26964a5616c696365a16100a16200a16300a16400a16500a16600a16700a16800"
+        "a16900a16a00a16b00a16c00a16d00a16e00a16f00");
 }
 
 static void an_id_in_the_state_stays(void **state)
@@ -280,8 +289,16 @@ static void an_id_in_the_state_stays(void **state)
 static void what_is_no_state_is_refused(void **state)
 {
     static const char *const texts[] = {
-        "", "null", "[]", "\"x\"", "1", "{", "{}x", "{\"id\":1,\"id\":2}",
-        "{\"__proto__\":1}", "{\"a\":[{\"__proto__\":{}}]}",
+        "",
+        "null",
+        "[]",
+        "\"x\"",
+        "1",
+        "{",
+        "{}x",
+        "{\"id\":1,\"id\":2}",
+        "{\"__proto__\":1}",
+        "{\"a\":[{\"__proto__\":{}}]}",
     };
     struct yo_buf out;
 
@@ -331,7 +348,8 @@ static void a_member_comes_back(void **state)
     assert_int_equal(yo_member_write(&out, &bare), YOMO_OK);
     assert_int_equal(yo_members_init(&reader, yo_buf_span(&out), &count), YOMO_OK);
     assert_int_equal(yo_members_next(&reader, &back), YOMO_OK);
-    assert_true(back.session == 77 && back.version == 3 && back.since_ms == member.since_ms);
+    assert_true(back.session == 77 && back.version == 3 &&
+                back.since_ms == member.since_ms);
     assert_text(back.peer, "bob");
     assert_hex(back.state, "80");
     assert_int_equal(yo_members_next(&reader, &back), YOMO_OK);
@@ -370,7 +388,8 @@ static void write_all(struct fault *fault, void *user)
         before = out.size;
         check_append(fault, &out, before, yo_encode(&out, YO_DIALECT_YOMO, &message));
         before = out.size;
-        rv = yo_content_write(&out, yo_span_of("e"), i % 2 ? YOMO_JSON : YOMO_BYTES, text);
+        rv = yo_content_write(&out, yo_span_of("e"), i % 2 ? YOMO_JSON : YOMO_BYTES,
+                              text);
         check_append(fault, &out, before, rv);
         before = out.size;
         rv = yo_state_from_json(&out, bytes_repeat("i", 100), json);

@@ -109,13 +109,15 @@ static void strings_lose_their_escapes(void **state)
 static void long_maps_and_arrays_have_the_shortest_head(void **state)
 {
     (void)state;
-    check_mp("[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]", "9f0102030405060708090a0b0c0d0e0f");
+    check_mp("[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]",
+             "9f0102030405060708090a0b0c0d0e0f");
     check_mp("[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,[16]]",
              "dc00100102030405060708090a0b0c0d0e0f9110");
-    check_mp("{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1,"
-             "\"j\":1,\"k\":1,\"l\":1,\"m\":1,\"n\":1,\"o\":1,\"p\":[]}",
-             "de0010a16101a16201a16301a16401a16501a16601a16701a16801a16901a16a01a16b01a16c01"
-             "a16d01a16e01a16f01a17090");
+    check_mp(
+        "{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1,"
+        "\"j\":1,\"k\":1,\"l\":1,\"m\":1,\"n\":1,\"o\":1,\"p\":[]}",
+        "de0010a16101a16201a16301a16401a16501a16601a16701a16801a16901a16a01a16b01a16c01"
+        "a16d01a16e01a16f01a17090");
 }
 
 static void seventy_thousand_elements_have_a_long_head(void **state)
@@ -140,17 +142,95 @@ static void seventy_thousand_elements_have_a_long_head(void **state)
 static void what_the_rfc_does_not_allow_is_refused(void **state)
 {
     static const char *const texts[] = {
-        "", " ", "nul", "nulL", "True", "NaN", "Infinity", "-Infinity", "undefined", "'a'",
-        "[", "]", "{", "}", "[1", "[1,", "[1,]", "[,1]", "[,]", "[1 2]", "[1}", "{1:2}",
-        "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{,}", "{\"a\" 1}", "{\"a\":1 \"b\":2}",
-        "{\"a\":1]", "{a:1}", "1 2", "null null", "[] []", "{}x", "01", "-", "-a", "+1", ".5",
-        "5.", "5.e1", "1e", "1e+", "1.5e-", "0x10", "1_000", "00", "-01", "--1", "1..2",
-        "1.2.3", "1e5.5", "\"", "\"abc", "\"\\\"", "\"\\x41\"", "\"\\a\"", "\"\\u12\"",
-        "\"\\u12g4\"", "\"\\u 123\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800x\"",
-        "\"\\ud800\\n\"", "\"\\ud800\\ud800\"", "\"\\udc00\\ud800\"", "\"\\ud83d\\u0041\"",
-        "\"\\ud83d\\ude\"", "\"\t\"", "\"\n\"", "\"\x1f\"", "\"\xff\"", "\"\xc3\"",
-        "\"\xed\xa0\x80\"", "\"\xc0\x80\"", "// x\n1", "/* x */1", "1//", "\xef\xbb\xbf" "1",
-        "\v1", "\xc2\xa0" "1", "[1]]", "{\"a\":1}}", ":", ",", "\"a\":1", "tru e",
+        "",
+        " ",
+        "nul",
+        "nulL",
+        "True",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "undefined",
+        "'a'",
+        "[",
+        "]",
+        "{",
+        "}",
+        "[1",
+        "[1,",
+        "[1,]",
+        "[,1]",
+        "[,]",
+        "[1 2]",
+        "[1}",
+        "{1:2}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{,}",
+        "{\"a\" 1}",
+        "{\"a\":1 \"b\":2}",
+        "{\"a\":1]",
+        "{a:1}",
+        "1 2",
+        "null null",
+        "[] []",
+        "{}x",
+        "01",
+        "-",
+        "-a",
+        "+1",
+        ".5",
+        "5.",
+        "5.e1",
+        "1e",
+        "1e+",
+        "1.5e-",
+        "0x10",
+        "1_000",
+        "00",
+        "-01",
+        "--1",
+        "1..2",
+        "1.2.3",
+        "1e5.5",
+        "\"",
+        "\"abc",
+        "\"\\\"",
+        "\"\\x41\"",
+        "\"\\a\"",
+        "\"\\u12\"",
+        "\"\\u12g4\"",
+        "\"\\u 123\"",
+        "\"\\ud800\"",
+        "\"\\udc00\"",
+        "\"\\ud800x\"",
+        "\"\\ud800\\n\"",
+        "\"\\ud800\\ud800\"",
+        "\"\\udc00\\ud800\"",
+        "\"\\ud83d\\u0041\"",
+        "\"\\ud83d\\ude\"",
+        "\"\t\"",
+        "\"\n\"",
+        "\"\x1f\"",
+        "\"\xff\"",
+        "\"\xc3\"",
+        "\"\xed\xa0\x80\"",
+        "\"\xc0\x80\"",
+        "// x\n1",
+        "/* x */1",
+        "1//",
+        "\xef\xbb\xbf"
+        "1",
+        "\v1",
+        "\xc2\xa0"
+        "1",
+        "[1]]",
+        "{\"a\":1}}",
+        ":",
+        ",",
+        "\"a\":1",
+        "tru e",
     };
 
     (void)state;
@@ -183,12 +263,14 @@ static void nesting_has_a_limit_and_no_recursion(void **state)
 {
     (void)state;
     assert_int_equal(yo_json_check(nested("[", "", "]", YO_NESTING_MAX)), YOMO_OK);
-    assert_int_equal(yo_json_check(nested("{\"a\":", "1", "}", YO_NESTING_MAX)), YOMO_OK);
+    assert_int_equal(yo_json_check(nested("{\"a\":", "1", "}", YO_NESTING_MAX)),
+                     YOMO_OK);
     check_refused_span(nested("[", "", "]", YO_NESTING_MAX + 1));
     check_refused_span(nested("{\"a\":", "1", "}", YO_NESTING_MAX + 1));
     check_refused_span(nested("[", "", "]", 200000));
     check_refused_span(bytes_repeat("[", 200000));
-    assert_int_equal(yo_json_check(nested("[[],", "1", "]", YO_NESTING_MAX - 1)), YOMO_OK);
+    assert_int_equal(yo_json_check(nested("[[],", "1", "]", YO_NESTING_MAX - 1)),
+                     YOMO_OK);
 }
 
 /* --- from MessagePack --- */
@@ -288,8 +370,9 @@ static void a_key_that_is_no_string_becomes_one(void **state)
     check_json("8181a1610205", "{\"{\\\"a\\\":2}\":5}");
     check_json("818101a16205", "{\"{\\\"1\\\":\\\"b\\\"}\":5}");
     check_json("819181010205", "{\"[{\\\"1\\\":2}]\":5}");
-    check_json("8181c40101c005", "{\"{\\\"{\\\\\\\"base64\\\\\\\":\\\\\\\"AQ==\\\\\\\"}\\\""
-                                 ":null}\":5}");
+    check_json("8181c40101c005",
+               "{\"{\\\"{\\\\\\\"base64\\\\\\\":\\\\\\\"AQ==\\\\\\\"}\\\""
+               ":null}\":5}");
     check_json("8290018002", "{\"[]\":1,\"{}\":2}");
 }
 
@@ -368,7 +451,7 @@ static const char *const samples[] = {
     "[[[[[[]]]]],{\"a\":{\"b\":{\"c\":{}}}}]",
     "{\"\":\"\",\"\xf0\x9f\x98\x80\":\"\\\"\\\\\\n\\u0001\"}",
     "[0.1,1e+21,-1.5e-7,123456789.125,true,false,null,18446744073709551615,-0]",
-    "[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]]",
+    "[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,{\"a\":[0,1,2,[]]},17]",
 };
 
 static void json_comes_back_as_it_was(void **state)
@@ -464,7 +547,8 @@ static void convert(struct fault *fault, void *user)
     (void)user;
     yo_buf_init(&text, &yo_mem_libc);
     yo_buf_append_text(&text, "[");
-    yo_buf_append_span(&text, bytes_repeat("{\"key\":\"\\u0041\\\"value\",\"n\":[0.5]},", 40));
+    yo_buf_append_span(&text,
+                       bytes_repeat("{\"key\":\"\\u0041\\\"value\",\"n\":[0.5]},", 40));
     yo_buf_append_text(&text, "null]");
     yo_buf_init(&mp, &fault->mem);
     yo_buf_init(&back, &fault->mem);

@@ -275,7 +275,8 @@ static void nesting_has_a_limit_and_no_recursion(void **state)
                          YOMO_ERR_MALFORMED);
         assert_int_equal(yo_mp_check(nested(levels[i], YO_NESTING_MAX + 1, "c0")),
                          YOMO_ERR_MALFORMED);
-        assert_int_equal(yo_mp_check(nested(levels[i], 200000, "c0")), YOMO_ERR_MALFORMED);
+        assert_int_equal(yo_mp_check(nested(levels[i], 200000, "c0")),
+                         YOMO_ERR_MALFORMED);
     }
     /* As a key; and a level that has ended is no longer one. */
     assert_true(yo_mp_check(nested("81", YO_NESTING_MAX, "c0")) < 0);
@@ -302,14 +303,32 @@ static void a_checked_value_is_one_and_its_strings_are_utf8(void **state)
 static void what_presencejs_throws_at_is_not_portable(void **state)
 {
     static const char *const fine[] = {
-        "c0", "8101c0", "81ffc0", "81cb3ff8000000000000c0", "81a161c0",
-        "d6ff00000000", "d7ff0000000000000000", "c70cff000000000000000000000000", "d40500",
-        "91a95f5f70726f746f5f5f", "81a161a95f5f70726f746f5f5f",
+        "c0",
+        "8101c0",
+        "81ffc0",
+        "81cb3ff8000000000000c0",
+        "81a161c0",
+        "d6ff00000000",
+        "d7ff0000000000000000",
+        "c70cff000000000000000000000000",
+        "d40500",
+        "91a95f5f70726f746f5f5f",
+        "81a161a95f5f70726f746f5f5f",
     };
     static const char *const refused[] = {
-        "81c0c0", "81c3c0", "8190c0", "8180c0", "81c40161c0", "81d40500c0",
-        "81a95f5f70726f746f5f5fc0", "9181a95f5f70726f746f5f5fc0", "81a16181c2c0",
-        "d4ff00", "d5ff0000", "c700ff", "c705ff0000000000",
+        "81c0c0",
+        "81c3c0",
+        "8190c0",
+        "8180c0",
+        "81c40161c0",
+        "81d40500c0",
+        "81a95f5f70726f746f5f5fc0",
+        "9181a95f5f70726f746f5f5fc0",
+        "81a16181c2c0",
+        "d4ff00",
+        "d5ff0000",
+        "c700ff",
+        "c705ff0000000000",
         "91d8ff00000000000000000000000000000000",
     };
 
@@ -319,14 +338,16 @@ static void what_presencejs_throws_at_is_not_portable(void **state)
     }
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
         assert_true(yo_mp_check(bytes_hex(refused[i])) >= 0);
-        assert_int_equal(yo_mp_check_portable(bytes_hex(refused[i])), YOMO_ERR_MALFORMED);
+        assert_int_equal(yo_mp_check_portable(bytes_hex(refused[i])),
+                         YOMO_ERR_MALFORMED);
     }
 }
 
 static void a_value_is_found_by_its_key(void **state)
 {
-    struct yo_span map = bytes_hex("85 01a16e a26964 a5616c696365 a161 8101c0 a26964 a162"
-                                   "a3787978 c0");
+    struct yo_span map =
+        bytes_hex("85 01a16e a26964 a5616c696365 a161 8101c0 a26964 a162"
+                  "a3787978 c0");
 
     (void)state;
     assert_hex(yo_mp_map_get(map, "id"), "a5616c696365"); /* the first one */
@@ -386,14 +407,14 @@ static void every_cut_is_refused_and_every_flip_survived(void **state)
 
 /* --- writing --- */
 
-#define CHECK_PUT(call, digits)                                                          \
-    do {                                                                                 \
-        struct yo_buf out;                                                               \
-        yo_buf_init(&out, &yo_mem_libc);                                                 \
-        call;                                                                            \
-        assert_false(out.failed);                                                        \
-        assert_hex(yo_buf_span(&out), digits);                                           \
-        yo_buf_finish(&out);                                                             \
+#define CHECK_PUT(call, digits)                \
+    do {                                       \
+        struct yo_buf out;                     \
+        yo_buf_init(&out, &yo_mem_libc);       \
+        call;                                  \
+        assert_false(out.failed);              \
+        assert_hex(yo_buf_span(&out), digits); \
+        yo_buf_finish(&out);                   \
     } while (0)
 
 static void numbers_are_written_in_the_shortest_form(void **state)
@@ -435,14 +456,14 @@ static void numbers_are_written_in_the_shortest_form(void **state)
 }
 
 /* The head of what `call` writes. */
-#define CHECK_HEAD(call, digits)                                                         \
-    do {                                                                                 \
-        struct yo_buf out;                                                               \
-        yo_buf_init(&out, &yo_mem_libc);                                                 \
-        call;                                                                            \
-        assert_hex(yo_span(out.data, strlen(digits) / 2), digits);                       \
-        assert_int_equal(yo_mp_check(yo_buf_span(&out)) >= 0, true);                     \
-        yo_buf_finish(&out);                                                             \
+#define CHECK_HEAD(call, digits)                                     \
+    do {                                                             \
+        struct yo_buf out;                                           \
+        yo_buf_init(&out, &yo_mem_libc);                             \
+        call;                                                        \
+        assert_hex(yo_span(out.data, strlen(digits) / 2), digits);   \
+        assert_int_equal(yo_mp_check(yo_buf_span(&out)) >= 0, true); \
+        yo_buf_finish(&out);                                         \
     } while (0)
 
 static void lengths_are_written_in_the_shortest_form(void **state)

@@ -48,7 +48,8 @@ static void a_number_has_the_fewest_digits_that_read_back(void **state)
     check_print(2.2250738585072014e-308, "2.2250738585072014e-308");
     check_print(DBL_MAX, "1.7976931348623157e+308");
     check_print(1e23, "1e+23");
-    check_print(ldexp(1, -44), "5.684341886080802e-14"); /* where 16 digits round away */
+    check_print(ldexp(1, -44),
+                "5.684341886080802e-14"); /* where 16 digits round away */
     check_print(ldexp(1, -489), "6.256509672447191e-148");
     check_print(9007199254740993e3, "9.007199254740993e+18");
 }
@@ -82,11 +83,32 @@ static void what_could_pass_for_another_integer_has_an_exponent(void **state)
 static void a_number_is_read_to_the_nearest_double(void **state)
 {
     static const char *const texts[] = {
-        "0",     "-0.0",   "1.5",    "1e1",     "1E+1",     "1e-1",  "0.00001e5",
-        "1e308", "1e-320", "5e-324", "123e0",   "0.1e1",    "12.34", "1000000e-6",
-        "0e5",   "0.000",  "1e22",   "1e23",    "1.0e0",    "10.0",  "2.4703282292062327e-324",
-        "2.4703282292062328e-324",   "9007199254740993", "9007199254740992.99999999999999",
-        "1.7976931348623158e308",    "8.5e-45",
+        "0",
+        "-0.0",
+        "1.5",
+        "1e1",
+        "1E+1",
+        "1e-1",
+        "0.00001e5",
+        "1e308",
+        "1e-320",
+        "5e-324",
+        "123e0",
+        "0.1e1",
+        "12.34",
+        "1000000e-6",
+        "0e5",
+        "0.000",
+        "1e22",
+        "1e23",
+        "1.0e0",
+        "10.0",
+        "2.4703282292062327e-324",
+        "2.4703282292062328e-324",
+        "9007199254740993",
+        "9007199254740992.99999999999999",
+        "1.7976931348623158e308",
+        "8.5e-45",
     };
 
     (void)state;
@@ -156,7 +178,8 @@ static void check_round_trip(uint64_t bits)
         digits += *at >= (digits > 0 ? '0' : '1') && *at <= '9';
     }
     if (digits > 2 && fabs(value) < 1e15) { /* zeros at the end are no digits */
-        for (size_t at = strlen(text); !strpbrk(text, ".e") && text[at - 1] == '0'; at--) {
+        for (size_t at = strlen(text); !strpbrk(text, ".e") && text[at - 1] == '0';
+             at--) {
             digits--;
         }
     }
