@@ -113,8 +113,8 @@ static const struct yo_option server_options[] = {
          "Where the development certificate and secrets are kept, readable by this user "
          "only. $XDG_STATE_HOME/yomo or ~/.local/state/yomo when not given."),
     LIST("origins", NULL, YO_FORM_ORIGIN,
-         "Origins of pages that may connect, such as https://example.com. Pages from "
-         "loopback hosts may always, and programs, which send none."),
+         "Origins of pages that may connect, such as https://example.com; * is any. Pages "
+         "from loopback hosts may always, and programs, which send none."),
     LIST("keys", NULL, YO_FORM_PAIR,
          "Applications and the public keys they are known by: app=publickey. Each "
          "application's rooms are its own."),

@@ -141,6 +141,9 @@ static int check_form(enum yo_option_form form, struct yo_span word)
                                                                   : YOMO_ERR_OPTION;
     case YO_FORM_ORIGIN: { /* RFC 6454 6.2: nothing behind the host and port */
         static const char between[] = "://";
+        if (yo_span_is(word, "*")) {
+            return YOMO_OK;
+        }
         for (size_t i = 1; i + 3 < word.size; i++) {
             if (memcmp(word.data + i, between, 3) == 0) {
                 return memchr(word.data + i + 3, '/', word.size - i - 3) ? YOMO_ERR_OPTION
@@ -218,7 +221,7 @@ static void say_wanted(const struct yo_option *option, char *wanted, size_t size
         [YO_FORM_ANY] = "text in UTF-8",
         [YO_FORM_PORT] = "a port from 0 to 65535, or none",
         [YO_FORM_HASH] = "64 hexadecimal digits",
-        [YO_FORM_ORIGIN] = "an origin such as https://example.com, with nothing behind it",
+        [YO_FORM_ORIGIN] = "origins such as https://example.com with nothing behind, or *",
         [YO_FORM_PAIR] = "app=publickey",
     };
     char min[32], max[32];
