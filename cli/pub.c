@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/* pub.c - a message, or the same one many times, into a room.
+ *
+ * Done means confirmed: the server gave each message its place (extension), or the
+ * transport acknowledged it. What may be lost is not waited for without end. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "args.h"
+#include "log.h"
+#include "session.h"
+
+#define IN_FLIGHT_MAX 256
+#define LOST_MS 2000 /* an unreliable message that was not confirmed by then is lost */
+
+struct pub {
+    const char *event, *json, *key;
+    int32_t delivery;
+    uint64_t wanted, sent, confirmed, lost;
+    uint64_t begin;     /* when the first one went */
+    double per_ms;      /* 0: as fast as it goes */
+    uint64_t last_sent; /* when the last one went */
+};
+
+static void finish(struct session *session)
+{
+    const struct pub *pub = session->user;
+
+    if (pub->lost == 0) {
+        session_end(session, EXIT_DONE);
+        return;
+    }
+    fprintf(stderr, "yomo pub: %llu of %llu messages were not confirmed\n",
+            (unsigned long long)pub->lost, (unsigned long long)pub->wanted);
+    session_end(session, EXIT_FAILED);
+}
+
+/* How many may have been sent by `now`. */
+static uint64_t allowed(const struct pub *pub, uint64_t now)
+{
+    uint64_t window = pub->confirmed + pub->lost + IN_FLIGHT_MAX;
+    uint64_t paced = UINT64_MAX;
+
+    if (pub->per_ms > 0) {
+        double due = (double)(now - pub->begin) * pub->per_ms + 1;
+        paced = due < 1e18 ? (uint64_t)due : UINT64_MAX;
+    }
+    if (paced > window) {
+        paced = window;
+    }
+    return paced < pub->wanted ? paced : pub->wanted;
+}
+
+static void send_due(struct session *session, uint64_t now)
+{
+    struct pub *pub = session->user;
+    uint64_t due = allowed(pub, now);
+
+    while (pub->sent < due && !session->ending) {
+        uint64_t id;
+        int32_t rv = yomo_room_send(session->room, pub->event, pub->json,
+                                    strlen(pub->json), YOMO_JSON, pub->delivery, pub->key,
+                                    &id);
+        if (rv == YOMO_ERR_FULL && pub->sent > pub->confirmed + pub->lost) {
+            break; /* when some of those were confirmed */
+        }
+        if (rv != YOMO_OK) {
+            session_fail(session, rv, NULL);
+            return;
+        }
+        pub->sent++;
+        pub->last_sent = now;
+    }
+}
+
+/* When the next message is due; past the last one, when to stop waiting. */
+static uint64_t on_tick(struct session *session, uint64_t now)
+{
+    struct pub *pub = session->user;
+
+    if (pub->sent == 0 && pub->begin == 0) {
+        pub->begin = now;
+    }
+    if (!session->away) {
+        send_due(session, now);
+    }
+    if (pub->sent < pub->wanted) {
+        return pub->per_ms > 0 && pub->sent < allowed(pub, UINT64_MAX - 1)
+                   ? pub->begin + (uint64_t)((double)pub->sent / pub->per_ms) + 1
+                   : UINT64_MAX;
+    }
+    if (pub->delivery == YOMO_RELIABLE) {
+        return UINT64_MAX;
+    }
+    if (now >= pub->last_sent + LOST_MS) {
+        pub->lost = pub->wanted - pub->confirmed;
+        finish(session);
+    }
+    return pub->last_sent + LOST_MS;
+}
+
+static void on_sent(struct session *session, uint64_t id, int32_t error)
+{
+    struct pub *pub = session->user;
+
+    (void)id;
+    if (error == YOMO_OK) {
+        pub->confirmed++;
+    } else if (pub->delivery == YOMO_RELIABLE) {
+        session_fail(session, error, "the message was not confirmed");
+        return;
+    } else {
+        pub->lost++;
+    }
+    if (pub->confirmed + pub->lost >= pub->wanted) {
+        finish(session);
+    }
+}
+
+static void on_joined(struct session *session)
+{
+    (void)session; /* on_tick sends, from now on */
+}
+
+/* A positive number, with a fraction or without. */
+static bool read_rate(const char *text, double *rate)
+{
+    char *end;
+
+    *rate = strtod(text, &end);
+    return end != text && *end == '\0' && *rate > 0 && *rate < 1e9;
+}
+
+static int32_t delivery_of(const char *name)
+{
+    return strcmp(name, "latest") == 0       ? YOMO_LATEST
+           : strcmp(name, "unreliable") == 0 ? YOMO_UNRELIABLE
+                                             : YOMO_RELIABLE;
+}
+
+static int run(struct args *args)
+{
+    static const struct session_events events = {
+        .on_joined = on_joined,
+        .on_sent = on_sent,
+        .on_tick = on_tick,
+    };
+    const char *rate = args_text(args, "rate");
+    double hz = 0;
+    struct pub pub = {
+        .event = args->arguments[2],
+        .json = args->arguments[3],
+        .key = args_text(args, "latest-key"),
+        .delivery = delivery_of(args_text(args, "class")),
+        .wanted = args_number(args, "repeat"),
+    };
+    struct session session = {
+        .args = args,
+        .events = &events,
+        .user = &pub,
+        .signal_code = EXIT_FAILED, /* not all was confirmed */
+    };
+
+    if (rate && !read_rate(rate, &hz)) {
+        fprintf(stderr, "yomo pub: --rate does not take '%.40s': it takes messages a "
+                        "second, such as 20 or 0.5\n", rate);
+        return EXIT_USAGE;
+    }
+    if (pub.key && pub.delivery != YOMO_LATEST) {
+        fprintf(stderr, "yomo pub: --latest-key goes with --class latest\n");
+        return EXIT_USAGE;
+    }
+    if (pub.wanted == 0) {
+        fprintf(stderr, "yomo pub: --repeat takes a number from 1\n");
+        return EXIT_USAGE;
+    }
+    pub.per_ms = hz / 1000;
+    return session_run(&session, args->arguments[1], args_text(args, "state"));
+}
+
+static const struct flag flags[] = {
+    {"class", YOMO_TYPE_CHOICE, "reliable", "reliable|unreliable|latest", NULL,
+     "What is promised: reliable, every message in order; unreliable, at most once; "
+     "latest, the newest value for each key."},
+    {"latest-key", YOMO_TYPE_TEXT, NULL, NULL, "KEY",
+     "With --class latest: which value is replaced. One for each event when not given."},
+    {"repeat", YOMO_TYPE_NUMBER, "1", NULL, "N", "Send it N times."},
+    {"rate", YOMO_TYPE_TEXT, NULL, NULL, "HZ",
+     "With --repeat: messages a second. As fast as it goes when not given."},
+    {"state", YOMO_TYPE_TEXT, NULL, NULL, "JSON",
+     "This member's own state while it is there, a JSON object that others see."},
+    SESSION_FLAGS,
+    LOG_FLAG("warn"),
+    {0},
+};
+
+const struct command pub_command = {
+    .name = "pub",
+    .arguments = "URL ROOM EVENT JSON",
+    .summary = "Send a message to a room.",
+    .text = "JSON is the message's data, such as '{\"x\":1}' or '\"hello\"'. Ends with 0 "
+            "when the server confirmed every message, or the transport acknowledged it "
+            "where the server does not speak the extension.",
+    .scope = YOMO_SCOPE_CLIENT,
+    .flags = flags,
+    .run = run,
+};

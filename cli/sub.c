@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* sub.c - what happens in a room, one JSON object a line. */
+#include <string.h>
+
+#include "args.h"
+#include "log.h"
+#include "output.h"
+#include "session.h"
+
+struct sub {
+    const char *event; /* NULL: all */
+    bool presence;
+    uint64_t left; /* messages still to come; 0 with `counted` false: no end */
+    bool counted;
+    struct text line;
+};
+
+/* Nobody reads any more: that is how `yomo sub ... | head -1` ends. */
+static void print(struct session *session)
+{
+    struct sub *sub = session->user;
+
+    text_put(&sub->line, "}\n");
+    if (sub->line.failed) {
+        session_fail(session, YOMO_ERR_NOMEM, NULL);
+    } else if (!output_flush(&sub->line)) {
+        session_end(session, EXIT_DONE);
+    }
+}
+
+static void begin_line(struct session *session, const char *type)
+{
+    struct sub *sub = session->user;
+
+    text_clear(&sub->line);
+    text_put(&sub->line, "{\"type\":");
+    text_put_string(&sub->line, type);
+    text_put(&sub->line, ",\"room\":");
+    text_put_string(&sub->line, session->args->arguments[1]);
+}
+
+static void print_peer(struct session *session, const char *type, const yomo_peer *peer)
+{
+    struct sub *sub = session->user;
+    size_t size;
+    const char *state = yomo_peer_state(peer, &size);
+
+    begin_line(session, type);
+    text_put(&sub->line, ",\"from\":");
+    text_put_string(&sub->line, yomo_peer_id(peer));
+    text_put(&sub->line, ",\"state\":");
+    text_put_json(&sub->line, state, size);
+    print(session);
+}
+
+static void print_present(struct session *session)
+{
+    yomo_peers *peers;
+
+    if (yomo_room_peers(session->room, &peers) != YOMO_OK) {
+        session_fail(session, YOMO_ERR_NOMEM, NULL);
+        return;
+    }
+    for (size_t i = 0; i < yomo_peers_count(peers) && !session->ending; i++) {
+        print_peer(session, "join", yomo_peers_at(peers, i));
+    }
+    yomo_peers_free(peers);
+}
+
+/* Who was there when the room was joined for the first time stands behind the "joined"
+ * line; after a lost connection only the differences are told, as they come. */
+static void on_joined(struct session *session)
+{
+    struct sub *sub = session->user;
+    bool first = !sub->line.data;
+
+    begin_line(session, "joined");
+    text_put(&sub->line, ",\"transport\":");
+    text_put_string(&sub->line,
+                    yomo_transport_name(yomo_client_transport(session->client)));
+    print(session);
+    if (first && sub->presence && !session->ending) {
+        print_present(session);
+    }
+}
+
+static void on_peer(struct session *session, const yomo_peer *peer, int32_t change)
+{
+    struct sub *sub = session->user;
+
+    if (!sub->presence || !session->joined) {
+        return;
+    }
+    print_peer(session,
+               change == YOMO_PEER_LEFT    ? "leave"
+               : change == YOMO_PEER_STATE ? "state"
+                                           : "join",
+               peer);
+}
+
+static void on_message(struct session *session, const yomo_message *message)
+{
+    struct sub *sub = session->user;
+    const char *event = yomo_message_event(message);
+    const char *json;
+    size_t size;
+
+    if (sub->event && strcmp(event, sub->event) != 0) {
+        return;
+    }
+    json = yomo_message_json(message, &size);
+    if (!json) {
+        session_fail(session, YOMO_ERR_NOMEM, NULL);
+        return;
+    }
+    begin_line(session, "message");
+    text_put(&sub->line, ",\"event\":");
+    text_put_string(&sub->line, event);
+    text_put(&sub->line, ",\"from\":");
+    text_put_string(&sub->line, yomo_message_from(message));
+    text_put(&sub->line, ",\"data\":");
+    text_put_json(&sub->line, json, size);
+    print(session);
+    if (sub->counted && --sub->left == 0) {
+        session_end(session, EXIT_DONE);
+    }
+}
+
+static int run(struct args *args)
+{
+    static const struct session_events events = {
+        .on_joined = on_joined,
+        .on_message = on_message,
+        .on_peer = on_peer,
+    };
+    struct sub sub = {
+        .event = args_text(args, "event"),
+        .presence = args_switch(args, "presence"),
+        .left = args_number(args, "count"),
+    };
+    struct session session = {
+        .args = args,
+        .events = &events,
+        .user = &sub,
+        .watch_output = true,
+        .signal_code = EXIT_DONE,
+    };
+    int code;
+
+    sub.counted = sub.left > 0;
+    code = session_run(&session, args->arguments[1], args_text(args, "state"));
+    text_finish(&sub.line);
+    return code;
+}
+
+static const struct flag flags[] = {
+    {"event", YOMO_TYPE_TEXT, NULL, NULL, "EVENT", "Only messages of this event."},
+    {"count", YOMO_TYPE_NUMBER, NULL, NULL, "N", "End after N messages."},
+    {"presence", YOMO_TYPE_SWITCH, "false", NULL, NULL,
+     "Who is there too: join, state and leave."},
+    {"state", YOMO_TYPE_TEXT, NULL, NULL, "JSON",
+     "This member's own state, a JSON object that others see."},
+    SESSION_FLAGS,
+    LOG_FLAG("warn"),
+    {0},
+};
+
+const struct command sub_command = {
+    .name = "sub",
+    .arguments = "URL ROOM",
+    .summary = "Print what happens in a room, one JSON object a line.",
+    .text = "URL is where the backend is, such as https://localhost:8443; ROOM is the "
+            "name of a room. Each line is written at once:\n"
+            "\n"
+            "  {\"type\":\"joined\",\"room\":..,\"transport\":..}\n"
+            "  {\"type\":\"message\",\"room\":..,\"event\":..,\"from\":..,\"data\":..}\n"
+            "\n"
+            "and with --presence\n"
+            "\n"
+            "  {\"type\":\"join\",\"room\":..,\"from\":..,\"state\":..}\n"
+            "  {\"type\":\"state\",\"room\":..,\"from\":..,\"state\":..}\n"
+            "  {\"type\":\"leave\",\"room\":..,\"from\":..,\"state\":..}\n"
+            "\n"
+            "The joined line comes first, then a join line for each member present. Bytes "
+            "are printed as {\"base64\":\"..\"}. Runs until --count or a signal, both of "
+            "which end it with 0; after a lost connection it joins again and says so.",
+    .scope = YOMO_SCOPE_CLIENT,
+    .flags = flags,
+    .run = run,
+};
