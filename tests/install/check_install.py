@@ -162,6 +162,10 @@ def main():
             dict(os.environ, DESTDIR=str(work)))
         check_files(installation)
         check_shared(installation)
+        if args.program:
+            said = run([installation.top / "bin/yomo", "--version"])
+            if args.version not in said or f"OpenSSL {args.openssl}" not in said:
+                fail("the installed program does not know its version")
         exported = symbols(installation.lib / "libyomo.so", "-D")
         defines = ["HOST_CONNECTS"] if "yomo_server_listen" in exported else []
         languages = ["c"] + (["c++"] if args.cpp else [])
