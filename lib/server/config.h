@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* config.h - a server's options, read once and then the same for all workers. */
+#ifndef YO_SERVER_CONFIG_H
+#define YO_SERVER_CONFIG_H
+
+#include <yomo/server.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "loop/udp.h"
+#include "options/options.h"
+#include "session/outbox.h"
+#include "session/server_side.h"
+
+#define YO_BIND_MAX 8       /* addresses that a server listens on */
+#define YO_WORKERS_MAX 256  /* what `workers` may be */
+#define YO_APP_SIZE_MAX 255 /* bytes of an application's name */
+#define YO_APP_DEFAULT "default" /* the one application of a server without keys */
+
+struct yo_config {
+    const struct yomo_mem *mem; /* of `options` */
+    const struct yo_log *log;   /* of `options` */
+    yomo_options *options;      /* own copy; texts below are in it */
+    yomo_server_callbacks hooks;
+    void *hooks_user;
+
+    union yo_address bind[YO_BIND_MAX]; /* with port 0 */
+    size_t bind_count;
+    uint16_t port, http_port;
+    bool http;         /* a plain listener is wanted */
+    bool loopback;     /* every address of `bind` is one */
+    bool development;  /* loopback, and nobody is asked who he is */
+    bool keys;         /* there are some */
+    bool echo, metrics;
+    bool insecure_open;
+
+    uint32_t workers;
+    size_t connections_max, members_max, rooms_max; /* rooms: at one worker */
+    size_t legacy_members_max;
+    uint64_t drain_ms;
+    struct yo_server_limits limits;
+    struct yo_outbox_limits outbox;
+    const char *mesh, *web_root;
+};
+
+/* Copy `options` and `hooks` (may be NULL). YOMO_ERR_NOMEM. */
+int yo_config_init(struct yo_config *config, const yomo_options *options,
+                   const yomo_server_callbacks *hooks, void *user);
+
+/* Make sense of them. YOMO_ERR_OPTION, with a sentence in `why`. */
+int yo_config_read(struct yo_config *config, struct yo_buf *why);
+
+void yo_config_finish(struct yo_config *config); /* accepts zeroed memory */
+
+/* The application that `public_key` opens; absent when none. Without keys that is
+ * YO_APP_DEFAULT for any key. */
+struct yo_span yo_config_app(const struct yo_config *config, struct yo_span public_key);
+
+/* May a page of `origin` connect? Absent: no page. */
+bool yo_config_origin(const struct yo_config *config, struct yo_span origin);
+
+#endif

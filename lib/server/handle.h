@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* handle.h - what is behind a yomo_server: the workers, and what they share.
+ *
+ * The handle is called from any thread. `lock` guards its state and is never held while
+ * a hook runs or a letter is written; everything else either does not change after
+ * yomo_server_listen or belongs to one worker. */
+#ifndef YO_SERVER_HANDLE_H
+#define YO_SERVER_HANDLE_H
+
+#include <pthread.h>
+#include <yomo/server.h>
+
+#include "server/config.h"
+#include "server/letters.h"
+#include "server/metrics.h"
+#include "server/ports.h"
+#include "server/secret.h"
+#include "server/worker.h"
+#include "transport/tls/context.h"
+
+enum yo_server_state {
+    YO_SERVER_NEW,
+    YO_SERVER_FAILED,   /* listen did not work: free only */
+    YO_SERVER_SERVING,
+    YO_SERVER_DRAINING,
+    YO_SERVER_CLOSING,
+    YO_SERVER_ENDED     /* the threads are done, on_closed has returned */
+};
+
+/* An order to one worker, made in advance so that it cannot fail. */
+struct yo_order {
+    struct yo_letter letter;
+    uint64_t grace_ms;
+};
+
+struct yomo_server {
+    struct yo_config config; /* the same since yomo_server_create */
+    struct yomo_mem mem;     /* the allocator, beyond the options */
+    void *user;
+    uint8_t secret[YO_SECRET_SIZE];
+    uint64_t epoch, seed[2];
+
+    pthread_mutex_t lock;
+    pthread_cond_t ended;    /* state became ENDED */
+    enum yo_server_state state;
+    unsigned refs;           /* the handle, each thread, each auth and carrier that is out */
+    uint32_t running;        /* threads that have not ended */
+    uint64_t version;        /* of the host's last LATEST message */
+    uint32_t next_worker;    /* for the next carrier */
+    struct yo_tls_server *tls;
+    struct yo_buf error;     /* a sentence, NUL behind it */
+
+    uint32_t worker_count;
+    struct yo_worker **workers;
+    pthread_t *threads;
+    struct yo_desk *desks;
+    struct yo_metrics *metrics;
+    struct yo_order *drains, *closes;
+    struct yo_ports ports;
+    struct yo_buf state_dir; /* NUL behind it; empty: none */
+    struct yo_buf listening; /* the JSON line, NUL behind it */
+    char certificate[65];    /* SHA-256 in hexadecimal, of `tls` */
+};
+
+/* Thread: any. */
+struct yomo_server *yo_server_ref(struct yomo_server *server);
+void yo_server_unref(struct yomo_server *server);
+
+/* Read certificate and key (credentials.c): into `*tls` and its hash. YOMO_ERR_FILE,
+ * YOMO_ERR_TLS_SETUP, YOMO_ERR_NOMEM, with a sentence in `why`. Thread: any. */
+int yo_server_read_tls(struct yomo_server *server, struct yo_tls_server **tls,
+                       char hash[65], struct yo_buf *why);
+
+/* State directory and secret, before the first yo_server_read_tls (credentials.c). */
+int yo_server_read_secret(struct yomo_server *server, struct yo_buf *why);
+
+/* The development certificate may be due to be renewed (reload.c). Thread: any. */
+void yo_server_renew(struct yomo_server *server);
+
+/* Tell a worker to close. Once for each. Thread: any. */
+void yo_order_close(struct yomo_server *server, uint32_t index);
+
+/* Append Prometheus text. YOMO_ERR_NOMEM. Thread: any. */
+int yo_server_print_metrics(struct yomo_server *server, struct yo_buf *out);
+
+/* How many connections all workers have. Thread: any. */
+uint64_t yo_server_connections(const struct yomo_server *server);
+
+#endif

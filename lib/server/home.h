@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* home.h - the rooms that live on this worker: their order, their roster, their changes.
+ *
+ * Notes come in (letters.h), notes go out. A home knows which workers have members of a
+ * room and which dialects they speak; a message is encoded once for each dialect that
+ * somebody there speaks, and each such worker gets one note with references to it. */
+#ifndef YO_SERVER_HOME_H
+#define YO_SERVER_HOME_H
+
+#include "presence/room.h"
+#include "server/config.h"
+#include "server/letters.h"
+#include "server/metrics.h"
+
+struct yo_home {
+    const struct yomo_mem *mem;
+    const struct yo_config *config;
+    struct yo_office *office;
+    struct yo_metrics *metrics;
+    struct yo_map rooms; /* of struct yo_home_room, by key */
+    struct yo_buf slot;  /* the name of one, while it is needed */
+};
+
+/* How many members a worker has in a room, and what they speak. */
+struct yo_presence_at {
+    uint32_t members[YO_DIALECTS];
+    struct yo_note *lost; /* ready for when memory is not */
+};
+
+struct yo_home_room {
+    struct yo_map_node node;
+    struct yo_blob *key;
+    struct yo_span name; /* in `key` */
+    struct yo_room room;
+    struct yo_presence_at at[]; /* [workers] */
+};
+
+void yo_home_init(struct yo_home *home, const struct yomo_mem *mem,
+                  const struct yo_config *config, struct yo_office *office,
+                  struct yo_metrics *metrics);
+void yo_home_finish(struct yo_home *home);
+
+/* One note to this home; it is freed, or goes back as the answer. */
+void yo_home_take(struct yo_home *home, struct yo_note *note, yo_time now);
+
+/* What the one who asks with `join` will be told after its ACK: the pages of a snapshot
+ * for the extension, one peer_state for each peer for presencejs, as the note's parcels.
+ * YOMO_ERR_NOMEM (snapshot.c). */
+int yo_home_snapshot(struct yo_home *home, const struct yo_home_room *hr,
+                     struct yo_note *join);
+
+/* What presencejs is told of a member: {op: peer_state, p: label, pl: state}. A member
+ * without a state is shown as {id: label}, since presencejs cannot take an absent one. */
+int yo_home_peer_state(struct yo_home *home, const struct yo_home_room *hr,
+                       const char *label, const struct yo_blob *state,
+                       struct yo_blob **out);
+
+#endif

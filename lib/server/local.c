@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: MIT */
+/* local.c - invariants:
+ *  1. a room is in `rooms` while it has a seat, waiting or joined;
+ *  2. `seats` of a room has the joined ones only, so that nobody hears a room before its
+ *     own ACK is queued;
+ *  3. a peer has at most one seat in a room, and each seat its `leave` note;
+ *  4. the host's on_join and on_leave come in pairs: a seat that was allowed and then
+ *     refused by the home is told as left. */
+#include "server/local.h"
+
+#include "base/check.h"
+#include "server/hooks.h"
+#include "server/worker.h"
+#include "wire/decode.h"
+#include "wire/json.h"
+
+void yo_local_init(struct yo_local *local, struct yo_worker *worker)
+{
+    local->worker = worker;
+    local->last_ticket = 0;
+    yo_map_init(&local->rooms, worker->mem);
+    yo_buf_init(&local->json, worker->mem);
+}
+
+void yo_local_finish(struct yo_local *local)
+{
+    assert(local->rooms.count == 0);
+    yo_map_finish(&local->rooms);
+    yo_buf_finish(&local->json);
+}
+
+/* --- rooms and seats ------------------------------------------------------------- */
+
+static struct yo_local_room *room_find(struct yo_local *local, struct yo_span key)
+{
+    struct yo_map_node *node = yo_map_get(&local->rooms, key);
+
+    return node ? YO_CONTAINER(node, struct yo_local_room, node) : NULL;
+}
+
+static struct yo_local_room *room_make(struct yo_local *local, struct yo_blob *key)
+{
+    struct yo_local_room *room = yo_calloc(local->worker->mem, 1, sizeof(*room));
+
+    if (!room) {
+        return NULL;
+    }
+    if (yo_map_put(&local->rooms, &room->node, yo_blob_span(key)) != YOMO_OK) {
+        yo_free(local->worker->mem, room);
+        return NULL;
+    }
+    room->key = yo_blob_ref(key);
+    room->home = yo_worker_home(local->worker, yo_blob_span(key));
+    yo_list_init(&room->seats);
+    return room;
+}
+
+/* One seat, or one walk over the seats, less. */
+static void room_release(struct yo_local *local, struct yo_local_room *room)
+{
+    assert(room->count > 0);
+    if (--room->count == 0) {
+        yo_map_remove(&local->rooms, &room->node);
+        yo_blob_unref(room->key);
+        yo_free(local->worker->mem, room);
+    }
+}
+
+static struct yo_seat *seat_find(const struct yo_peer *peer,
+                                 const struct yo_local_room *room)
+{
+    YO_LIST_EACH (link, next, &peer->seats) {
+        struct yo_seat *seat = YO_CONTAINER(link, struct yo_seat, in_peer);
+        if (seat->room == room) {
+            return seat;
+        }
+    }
+    return NULL;
+}
+
+static struct yo_seat *seat_named(struct yo_local *local, const struct yo_peer *peer,
+                                  struct yo_span name)
+{
+    uint8_t bytes[YO_ROOM_KEY_MAX];
+    struct yo_local_room *room =
+        room_find(local, yo_room_key_write(bytes, yo_span_of(peer->app), name));
+
+    return room ? seat_find(peer, room) : NULL;
+}
+
+static void member_of(const struct yo_seat *seat, struct yomo_member *member)
+{
+    const struct yo_peer *peer = seat->peer;
+
+    *member = (struct yomo_member){
+        .id = peer->id,
+        .app = peer->app,
+        .address = peer->address,
+        .room = (const char *)yo_room_key_name(seat->room->key).data,
+        .session = peer->session_id};
+}
+
+static void hook_left(struct yo_local *local, const struct yo_seat *seat)
+{
+    const struct yo_config *config = local->worker->config;
+    struct yomo_member member;
+
+    if (config->hooks.on_leave) {
+        member_of(seat, &member);
+        config->hooks.on_leave(config->hooks_user, &member);
+    }
+}
+
+/* The seat is given back; its home knows already, or gets `leave` from the caller. */
+static void seat_free(struct yo_local *local, struct yo_seat *seat)
+{
+    if (seat->joined) {
+        yo_metric_less(&local->worker->metrics->members);
+    }
+    yo_list_remove(&seat->in_peer);
+    yo_list_remove(&seat->in_room);
+    yo_note_free(seat->leave);
+    room_release(local, seat->room);
+    yo_free(local->worker->mem, seat);
+}
+
+static void seat_leave(struct yo_local *local, struct yo_seat *seat)
+{
+    struct yo_note *leave = seat->leave;
+    uint32_t home = seat->room->home;
+
+    seat->leave = NULL;
+    yo_peer_end_lane(seat->peer, seat->lane);
+    yo_office_put(&local->worker->office, home, leave);
+    hook_left(local, seat);
+    seat_free(local, seat);
+}
+
+/* --- what peers ask for ---------------------------------------------------------- */
+
+static struct yo_note *note_make(struct yo_local *local, enum yo_note_kind kind,
+                                 const struct yo_seat *seat, struct yo_span label,
+                                 struct yo_span event, struct yo_span key)
+{
+    struct yo_note *note =
+        yo_note_create(local->worker->mem, kind, seat->room->key,
+                       yo_span_of(seat->peer->id), label, event, key);
+
+    if (note) {
+        note->session = seat->peer->session_id;
+        note->ticket = seat->ticket;
+        note->presencejs = seat->peer->presencejs;
+    }
+    return note;
+}
+
+static struct yo_seat *seat_make(struct yo_local *local, struct yo_peer *peer,
+                                 struct yo_span name)
+{
+    const struct yomo_mem *mem = local->worker->mem;
+    struct yo_seat *seat = yo_calloc(mem, 1, sizeof(*seat));
+    uint8_t bytes[YO_ROOM_KEY_MAX];
+    struct yo_span span = yo_room_key_write(bytes, yo_span_of(peer->app), name);
+    struct yo_local_room *room = room_find(local, span);
+    struct yo_blob *key;
+
+    if (!seat) {
+        return NULL;
+    }
+    if (!room) {
+        key = yo_room_key(mem, span);
+        room = key ? room_make(local, key) : NULL;
+        yo_blob_unref(key);
+    }
+    if (!room) {
+        yo_free(mem, seat);
+        return NULL;
+    }
+    room->count++;
+    seat->room = room;
+    seat->peer = peer;
+    seat->ticket = ++local->last_ticket;
+    yo_list_init(&seat->in_room);
+    yo_list_push_back(&peer->seats, &seat->in_peer);
+    seat->leave = note_make(local, YO_NOTE_LEAVE, seat, YO_SPAN_NONE, YO_SPAN_NONE,
+                            YO_SPAN_NONE);
+    if (!seat->leave) {
+        seat_free(local, seat);
+        return NULL;
+    }
+    return seat;
+}
+
+static int ask(struct yo_local *local, struct yo_peer *peer, const struct yo_effect *effect)
+{
+    const struct yo_config *config = local->worker->config;
+    struct yo_seat *seat = seat_named(local, peer, effect->room);
+    struct yo_note *note;
+    struct yomo_member member;
+    int rv = YOMO_OK;
+
+    if (seat) {
+        return YOMO_ERR_EXISTS;
+    }
+    seat = seat_make(local, peer, effect->room);
+    if (!seat) {
+        return YOMO_ERR_NOMEM;
+    }
+    note = note_make(local, YO_NOTE_JOIN, seat, effect->label, YO_SPAN_NONE, YO_SPAN_NONE);
+    if (note && effect->payload.data) {
+        note->payload = yo_blob_create(local->worker->mem, effect->payload);
+    }
+    if (!note || (effect->payload.data && !note->payload)) {
+        rv = YOMO_ERR_NOMEM;
+    } else if (config->hooks.on_join) {
+        member_of(seat, &member);
+        rv = config->hooks.on_join(config->hooks_user, &member);
+        rv = rv > 0 ? YOMO_ERR_DENIED : rv;
+    }
+    if (rv != YOMO_OK) {
+        yo_note_free(note);
+        seat_free(local, seat);
+        return rv;
+    }
+    note->since_ms = yo_wall_ms();
+    yo_office_put(&local->worker->office, seat->room->home, note);
+    return YOMO_OK;
+}
+
+/* An answer of this worker itself that must not come inside the call. One to a join or a
+ * leave goes by way of the home, so that it keeps its turn among other answers; a CONFIRM
+ * comes back at the end of the turn. */
+static void answer_later(struct yo_local *local, struct yo_peer *peer,
+                         enum yo_note_kind kind, struct yo_span name, uint64_t number,
+                         int error)
+{
+    const struct yomo_mem *mem = local->worker->mem;
+    uint8_t bytes[YO_ROOM_KEY_MAX];
+    struct yo_span span = yo_room_key_write(bytes, yo_span_of(peer->app), name);
+    struct yo_blob *key = yo_room_key(mem, span);
+    struct yo_note *note = key ? yo_note_create(mem, kind, key, YO_SPAN_NONE, YO_SPAN_NONE,
+                                                YO_SPAN_NONE, YO_SPAN_NONE)
+                               : NULL;
+
+    yo_blob_unref(key);
+    if (!note) {
+        yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
+        return;
+    }
+    note->session = peer->session_id;
+    note->number = number;
+    note->error = error;
+    yo_office_put(&local->worker->office,
+                  kind == YO_NOTE_CONFIRM ? local->worker->index
+                                          : yo_worker_home(local->worker, span),
+                  note);
+}
+
+void yo_local_join(struct yo_local *local, struct yo_peer *peer,
+                   const struct yo_effect *effect)
+{
+    int rv = ask(local, peer, effect);
+
+    if (rv != YOMO_OK) {
+        yo_metric_add(&local->worker->metrics->joins_refused, 1);
+        answer_later(local, peer, YO_NOTE_BOUNCE, effect->room, 0, rv);
+    }
+}
+
+void yo_local_leave(struct yo_local *local, struct yo_peer *peer, struct yo_span room)
+{
+    struct yo_seat *seat = seat_named(local, peer, room);
+
+    if (seat) {
+        seat_leave(local, seat);
+    } else { /* it was not let in, but its session does not know yet */
+        answer_later(local, peer, YO_NOTE_LEAVE, room, 0, YOMO_OK);
+    }
+}
+
+void yo_local_leave_all(struct yo_local *local, struct yo_peer *peer)
+{
+    while (!yo_list_empty(&peer->seats)) {
+        seat_leave(local, YO_CONTAINER(peer->seats.next, struct yo_seat, in_peer));
+    }
+}
+
+void yo_local_state(struct yo_local *local, struct yo_peer *peer,
+                    const struct yo_effect *effect)
+{
+    struct yo_seat *seat = seat_named(local, peer, effect->room);
+    struct yo_note *note =
+        seat ? note_make(local, YO_NOTE_STATE, seat, effect->label, YO_SPAN_NONE,
+                         YO_SPAN_NONE)
+             : NULL;
+
+    if (note) {
+        note->payload = yo_blob_create(local->worker->mem, effect->payload);
+        note->number = effect->number;
+    }
+    if (note && note->payload) {
+        yo_office_put(&local->worker->office, seat->room->home, note);
+        return;
+    }
+    yo_note_free(note);
+    yo_metric_add(seat ? &local->worker->metrics->dropped_memory
+                       : &local->worker->metrics->dropped_not_joined,
+                  1);
+}
+
+/* May this be relayed? The host sees JSON or bytes, whichever shape the sender wrote. */
+static int hook_message(struct yo_local *local, const struct yo_seat *seat,
+                        const struct yo_effect *effect)
+{
+    const struct yo_config *config = local->worker->config;
+    struct yo_content content;
+    struct yomo_member member;
+    char event[YO_EVENT_SIZE_MAX + 1];
+    int rv;
+
+    if (!config->hooks.on_message) {
+        return YOMO_OK;
+    }
+    rv = yo_content_read(effect->payload, &content);
+    if (rv == YOMO_OK && content.in_mp) {
+        yo_buf_clear(&local->json);
+        rv = yo_mp_to_json(&local->json, content.bytes);
+        content.bytes = yo_buf_span(&local->json);
+    }
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    memcpy(event, content.event.data, content.event.size);
+    event[content.event.size] = '\0';
+    member_of(seat, &member);
+    rv = config->hooks.on_message(config->hooks_user, &member, event, content.bytes.data,
+                                  content.bytes.size, content.encoding);
+    return rv > 0 ? YOMO_ERR_DENIED : rv;
+}
+
+static int say(struct yo_local *local, const struct yo_seat *seat,
+               const struct yo_effect *effect)
+{
+    struct yo_worker *worker = local->worker;
+    bool latest = effect->delivery == YOMO_LATEST;
+    struct yo_note *note;
+    int rv = hook_message(local, seat, effect);
+
+    if (rv != YOMO_OK) {
+        return rv == YOMO_ERR_NOMEM ? rv : YOMO_ERR_DENIED;
+    }
+    if (yo_desk_full(&worker->office.desks[seat->room->home])) {
+        return YOMO_ERR_FULL;
+    }
+    note = note_make(local, YO_NOTE_PUBLISH, seat, YO_SPAN_NONE,
+                     latest ? effect->event : YO_SPAN_NONE,
+                     latest ? effect->key : YO_SPAN_NONE);
+    if (note) {
+        note->payload = yo_blob_create(worker->mem, effect->payload);
+    }
+    if (!note || !note->payload) {
+        yo_note_free(note);
+        return YOMO_ERR_NOMEM;
+    }
+    note->delivery = effect->delivery;
+    note->version = effect->version;
+    note->number = effect->number;
+    yo_office_put(&worker->office, seat->room->home, note);
+    return YOMO_OK;
+}
+
+void yo_local_publish(struct yo_local *local, struct yo_peer *peer,
+                      const struct yo_effect *effect)
+{
+    struct yo_metrics *metrics = local->worker->metrics;
+    struct yo_seat *seat = seat_named(local, peer, effect->room);
+    int rv = seat ? say(local, seat, effect) : YOMO_ERR_NOT_FOUND;
+
+    switch (rv) {
+    case YOMO_OK:
+        yo_metric_add(effect->delivery == YOMO_RELIABLE     ? &metrics->messages_reliable
+                      : effect->delivery == YOMO_UNRELIABLE ? &metrics->messages_unreliable
+                                                            : &metrics->messages_latest,
+                      1);
+        return;
+    case YOMO_ERR_FULL:
+        yo_metric_add(&metrics->dropped_overload, 1);
+        break;
+    case YOMO_ERR_NOMEM:
+        yo_metric_add(&metrics->dropped_memory, 1);
+        break;
+    case YOMO_ERR_NOT_FOUND:
+        yo_metric_add(&metrics->dropped_not_joined, 1);
+        break;
+    default:
+        yo_metric_add(&metrics->dropped_denied, 1);
+        break;
+    }
+    if (effect->number != 0) {
+        answer_later(local, peer, YO_NOTE_CONFIRM, effect->room, effect->number, rv);
+    } else if (effect->delivery == YOMO_RELIABLE &&
+               (rv == YOMO_ERR_FULL || rv == YOMO_ERR_NOMEM)) {
+        yo_peer_end(peer, YO_CODE_TRY_LATER, rv, "the server is overloaded");
+    }
+}
+
+/* --- what homes answer ----------------------------------------------------------- */
+
+/* The seat that an answer is about, unless it left or asked anew meanwhile. */
+static struct yo_seat *seat_answered(struct yo_local *local, const struct yo_peer *peer,
+                                     const struct yo_note *note)
+{
+    struct yo_local_room *room = room_find(local, yo_blob_span(note->room));
+    struct yo_seat *seat = room && peer ? seat_find(peer, room) : NULL;
+
+    return seat && seat->ticket == note->ticket ? seat : NULL;
+}
+
+/* The session had its answer or not; either way it is carried out. */
+static void answered(struct yo_peer *peer, int rv, yo_time now)
+{
+    if (rv == YOMO_OK) {
+        yo_peer_carry_out(peer, &peer->worker->effects, now);
+    } else {
+        yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
+    }
+}
+
+static void joined(struct yo_local *local, struct yo_note *note, yo_time now)
+{
+    struct yo_worker *worker = local->worker;
+    struct yo_peer *peer = yo_worker_find(worker, note->session);
+    struct yo_seat *seat = seat_answered(local, peer, note);
+    struct yo_span name = yo_room_key_name(note->room);
+
+    if (!peer) {
+        return; /* its LEAVE is on the way */
+    }
+    if (seat) { /* else it has left: its session knows what to make of the answer */
+        seat->joined = true;
+        yo_metric_add(&worker->metrics->members, 1);
+        yo_list_push_back(&seat->room->seats, &seat->in_room);
+    }
+    yo_effects_clear(&worker->effects);
+    answered(peer, yo_server_joined(peer->session, name, note->sequence, now,
+                                    &worker->effects),
+             now);
+    if (!seat || peer->closing) {
+        return;
+    }
+    seat->lane = yo_server_session_lane(peer->session, name);
+    for (size_t i = 0; i < note->parcel_count && !peer->closing; i++) {
+        yo_peer_put_presence(peer, note->parcels[i]);
+    }
+}
+
+static void refused(struct yo_local *local, struct yo_note *note, yo_time now)
+{
+    struct yo_worker *worker = local->worker;
+    struct yo_peer *peer = yo_worker_find(worker, note->session);
+    struct yo_seat *seat = seat_answered(local, peer, note);
+
+    if (!peer) {
+        return;
+    }
+    if (seat) {
+        hook_left(local, seat);
+        seat_free(local, seat);
+    }
+    yo_worker_complain(worker, now, "%s: not let into a room: %s", peer->address,
+                       yomo_strerror(note->error));
+    yo_effects_clear(&worker->effects);
+    answered(peer, yo_server_refused(peer->session, yo_room_key_name(note->room),
+                                     note->error, yo_span_of(yomo_strerror(note->error)),
+                                     &worker->effects),
+             now);
+}
+
+static void left(struct yo_local *local, struct yo_note *note, yo_time now)
+{
+    struct yo_worker *worker = local->worker;
+    struct yo_peer *peer = yo_worker_find(worker, note->session);
+
+    if (peer) {
+        yo_effects_clear(&worker->effects);
+        answered(peer, yo_server_left(peer->session, yo_room_key_name(note->room), YOMO_OK,
+                                      YO_SPAN_NONE, &worker->effects),
+                 now);
+    }
+}
+
+static void confirm(struct yo_local *local, struct yo_note *note, yo_time now)
+{
+    struct yo_worker *worker = local->worker;
+    struct yo_peer *peer = yo_worker_find(worker, note->session);
+
+    if (!peer) {
+        return;
+    }
+    if (note->number == 0) {
+        yo_peer_end(peer, YO_CODE_TRY_LATER, note->error, "the server is overloaded");
+        return;
+    }
+    yo_effects_clear(&worker->effects);
+    answered(peer, yo_server_confirm(peer->session, yo_room_key_name(note->room),
+                                     note->number, note->sequence, note->error,
+                                     &worker->effects),
+             now);
+}
+
+static void deliver(struct yo_local *local, struct yo_local_room *room,
+                    const struct yo_note *note)
+{
+    room->count++; /* a receiver that is closed here gives its seat back */
+    YO_LIST_EACH (link, next, &room->seats) {
+        struct yo_seat *seat = YO_CONTAINER(link, struct yo_seat, in_room);
+        struct yo_peer *peer = seat->peer;
+        struct yo_blob *message =
+            note->encoded[peer->presencejs ? YO_DIALECT_PRESENCEJS : YO_DIALECT_YOMO];
+        if (!message || peer->session_id == note->session) {
+            continue;
+        }
+        if (note->control) {
+            yo_peer_put_presence(peer, message);
+        } else {
+            yo_peer_put(peer, message, note->delivery, seat->lane, note->insist, note->key,
+                        note->version);
+        }
+    }
+    room_release(local, room);
+}
+
+/* Something did not reach this worker: everybody in the room comes again. */
+static void lost(struct yo_local *local, struct yo_local_room *room)
+{
+    room->count++;
+    YO_LIST_EACH (link, next, &room->seats) {
+        struct yo_seat *seat = YO_CONTAINER(link, struct yo_seat, in_room);
+        yo_peer_end(seat->peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
+    }
+    room_release(local, room);
+}
+
+void yo_local_take(struct yo_local *local, struct yo_note *note, yo_time now)
+{
+    struct yo_local_room *room;
+
+    switch (note->kind) {
+    case YO_NOTE_JOINED:
+        joined(local, note, now);
+        break;
+    case YO_NOTE_REFUSED:
+        refused(local, note, now);
+        break;
+    case YO_NOTE_LEFT:
+        left(local, note, now);
+        break;
+    case YO_NOTE_CONFIRM:
+        confirm(local, note, now);
+        break;
+    case YO_NOTE_DELIVER:
+    case YO_NOTE_LOST:
+        room = room_find(local, yo_blob_span(note->room));
+        if (room && note->kind == YO_NOTE_DELIVER) {
+            deliver(local, room, note);
+        } else if (room) {
+            lost(local, room);
+        }
+        break;
+    default:
+        assert(!"a note for a home came to members");
+    }
+    yo_note_free(note);
+}

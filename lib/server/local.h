@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* local.h - the members that are connected to this worker, by the rooms they are in.
+ *
+ * The other half of home.h: asks homes to let members in, hands over what they say, and
+ * gives out to them what comes back. A seat is one member in one room, from the moment
+ * it asks until it leaves. */
+#ifndef YO_SERVER_LOCAL_H
+#define YO_SERVER_LOCAL_H
+
+#include "base/map.h"
+#include "server/config.h"
+#include "server/letters.h"
+#include "server/metrics.h"
+#include "session/effects.h"
+
+struct yo_peer;
+struct yo_worker;
+
+struct yo_local {
+    struct yo_worker *worker;
+    struct yo_map rooms; /* of struct yo_local_room, by key */
+    struct yo_buf json;  /* for the message hook */
+    uint64_t last_ticket;
+};
+
+struct yo_local_room {
+    struct yo_map_node node;
+    struct yo_blob *key;
+    uint32_t home;          /* the worker on which the room lives */
+    struct yo_link seats;   /* of those who are in */
+    size_t count;           /* of all seats, also of those who wait to be let in */
+};
+
+struct yo_seat {
+    struct yo_link in_peer, in_room;
+    struct yo_peer *peer;
+    struct yo_local_room *room;
+    uint64_t ticket;       /* answers to an older join of the same room carry another */
+    uint32_t lane;         /* where reliable messages of the room go */
+    bool joined;
+    struct yo_note *leave; /* ready from the start, so that leaving cannot fail */
+};
+
+void yo_local_init(struct yo_local *local, struct yo_worker *worker);
+void yo_local_finish(struct yo_local *local);
+
+/* What a peer's session asks for. A refusal comes as a note, never inside the call. */
+void yo_local_join(struct yo_local *local, struct yo_peer *peer,
+                   const struct yo_effect *effect);
+void yo_local_leave(struct yo_local *local, struct yo_peer *peer, struct yo_span room);
+void yo_local_state(struct yo_local *local, struct yo_peer *peer,
+                    const struct yo_effect *effect);
+void yo_local_publish(struct yo_local *local, struct yo_peer *peer,
+                      const struct yo_effect *effect);
+
+/* Out of every room: the connection ends. */
+void yo_local_leave_all(struct yo_local *local, struct yo_peer *peer);
+
+/* One note from a home; it is freed. */
+void yo_local_take(struct yo_local *local, struct yo_note *note, yo_time now);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/metrics.h"
+
+#include <inttypes.h>
+#include <yomo/error.h>
+#include <yomo/version.h>
+
+void yo_metrics_take(struct yo_metrics *metrics, const struct yo_listener_stats *stats)
+{
+    yo_metric_set(&metrics->handshakes_now, stats->handshakes_now);
+    yo_metric_set(&metrics->handshakes_failed, stats->handshakes_failed);
+    yo_metric_set(&metrics->packets_in, stats->packets_in);
+    yo_metric_set(&metrics->packets_out, stats->packets_out);
+    yo_metric_set(&metrics->packets_bad, stats->packets_bad);
+    yo_metric_set(&metrics->network_bytes_in, stats->bytes_in);
+    yo_metric_set(&metrics->network_bytes_out, stats->bytes_out);
+    yo_metric_set(&metrics->retries, stats->retries);
+    yo_metric_set(&metrics->stateless_resets, stats->stateless_resets);
+    yo_metric_set(&metrics->datagrams_lost, stats->datagrams_lost);
+    yo_metric_set(&metrics->messages_bad, stats->messages_bad);
+}
+
+uint64_t yo_metrics_connections(const struct yo_metrics *metrics)
+{
+    return yo_metric_get(&metrics->connections_webtransport) +
+           yo_metric_get(&metrics->connections_websocket) +
+           yo_metric_get(&metrics->connections_custom);
+}
+
+struct row {
+    const char *type, *family, *labels, *help;
+    size_t offset;
+};
+
+static const struct row rows[] = {
+#define YO_METRIC_ROW(field, type, family, labels, help)                                 \
+    {type, family, labels, help, offsetof(struct yo_metrics, field)},
+    YO_METRICS_MAP(YO_METRIC_ROW)
+#undef YO_METRIC_ROW
+};
+
+/* A maximum is the largest of the workers', everything else their sum. */
+static uint64_t total(const struct row *row, const struct yo_metrics *const *workers,
+                      size_t count)
+{
+    bool largest = row->offset == offsetof(struct yo_metrics, turn_max_microseconds);
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t value = yo_metric_get(
+            (const yo_metric *)(const void *)((const char *)workers[i] + row->offset));
+        sum = !largest ? sum + value : value > sum ? value : sum;
+    }
+    return sum;
+}
+
+int yo_metrics_print(struct yo_buf *out, const struct yo_metrics *const *workers,
+                     size_t count)
+{
+    const char *family = "";
+
+    (void)yo_buf_printf(out,
+                        "# HELP yomo_info The version of the library\n"
+                        "# TYPE yomo_info gauge\nyomo_info{version=\"%s\"} 1\n"
+                        "# HELP yomo_workers Threads that serve\n"
+                        "# TYPE yomo_workers gauge\nyomo_workers %zu\n",
+                        YOMO_VERSION_STRING, count);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct row *row = &rows[i];
+        if (strcmp(row->family, family) != 0) {
+            family = row->family;
+            (void)yo_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", family, row->help,
+                                family, row->type);
+        }
+        (void)yo_buf_printf(out, "%s%s%s%s %" PRIu64 "\n", family, row->labels ? "{" : "",
+                            row->labels ? row->labels : "", row->labels ? "}" : "",
+                            total(row, workers, count));
+    }
+    return out->failed ? YOMO_ERR_NOMEM : YOMO_OK;
+}

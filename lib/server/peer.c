@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: MIT */
+/* peer.c
+ *
+ * The happy path: a request is let in (door.c), the peer gets its connection and its
+ * session says hello; messages go up into the session, effects come out and are carried
+ * out in their order; the connection ends, the peer leaves its rooms and is freed.
+ *
+ * Possible failures end this peer and nobody else: a full outbox (slow), no memory, a
+ * peer that breaks the protocol. `closing` is then set, nothing is taken from it or
+ * queued for it any more, and the memory goes with on_closed. */
+#include "server/peer.h"
+
+#include "base/check.h"
+#include "base/rand.h"
+#include "server/worker.h"
+#include "wire/decode.h"
+
+#define PACE_BURST 8             /* datagrams that a page reads in one go */
+#define PACE_TIME (10 * YO_MS)
+#define PACED_MAX 1024           /* past it, pacing does no good any more */
+
+struct paced {
+    struct yo_link link;
+    struct yo_blob *message;
+};
+
+static void on_timer(struct yo_timer *timer, yo_time now);
+
+struct yo_peer *yo_peer_create(struct yo_worker *worker,
+                               const struct yo_admission *admission,
+                               enum yomo_transport_kind transport)
+{
+    const struct yomo_mem *mem = worker->mem;
+    struct yo_peer *peer = yo_calloc(mem, 1, sizeof(*peer));
+
+    if (!peer) {
+        return NULL;
+    }
+    peer->worker = worker;
+    peer->transport = transport;
+    peer->proven = admission->proven;
+    peer->presencejs = !admission->extension;
+    peer->datagrams_only = peer->presencejs && transport == YOMO_TRANSPORT_WEBTRANSPORT;
+    peer->session_id = yo_rand_session();
+    peer->id = yo_strndup(mem, admission->id, strlen(admission->id));
+    peer->app = yo_strndup(mem, admission->app, strlen(admission->app));
+    yo_list_init(&peer->in_worker);
+    yo_list_init(&peer->dirty);
+    yo_list_init(&peer->seats);
+    yo_list_init(&peer->paced);
+    yo_buf_init(&peer->ending, mem);
+    yo_outbox_init(&peer->outbox, mem, &worker->config->outbox);
+    yo_timer_init(&peer->timer, worker->loop, on_timer);
+    if (!peer->id || !peer->app || yo_loop_reserve_timer(worker->loop) != YOMO_OK) {
+        yo_outbox_finish(&peer->outbox);
+        yo_free(mem, peer->id);
+        yo_free(mem, peer->app);
+        yo_free(mem, peer);
+        return NULL;
+    }
+    if (yo_map_put(&worker->sessions, &peer->by_session,
+                   yo_span(&peer->session_id, sizeof(peer->session_id))) != YOMO_OK) {
+        peer->session_id = 0; /* it is not in the map */
+        yo_peer_destroy(peer);
+        return NULL;
+    }
+    yo_list_push_back(&worker->peers, &peer->in_worker);
+    return peer;
+}
+
+static yo_metric *gauge_of(const struct yo_peer *peer)
+{
+    struct yo_metrics *metrics = peer->worker->metrics;
+
+    return peer->transport == YOMO_TRANSPORT_WEBTRANSPORT ? &metrics->connections_webtransport
+           : peer->transport == YOMO_TRANSPORT_WEBSOCKET  ? &metrics->connections_websocket
+                                                          : &metrics->connections_custom;
+}
+
+static yo_metric *counter_of(const struct yo_peer *peer)
+{
+    struct yo_metrics *metrics = peer->worker->metrics;
+
+    return peer->transport == YOMO_TRANSPORT_WEBTRANSPORT ? &metrics->accepted_webtransport
+           : peer->transport == YOMO_TRANSPORT_WEBSOCKET  ? &metrics->accepted_websocket
+                                                          : &metrics->accepted_custom;
+}
+
+void yo_peer_destroy(struct yo_peer *peer)
+{
+    struct yo_worker *worker = peer->worker;
+    struct yo_link *link;
+
+    assert(yo_list_empty(&peer->seats));
+    while ((link = yo_list_pop_front(&peer->paced)) != NULL) {
+        struct paced *paced = YO_CONTAINER(link, struct paced, link);
+        yo_blob_unref(paced->message);
+        yo_free(worker->mem, paced);
+    }
+    if (peer->conn) {
+        yo_metric_less(gauge_of(peer));
+    }
+    if (peer->session_id != 0) {
+        yo_map_remove(&worker->sessions, &peer->by_session);
+    }
+    yo_list_remove(&peer->in_worker);
+    yo_list_remove(&peer->dirty);
+    yo_timer_stop(&peer->timer);
+    yo_loop_release_timer(worker->loop);
+    yo_server_session_destroy(peer->session);
+    yo_outbox_finish(&peer->outbox);
+    yo_buf_finish(&peer->ending);
+    yo_free(worker->mem, peer->id);
+    yo_free(worker->mem, peer->app);
+    yo_free(worker->mem, peer);
+}
+
+void yo_peer_start(struct yo_peer *peer, struct yo_conn *conn, yo_time now)
+{
+    struct yo_worker *worker = peer->worker;
+    struct yo_server_identity identity = {
+        .id = yo_span_of(peer->id),
+        .session = peer->session_id,
+        .epoch = worker->epoch,
+        .extension = !peer->presencejs,
+        .datagrams_only = peer->datagrams_only,
+        .id_proven = peer->proven,
+        .mesh = yo_span_of(worker->config->mesh),
+    };
+
+    peer->conn = conn;
+    yo_metric_add(gauge_of(peer), 1);
+    yo_metric_add(counter_of(peer), 1);
+    yo_peer_measure(peer, now);
+    yo_effects_clear(&worker->effects);
+    if (yo_server_session_create(&peer->session, worker->mem, &identity,
+                                 &worker->config->limits, now,
+                                 &worker->effects) != YOMO_OK) {
+        yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
+        return;
+    }
+    yo_peer_carry_out(peer, &worker->effects, now);
+}
+
+/* --- what is to be sent ---------------------------------------------------------- */
+
+static void mark_dirty(struct yo_peer *peer)
+{
+    if (yo_list_empty(&peer->dirty)) {
+        yo_list_push_back(&peer->worker->dirty, &peer->dirty);
+        yo_worker_defer(peer->worker);
+    }
+}
+
+void yo_peer_put(struct yo_peer *peer, struct yo_blob *message, enum yomo_delivery delivery,
+                 uint32_t lane, bool insist, struct yo_span slot, uint64_t version)
+{
+    struct yo_outgoing out = {.message = message, .delivery = delivery, .lane = lane,
+                              .slot = slot, .version = version};
+    int rv;
+
+    if (peer->closing) {
+        return;
+    }
+    if (peer->datagrams_only && delivery == YOMO_RELIABLE) {
+        out.delivery = YOMO_UNRELIABLE; /* it has nothing else */
+        out.insist = insist;
+    }
+    rv = yo_outbox_put(&peer->outbox, &out);
+    if (rv == YOMO_OK) {
+        if (!peer->blocked) {
+            mark_dirty(peer);
+        }
+    } else if (rv == YOMO_ERR_FULL) {
+        yo_peer_end(peer, YO_CODE_SLOW, YOMO_ERR_SLOW, "too slow to receive");
+    } else if (out.delivery == YOMO_RELIABLE || out.insist) {
+        yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
+    } else {
+        yo_metric_add(&peer->worker->metrics->dropped_memory, 1);
+    }
+}
+
+static void set_timer(struct yo_peer *peer)
+{
+    yo_time due = peer->session && !peer->closing
+                      ? yo_server_session_deadline(peer->session)
+                      : YO_NEVER;
+
+    if (!yo_list_empty(&peer->paced)) {
+        due = yo_time_min(due, peer->pace_due);
+    }
+    (void)yo_timer_set(&peer->timer, due); /* its room was reserved */
+}
+
+/* A page that reads datagrams could get an older message about a peer, repeated, after a
+ * newer one; so there is one slot for each peer of a room. */
+static void put_presence(struct yo_peer *peer, struct yo_blob *message)
+{
+    struct yo_message decoded;
+    struct yo_buf *slot = &peer->worker->slot;
+
+    yo_buf_clear(slot);
+    if (peer->datagrams_only && yo_decode(yo_blob_span(message), &decoded) == YOMO_OK) {
+        /* Without memory there is no slot, and a repetition may come late. */
+        (void)yo_outbox_slot(slot, 0, decoded.channel, decoded.peer, YO_SPAN_NONE);
+    }
+    yo_peer_put(peer, message, YOMO_RELIABLE, YO_LANE_CONTROL, true,
+                slot->size > 0 ? yo_buf_span(slot) : YO_SPAN_NONE, 0);
+}
+
+/* Some of what is paced, or all of it. */
+static void put_next(struct yo_peer *peer, size_t count)
+{
+    while (count-- > 0 && !yo_list_empty(&peer->paced)) {
+        struct paced *paced =
+            YO_CONTAINER(yo_list_pop_front(&peer->paced), struct paced, link);
+        peer->paced_count--;
+        put_presence(peer, paced->message);
+        yo_blob_unref(paced->message);
+        yo_free(peer->worker->mem, paced);
+    }
+}
+
+void yo_peer_put_presence(struct yo_peer *peer, struct yo_blob *message)
+{
+    yo_time now = yo_loop_now(peer->worker->loop);
+    struct paced *paced;
+
+    if (!peer->datagrams_only || peer->closing) {
+        put_presence(peer, message);
+        return;
+    }
+    if (yo_list_empty(&peer->paced)) {
+        if (now >= peer->pace_due) {
+            peer->pace_due = now + PACE_TIME;
+            peer->pace_sent = 0;
+        }
+        if (peer->pace_sent < PACE_BURST) {
+            peer->pace_sent++;
+            put_presence(peer, message);
+            return;
+        }
+    }
+    paced = peer->paced_count < PACED_MAX ? yo_malloc(peer->worker->mem, sizeof(*paced))
+                                          : NULL;
+    if (!paced) {
+        put_next(peer, SIZE_MAX);
+        put_presence(peer, message);
+        return;
+    }
+    paced->message = yo_blob_ref(message);
+    yo_list_push_back(&peer->paced, &paced->link);
+    peer->paced_count++;
+    set_timer(peer);
+}
+
+void yo_peer_end_lane(struct yo_peer *peer, uint32_t lane)
+{
+    if (lane >= YO_LANE_ROOMS && !peer->closing &&
+        peer->transport == YOMO_TRANSPORT_WEBTRANSPORT) {
+        /* Without memory the stream lives as long as the connection. */
+        (void)yo_buf_append(&peer->ending, &lane, sizeof(lane));
+        mark_dirty(peer);
+    }
+}
+
+/* --- what the session wants ------------------------------------------------------ */
+
+static void send_effect(struct yo_peer *peer, const struct yo_effect *effect)
+{
+    struct yo_blob *message = yo_blob_create(peer->worker->mem, effect->bytes);
+
+    if (!message) {
+        yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
+        return;
+    }
+    yo_peer_put(peer, message, YOMO_RELIABLE,
+                effect->lane >= YO_LANE_CONTROL ? effect->lane : YO_LANE_CONTROL, true,
+                YO_SPAN_NONE, 0);
+    yo_blob_unref(message);
+}
+
+static void drop_effect(struct yo_peer *peer, const struct yo_effect *effect, yo_time now)
+{
+    struct yo_metrics *metrics = peer->worker->metrics;
+    yo_metric *metric = &metrics->dropped_limit;
+
+    switch (effect->error) {
+    case YOMO_ERR_MALFORMED:
+    case YOMO_ERR_PROTO:
+        metric = &metrics->dropped_malformed;
+        break;
+    case YOMO_ERR_TOO_BIG:
+        metric = &metrics->dropped_too_big;
+        break;
+    case YOMO_ERR_RATE:
+        metric = &metrics->dropped_rate;
+        break;
+    case YOMO_ERR_NOT_FOUND:
+    case YOMO_ERR_STATE:
+        metric = &metrics->dropped_not_joined;
+        break;
+    case YOMO_ERR_DENIED:
+        metric = &metrics->dropped_denied;
+        break;
+    default:
+        break;
+    }
+    yo_metric_add(metric, 1);
+    yo_worker_complain(peer->worker, now, "%s: message refused: %s%s%.*s", peer->address,
+                       yomo_strerror(effect->error), effect->text.size > 0 ? ": " : "",
+                       (int)effect->text.size,
+                       effect->text.size > 0 ? (const char *)effect->text.data : "");
+}
+
+static void close_effect(struct yo_peer *peer, const struct yo_effect *effect)
+{
+    char text[124];
+    size_t size =
+        effect->text.size < sizeof(text) - 1 ? effect->text.size : sizeof(text) - 1;
+
+    if (size > 0) {
+        memcpy(text, effect->text.data, size);
+    }
+    text[size] = '\0';
+    yo_peer_end(peer, effect->code, effect->error, text);
+}
+
+static void carry_out(struct yo_peer *peer, const struct yo_effect *effect, yo_time now)
+{
+    struct yo_local *local = &peer->worker->local;
+
+    switch (effect->kind) {
+    case YO_EFFECT_SEND:
+        send_effect(peer, effect);
+        break;
+    case YO_EFFECT_CLOSE:
+        close_effect(peer, effect);
+        break;
+    case YO_EFFECT_DROP:
+        drop_effect(peer, effect, now);
+        break;
+    case YO_EFFECT_JOIN:
+        yo_local_join(local, peer, effect);
+        break;
+    case YO_EFFECT_LEAVE:
+        yo_local_leave(local, peer, effect->room);
+        break;
+    case YO_EFFECT_STATE:
+        yo_local_state(local, peer, effect);
+        break;
+    case YO_EFFECT_PUBLISH:
+        yo_local_publish(local, peer, effect);
+        break;
+    default:
+        assert(!"an effect of the client's side");
+    }
+}
+
+void yo_peer_carry_out(struct yo_peer *peer, struct yo_effects *effects, yo_time now)
+{
+    for (size_t i = 0; i < effects->count && !peer->closing; i++) {
+        carry_out(peer, &effects->list[i], now);
+    }
+    if (effects->failed) {
+        yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
+    }
+    set_timer(peer);
+}
+
+static void on_timer(struct yo_timer *timer, yo_time now)
+{
+    struct yo_peer *peer = YO_CONTAINER(timer, struct yo_peer, timer);
+    struct yo_effects *effects = &peer->worker->effects;
+
+    if (!yo_list_empty(&peer->paced) && now >= peer->pace_due) {
+        peer->pace_due = now + PACE_TIME;
+        peer->pace_sent = PACE_BURST;
+        put_next(peer, PACE_BURST);
+    }
+    if (!peer->closing && now >= yo_server_session_deadline(peer->session)) {
+        yo_effects_clear(effects);
+        if (yo_server_session_tick(peer->session, now, effects) != YOMO_OK) {
+            yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
+        }
+        yo_peer_carry_out(peer, effects, now);
+        return;
+    }
+    set_timer(peer);
+}
+
+/* --- the end --------------------------------------------------------------------- */
+
+static void count_end(struct yo_peer *peer, uint32_t code)
+{
+    struct yo_metrics *metrics = peer->worker->metrics;
+
+    yo_metric_add(code == YO_CODE_SLOW         ? &metrics->closed_slow
+                  : code == YO_CODE_SILENT     ? &metrics->closed_silent
+                  : code == YO_CODE_PROTOCOL   ? &metrics->closed_protocol
+                  : code == YO_CODE_TRY_LATER  ? &metrics->closed_overload
+                  : code == YO_CODE_GOING_AWAY ? &metrics->closed_draining
+                                               : &metrics->closed_other,
+                  1);
+}
+
+void yo_peer_end(struct yo_peer *peer, uint32_t code, int error, const char *text)
+{
+    struct yo_close how = {.kind = yo_close_kind_of(code), .error = error, .code = code,
+                           .text = yo_span_of(text)};
+
+    if (peer->closing) {
+        return;
+    }
+    if (code != YO_CODE_SLOW) {
+        yo_peer_flush(peer, yo_loop_now(peer->worker->loop)); /* the reason, if it fits */
+    }
+    if (peer->closing) { /* that failed, and ended it */
+        return;
+    }
+    peer->closing = true;
+    count_end(peer, code);
+    yo_list_remove(&peer->dirty);
+    yo_timer_stop(&peer->timer);
+    if (code != YO_CODE_GOING_AWAY) {
+        yo_worker_complain(peer->worker, yo_loop_now(peer->worker->loop),
+                           "%s: closed (%u): %s", peer->address, code, text);
+    }
+    yo_local_leave_all(&peer->worker->local, peer);
+    yo_conn_close(peer->conn, &how);
+}
+
+static void on_message(void *user, struct yo_conn *conn, uint32_t lane,
+                       struct yo_span message, yo_time now)
+{
+    struct yo_peer *peer = user;
+    struct yo_effects *effects = &peer->worker->effects;
+
+    (void)conn;
+    if (peer->closing) {
+        return;
+    }
+    yo_metric_add(&peer->worker->metrics->bytes_in, message.size);
+    yo_effects_clear(effects);
+    if (yo_server_session_recv(peer->session, lane, message, now, effects) != YOMO_OK) {
+        yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
+        return;
+    }
+    yo_peer_carry_out(peer, effects, now);
+}
+
+static void on_writable(void *user, struct yo_conn *conn, yo_time now)
+{
+    struct yo_peer *peer = user;
+
+    (void)conn;
+    (void)now;
+    peer->blocked = false;
+    if (!peer->closing) {
+        mark_dirty(peer);
+    }
+}
+
+static void on_fate(void *user, struct yo_conn *conn, uint64_t token, enum yo_fate fate,
+                    yo_time now)
+{
+    struct yo_peer *peer = user;
+
+    (void)conn;
+    (void)now;
+    if (yo_outbox_fate(&peer->outbox, token, fate == YO_FATE_ACKED) && !peer->closing &&
+        !peer->blocked) {
+        mark_dirty(peer);
+    }
+}
+
+static void on_closed(void *user, struct yo_conn *conn, const struct yo_close *why,
+                      yo_time now)
+{
+    struct yo_peer *peer = user;
+    struct yo_worker *worker = peer->worker;
+
+    (void)conn;
+    (void)now;
+    YO_LOG(worker->log, YOMO_LOG_DEBUG, "server", "%s: connection of \"%s\" ended: %u",
+           peer->address, peer->id, why->code);
+    peer->closing = true;
+    yo_local_leave_all(&worker->local, peer);
+    yo_peer_destroy(peer);
+    yo_worker_gone(worker);
+}
+
+const struct yo_conn_events yo_peer_events = {
+    .on_message = on_message,
+    .on_writable = on_writable,
+    .on_fate = on_fate,
+    .on_closed = on_closed,
+};

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* peer.h - one connection: the transport below, the session above, the outbox between.
+ *
+ * What is to be sent goes into the outbox and the peer on the worker's dirty list; at
+ * the end of the turn the outbox is emptied into the transport as far as it takes it.
+ * So ten messages of one turn share packets, and a receiver that is slow fills its own
+ * outbox and nobody else's. */
+#ifndef YO_SERVER_PEER_H
+#define YO_SERVER_PEER_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "loop/loop.h"
+#include "session/effects.h"
+#include "session/outbox.h"
+#include "session/server_side.h"
+#include "transport/transport.h"
+
+struct yo_worker;
+
+/* Who is let in, and as what. */
+struct yo_admission {
+    const char *id, *app; /* copied by yo_peer_create */
+    bool extension;
+    bool proven; /* the id is not just a claim */
+};
+
+struct yo_peer {
+    struct yo_worker *worker;
+    struct yo_link in_worker; /* of all peers */
+    struct yo_link dirty;     /* of those that have something to send */
+    struct yo_map_node by_session;
+    uint64_t session_id;
+    char *id, *app;
+    struct yo_conn *conn;
+    struct yo_server_session *session;
+    struct yo_outbox outbox;
+    struct yo_link seats;  /* of struct yo_seat (local.h) */
+    struct yo_link paced;  /* messages to presencejs that go a few at a time */
+    size_t paced_count;
+    struct yo_timer timer; /* the session's deadline, or the next paced messages */
+    yo_time pace_due;      /* when the next few may go */
+    uint32_t pace_sent;    /* how many went since the last few */
+    struct yo_buf ending;  /* uint32_t: lanes to give back once the outbox is empty */
+    enum yomo_transport_kind transport;
+    bool presencejs, proven;
+    bool datagrams_only;   /* presencejs over WebTransport */
+    bool datagrams;        /* the transport has them */
+    size_t datagram_max;   /* the largest now, asked for seldom */
+    yo_time datagram_asked;
+    bool blocked;          /* the transport said AGAIN: wait for on_writable */
+    bool closing;
+    uint64_t counted[3];   /* the outbox's counters as far as they are in the metrics */
+    char address[64];
+};
+
+/* A peer without a connection. NULL when out of memory. */
+struct yo_peer *yo_peer_create(struct yo_worker *worker,
+                               const struct yo_admission *admission,
+                               enum yomo_transport_kind transport);
+
+/* What yo_incoming_accept and yo_carrier_open are given as events, with the peer. */
+extern const struct yo_conn_events yo_peer_events;
+
+/* Begin, on `conn`: the hello goes out. From here on the connection's end frees it. */
+void yo_peer_start(struct yo_peer *peer, struct yo_conn *conn, yo_time now);
+
+/* Instead of that, when there is no connection. */
+void yo_peer_destroy(struct yo_peer *peer);
+
+/* Queue one message. `lane` is for what goes reliably; `slot` and `version` are those of
+ * LATEST. A peer whose queue is full is closed. */
+void yo_peer_put(struct yo_peer *peer, struct yo_blob *message, enum yomo_delivery delivery,
+                 uint32_t lane, bool insist, struct yo_span slot, uint64_t version);
+
+/* Queue a message about who is there. On its way to a presencejs page over datagrams a
+ * newer one about the same peer takes the place of an older one, and many are paced. */
+void yo_peer_put_presence(struct yo_peer *peer, struct yo_blob *message);
+
+/* Carry out what the session wants, and set its timer. */
+void yo_peer_carry_out(struct yo_peer *peer, struct yo_effects *effects, yo_time now);
+
+/* The peer left the room whose reliable messages went on `lane`. */
+void yo_peer_end_lane(struct yo_peer *peer, uint32_t lane);
+
+/* Out of its rooms, and closed. */
+void yo_peer_end(struct yo_peer *peer, uint32_t code, int error, const char *text);
+
+/* The end of the turn (flush.c). */
+void yo_peer_flush(struct yo_peer *peer, yo_time now);
+
+/* Ask the transport what fits into a datagram. */
+void yo_peer_measure(struct yo_peer *peer, yo_time now);
+
+#endif

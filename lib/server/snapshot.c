@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* snapshot.c - who is in a room, for one who comes: in pages for the extension, as one
+ * peer_state for each peer for presencejs, which knows nothing else. */
+#include "base/check.h"
+#include "server/home.h"
+#include "session/pages.h"
+#include "wire/encode.h"
+#include "wire/msgpack.h"
+
+static int add_parcel(struct yo_home *home, struct yo_note *join, struct yo_blob *blob)
+{
+    size_t count = join->parcel_count;
+
+    /* Room doubles at each power of two. */
+    if ((count & (count - 1)) == 0) {
+        size_t capacity = count == 0 ? 1 : count * 2;
+        struct yo_blob **parcels =
+            yo_realloc(home->mem, join->parcels, capacity * sizeof(*parcels));
+        if (!parcels) {
+            yo_blob_unref(blob);
+            return YOMO_ERR_NOMEM;
+        }
+        join->parcels = parcels;
+    }
+    join->parcels[join->parcel_count++] = blob;
+    return YOMO_OK;
+}
+
+static int pages(struct yo_home *home, const struct yo_home_room *hr,
+                 struct yo_note *join)
+{
+    struct yo_pages pages;
+    int rv = YOMO_OK;
+
+    /* The one who comes takes the next number, which nobody tells it. */
+    yo_pages_begin(&pages, home->mem, hr->name, hr->room.sequence + 1);
+    YO_LIST_EACH (link, next, &hr->room.by_age) {
+        const struct yo_member *member = YO_CONTAINER(link, struct yo_member, by_age);
+        struct yo_wire_member entry = {
+            .session = member->session,
+            .peer = yo_span_of(member->id),
+            .state = member->state ? yo_blob_span(member->state) : YO_SPAN_NONE,
+            .version = member->version,
+            .since_ms = member->since_ms};
+        rv = yo_pages_add(&pages, &entry);
+        if (rv != YOMO_OK) {
+            break;
+        }
+    }
+    rv = rv == YOMO_OK ? yo_pages_end(&pages) : rv;
+    if (rv == YOMO_OK) {
+        join->parcels = pages.list;
+        join->parcel_count = pages.count;
+        pages.list = NULL;
+        pages.count = 0;
+    }
+    yo_pages_finish(&pages);
+    return rv;
+}
+
+int yo_home_peer_state(struct yo_home *home, const struct yo_home_room *hr,
+                       const char *label, const struct yo_blob *state,
+                       struct yo_blob **out)
+{
+    struct yo_message message = {.op = YO_OP_PEER_STATE, .channel = hr->name,
+                                 .peer = yo_span_of(label),
+                                 .mesh = yo_span_of(home->config->mesh)};
+    struct yo_buf bare;
+    int rv;
+
+    yo_buf_init(&bare, home->mem);
+    if (!state) {
+        yo_mp_put_map(&bare, 1);
+        yo_mp_put_cstr(&bare, "id");
+        yo_mp_put_cstr(&bare, label);
+    }
+    message.payload = state ? yo_blob_span(state) : yo_buf_span(&bare);
+    rv = bare.failed ? YOMO_ERR_NOMEM
+                     : yo_encode_blob(out, home->mem, YO_DIALECT_PRESENCEJS, &message);
+    yo_buf_finish(&bare);
+    return rv;
+}
+
+static int peer_states(struct yo_home *home, const struct yo_home_room *hr,
+                       struct yo_note *join)
+{
+    struct yo_span own = join->label.data ? join->label : join->id;
+    const struct yo_member *member = NULL;
+
+    while (join->parcel_count < home->config->legacy_members_max &&
+           (member = yo_room_next_label(&hr->room, member, join->session)) != NULL) {
+        struct yo_blob *blob = NULL;
+        int rv;
+        if (yo_span_is(own, member->label)) {
+            continue; /* another device of the same peer */
+        }
+        rv = yo_home_peer_state(home, hr, member->label, member->state, &blob);
+        rv = rv == YOMO_OK ? add_parcel(home, join, blob) : rv;
+        if (rv != YOMO_OK) {
+            return rv;
+        }
+    }
+    return YOMO_OK;
+}
+
+int yo_home_snapshot(struct yo_home *home, const struct yo_home_room *hr,
+                     struct yo_note *join)
+{
+    return join->presencejs ? peer_states(home, hr, join) : pages(home, hr, join);
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+/* worker.c
+ *
+ * A turn: doors and mailbox hand up what came in; at its end, in turn_end, the letters of
+ * this worker to itself are opened, those to others are posted, and the outboxes of all
+ * peers that have something to send are emptied into their transports. */
+#include "server/worker.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "server/door.h"
+#include "server/handle.h"
+#include "server/site.h"
+
+#define COMPLAINTS_MAX 5        /* log lines about bad input in one second */
+#define CONN_QUEUE_SIZE 131072u /* bytes that a transport takes ahead of the network */
+
+/* --- the turn -------------------------------------------------------------------- */
+
+static void flush_dirty(struct yo_worker *worker, yo_time now)
+{
+    struct yo_link *link;
+
+    while ((link = yo_list_pop_front(&worker->dirty)) != NULL) {
+        yo_peer_flush(YO_CONTAINER(link, struct yo_peer, dirty), now);
+    }
+}
+
+static void count_turn(struct yo_worker *worker, yo_time began)
+{
+    struct yo_metrics *metrics = worker->metrics;
+    struct yo_listener_stats stats;
+    uint64_t us = (yo_loop_update(worker->loop) - began) / YO_US;
+
+    yo_metric_add(&metrics->turns, 1);
+    yo_metric_add(&metrics->turn_microseconds, us);
+    if (us > yo_metric_get(&metrics->turn_max_microseconds)) {
+        yo_metric_set(&metrics->turn_max_microseconds, us);
+    }
+    if (worker->listener) {
+        yo_listener_stats(worker->listener, &stats);
+        yo_metrics_take(metrics, &stats);
+    }
+}
+
+static void turn_end(struct yo_task *task, yo_time now)
+{
+    struct yo_worker *worker = YO_CONTAINER(task, struct yo_worker, turn_end);
+
+    /* What is sent may end a slow peer, whose leave is a letter again; a peer ends once,
+     * so this comes to an end too. */
+    worker->ending_turn = true;
+    while (worker->office.due || !yo_list_empty(&worker->dirty)) {
+        yo_office_send(&worker->office, worker, now);
+        flush_dirty(worker, now);
+    }
+    worker->ending_turn = false;
+    count_turn(worker, now);
+}
+
+void yo_worker_defer(struct yo_worker *worker)
+{
+    if (!worker->ending_turn) {
+        yo_loop_defer(worker->loop, &worker->turn_end);
+    }
+}
+
+static void on_due(void *user)
+{
+    yo_worker_defer(user);
+}
+
+void yo_note_open(struct yo_letter *letter, void *box_user, yo_time now)
+{
+    struct yo_note *note = YO_CONTAINER(letter, struct yo_note, letter);
+    struct yo_worker *worker = box_user;
+
+    if (note->kind <= YO_NOTE_PUBLISH) {
+        yo_home_take(&worker->home, note, now);
+    } else {
+        yo_local_take(&worker->local, note, now);
+    }
+}
+
+/* --- packets for another worker -------------------------------------------------- */
+
+struct packet_letter {
+    struct yo_letter letter;
+    const struct yomo_mem *mem;
+    atomic_size_t *weight;
+    union yo_address local, remote;
+    uint8_t ecn;
+    size_t size;
+    uint8_t bytes[];
+};
+
+static void packet_free(struct yo_letter *opened)
+{
+    struct packet_letter *letter = YO_CONTAINER(opened, struct packet_letter, letter);
+
+    atomic_fetch_sub_explicit(letter->weight, letter->size, memory_order_relaxed);
+    yo_free(letter->mem, letter);
+}
+
+static void packet_open(struct yo_letter *opened, void *box_user, yo_time now)
+{
+    struct packet_letter *letter = YO_CONTAINER(opened, struct packet_letter, letter);
+    struct yo_worker *worker = box_user;
+    struct yo_packet packet = {.local = &letter->local, .remote = &letter->remote,
+                               .ecn = letter->ecn,
+                               .bytes = yo_span(letter->bytes, letter->size)};
+
+    if (worker->listener) {
+        yo_listener_packet(worker->listener, &packet, now);
+    }
+    packet_free(opened);
+}
+
+/* A packet that is not handed over is a lost packet: QUIC knows what to do. */
+static void on_foreign_packet(void *user, uint32_t to, const struct yo_packet *packet,
+                              yo_time now)
+{
+    struct yo_worker *worker = user;
+    struct packet_letter *letter;
+    struct yo_desk *desk;
+
+    (void)now;
+    if (to >= worker->count || yo_desk_full(&worker->office.desks[to])) {
+        return;
+    }
+    desk = &worker->office.desks[to];
+    letter = yo_malloc(worker->mem, sizeof(*letter) + packet->bytes.size);
+    if (!letter) {
+        return;
+    }
+    letter->letter.open = packet_open;
+    letter->letter.discard = packet_free;
+    letter->mem = worker->mem;
+    letter->weight = &desk->weight;
+    letter->local = *packet->local;
+    letter->remote = *packet->remote;
+    letter->ecn = packet->ecn;
+    letter->size = packet->bytes.size;
+    memcpy(letter->bytes, packet->bytes.data, packet->bytes.size);
+    atomic_fetch_add_explicit(&desk->weight, letter->size, memory_order_relaxed);
+    yo_metric_add(&worker->metrics->forwarded_packets, 1);
+    yo_mailbox_post(desk->box, &letter->letter);
+}
+
+/* --- life ------------------------------------------------------------------------ */
+
+static void on_request(void *user, struct yo_incoming *incoming,
+                       const struct yo_request *request, yo_time now)
+{
+    yo_door_knock(user, incoming, request, now);
+}
+
+static void on_gone(void *user, struct yo_incoming *incoming, yo_time now)
+{
+    (void)now;
+    yo_door_gone(user, incoming);
+}
+
+static void on_http(void *user, struct yo_exchange *exchange, yo_time now)
+{
+    (void)now;
+    yo_site_answer(user, exchange);
+}
+
+static const struct yo_listener_events listener_events = {
+    .on_request = on_request,
+    .on_gone = on_gone,
+    .on_http = on_http,
+    .on_foreign_packet = on_foreign_packet,
+};
+
+static uint32_t u32(uint64_t value)
+{
+    return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
+static int open_listener(struct yo_worker *worker, const uint8_t *secret)
+{
+    const yomo_options *o = worker->config->options;
+    struct yo_listener_options options = {
+        .worker = worker->index,
+        .workers = worker->count,
+        .secret = secret,
+        .message_size_max = worker->config->limits.message_size,
+        .queue_size_max = CONN_QUEUE_SIZE,
+        .handshake_ms = yo_options_ms(o, "handshake-timeout"),
+        .idle_ms = yo_options_ms(o, "idle-timeout"),
+        .keepalive_ms = yo_options_ms(o, "keep-alive"),
+        .silence_ms = yo_options_ms(o, "silence-timeout"),
+        .handshakes_max = u32(yo_options_number(o, "handshakes-max")),
+        .connections_max = u32(yo_options_number(o, "connections-max")),
+        .connections_per_address_max =
+            u32(yo_options_number(o, "connections-per-address-max")),
+        .qlog_dir = yo_options_text(o, "qlog-dir"),
+        .allow_host_any = !worker->config->loopback,
+    };
+
+    return yo_listener_create(&worker->listener, worker->loop, &options, &listener_events,
+                              worker);
+}
+
+static void init(struct yo_worker *worker, const struct yo_worker_options *options)
+{
+    worker->server = options->server;
+    worker->config = options->config;
+    worker->mem = options->config->mem;
+    worker->log = options->config->log;
+    worker->index = options->index;
+    worker->count = options->count;
+    worker->epoch = options->epoch;
+    worker->seed = options->seed;
+    worker->metrics = options->metrics;
+    worker->desk = &options->desks[options->index];
+    yo_list_init(&worker->peers);
+    yo_list_init(&worker->dirty);
+    yo_list_init(&worker->due);
+    yo_list_init(&worker->waiting);
+    yo_list_init(&worker->echoes);
+    yo_map_init(&worker->sessions, worker->mem);
+    yo_effects_init(&worker->effects, worker->mem);
+    yo_buf_init(&worker->slot, worker->mem);
+    yo_task_init(&worker->turn_end, turn_end);
+    yo_home_init(&worker->home, worker->mem, worker->config, &worker->office,
+                 worker->metrics);
+    yo_local_init(&worker->local, worker);
+}
+
+int yo_worker_create(struct yo_worker **out, const struct yo_worker_options *options)
+{
+    const struct yomo_mem *mem = options->config->mem;
+    struct yo_worker *worker = yo_calloc(mem, 1, sizeof(*worker));
+    int rv;
+
+    if (!worker) {
+        return YOMO_ERR_NOMEM;
+    }
+    init(worker, options);
+    rv = yo_office_init(&worker->office, mem, options->index, options->count,
+                        options->desks, on_due, worker);
+    rv = rv == YOMO_OK ? yo_loop_create(&worker->loop, mem, NULL, worker->log) : rv;
+    if (rv != YOMO_OK) {
+        yo_worker_free(worker);
+        return rv;
+    }
+    rv = yo_worker_ready(worker);
+    rv = rv == YOMO_OK ? yo_mailbox_open(&worker->desk->box, worker->loop, worker) : rv;
+    rv = rv == YOMO_OK ? open_listener(worker, options->secret) : rv;
+    if (rv != YOMO_OK) {
+        yo_worker_abandon(worker);
+        return rv;
+    }
+    *out = worker;
+    return YOMO_OK;
+}
+
+void yo_worker_run(struct yo_worker *worker)
+{
+    yo_loop_run(worker->loop);
+    worker->loop = NULL;
+}
+
+void yo_worker_free(struct yo_worker *worker)
+{
+    if (!worker) {
+        return;
+    }
+    assert(!worker->loop);
+    yo_home_finish(&worker->home);
+    yo_local_finish(&worker->local);
+    yo_map_finish(&worker->sessions);
+    yo_effects_finish(&worker->effects);
+    yo_buf_finish(&worker->slot);
+    yo_office_finish(&worker->office, worker->mem);
+    yo_free(worker->mem, worker);
+}
+
+/* --- small things ---------------------------------------------------------------- */
+
+struct yo_peer *yo_worker_find(struct yo_worker *worker, uint64_t session)
+{
+    struct yo_map_node *node =
+        yo_map_get(&worker->sessions, yo_span(&session, sizeof(session)));
+    struct yo_peer *peer = node ? YO_CONTAINER(node, struct yo_peer, by_session) : NULL;
+
+    return peer && !peer->closing ? peer : NULL;
+}
+
+uint32_t yo_worker_home(const struct yo_worker *worker, struct yo_span room_key)
+{
+    return (uint32_t)(yo_siphash(worker->seed, room_key) % worker->count);
+}
+
+void yo_worker_complain(struct yo_worker *worker, yo_time now, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+
+    if (now - worker->complained >= YO_SECOND) {
+        if (worker->complaints > COMPLAINTS_MAX) {
+            YO_LOG(worker->log, YOMO_LOG_WARN, "server", "%u more lines like the last one",
+                   worker->complaints - COMPLAINTS_MAX);
+        }
+        worker->complained = now;
+        worker->complaints = 0;
+    }
+    if (worker->complaints++ >= COMPLAINTS_MAX || !worker->log->fn) {
+        return;
+    }
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    YO_LOG(worker->log, YOMO_LOG_WARN, "server", "%s", text);
+}

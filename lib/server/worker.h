@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* worker.h - one thread of a server: a loop, doors, the peers that came in by them, and
+ * the rooms that live here.
+ *
+ * Made by the server's caller before the thread runs, then touched by its own thread
+ * only; others write letters to its desk and read its metrics. */
+#ifndef YO_SERVER_WORKER_H
+#define YO_SERVER_WORKER_H
+
+#include "loop/loop.h"
+#include "server/config.h"
+#include "server/home.h"
+#include "server/letters.h"
+#include "server/local.h"
+#include "server/metrics.h"
+#include "server/peer.h"
+#include "session/effects.h"
+#include "transport/listen.h"
+
+enum yo_worker_state { YO_WORKER_SERVING, YO_WORKER_DRAINING, YO_WORKER_CLOSING };
+
+struct yo_worker {
+    yomo_server *server;
+    const struct yo_config *config;
+    const struct yomo_mem *mem;
+    const struct yo_log *log;
+    uint32_t index, count;
+    uint64_t epoch;         /* of this server process, told in hello */
+    const uint64_t *seed;   /* [2]: which worker is a room's home */
+    struct yo_metrics *metrics;
+
+    enum yo_worker_state state;
+    struct yo_loop *loop;
+    struct yo_desk *desk;
+    struct yo_office office;
+    struct yo_listener *listener;
+    struct yo_home home;
+    struct yo_local local;
+    struct yo_link peers, dirty;
+    struct yo_link due;        /* peers that a drain has not closed yet */
+    struct yo_map sessions;    /* peers by session_id */
+    struct yo_link waiting;    /* of struct yomo_auth: asked, not answered */
+    struct yo_link echoes;     /* of struct yo_echo (echo.h) */
+    struct yo_effects effects; /* one call's at a time */
+    struct yo_buf slot;        /* the name of one, while it is needed */
+    struct yo_task turn_end;   /* letters, then what is to be sent */
+    bool ending_turn;
+    struct yo_task finish;     /* nobody is left: close the doors and the loop */
+    struct yo_timer timer;     /* the drain's and the close's next step */
+    yo_time drain_until;
+    size_t drain_batch;
+    yo_time complained;        /* when the second began in which ... */
+    uint32_t complaints;       /* ... the log had so many lines about bad input */
+    char certificate[65];      /* SHA-256 in hexadecimal, for pages that pin it */
+};
+
+/* A worker that does not run yet: `desk` gets its mailbox. YOMO_ERR_NOMEM,
+ * YOMO_ERR_SYSTEM. */
+struct yo_worker_options {
+    yomo_server *server;
+    const struct yo_config *config;
+    uint32_t index, count;
+    uint64_t epoch;
+    const uint64_t *seed;
+    const uint8_t *secret; /* yo_listener_options */
+    struct yo_desk *desks;
+    struct yo_metrics *metrics;
+};
+int yo_worker_create(struct yo_worker **out, const struct yo_worker_options *options);
+
+/* Its thread: until it is closed. The worker is then gone but for yo_worker_free. */
+void yo_worker_run(struct yo_worker *worker);
+void yo_worker_free(struct yo_worker *worker);
+
+/* Thread, for all below: the worker's. */
+
+/* Something is to be done at the end of this turn. */
+void yo_worker_defer(struct yo_worker *worker);
+
+struct yo_peer *yo_worker_find(struct yo_worker *worker, uint64_t session);
+uint32_t yo_worker_home(const struct yo_worker *worker, struct yo_span room_key);
+
+/* One log line about what a client did, a few for each second. */
+void yo_worker_complain(struct yo_worker *worker, yo_time now, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The end of it (drain.c). */
+
+/* Before the thread runs: what can fail about ending. YOMO_ERR_NOMEM. */
+int yo_worker_ready(struct yo_worker *worker);
+
+/* It could not be made, or will not be run: undo all, also the loop. Frees it.
+ * Thread: the one that made it. */
+void yo_worker_abandon(struct yo_worker *worker);
+
+/* No new connections; tell those that stand to come back, and close them in paces. */
+void yo_worker_drain(struct yo_worker *worker, uint64_t grace_ms, yo_time now);
+
+/* Close everything, now. */
+void yo_worker_close(struct yo_worker *worker, yo_time now);
+
+/* A peer, an echo or a waiting request has gone: is the worker done? */
+void yo_worker_gone(struct yo_worker *worker);
+
+#endif
