@@ -4,7 +4,15 @@
  * Waits for hello (extension) for one second, else takes the server for a presencejs
  * backend and speaks as a presencejs client: then it keeps the roster itself from
  * peer_online, peer_state and peer_offline, answers peer_online as presencejs does, and
- * is joined with the ACK. Above it, client/ keeps the rooms over several connections. */
+ * is joined with the ACK. Above it, client/ keeps the rooms over several connections.
+ *
+ * READY comes once the dialect is known; a second time, with `extension`, when hello was
+ * later than that second: the session then starts its joins anew by itself.
+ *
+ * Until JOINED what is reliable or LATEST in that room is held back, at most
+ * YO_CLIENT_HELD_MAX bytes in all; past that the session asks for a CLOSE (retry), but
+ * LATEST is dropped. UNRELIABLE is dropped. A room's data may overtake the peer_online of
+ * its sender. */
 #ifndef YO_SESSION_CLIENT_SIDE_H
 #define YO_SESSION_CLIENT_SIDE_H
 
@@ -20,6 +28,8 @@ struct yo_client_identity {
 };
 
 #define YO_HELLO_WAIT YO_SECOND
+#define YO_CLIENT_HELD_MAX (1u << 20)
+#define YO_CLIENT_PEERS_MAX 10000u /* of one room that are told apart in presencejs */
 
 int yo_client_session_create(struct yo_client_session **out, const struct yomo_mem *mem,
                              const struct yo_client_identity *identity, yo_time now);
@@ -32,7 +42,13 @@ int yo_client_session_tick(struct yo_client_session *session, yo_time now,
 yo_time yo_client_session_deadline(const struct yo_client_session *session);
 
 /* What the program wants; allowed from READY on. `state` is the encoded payload (with
- * the id in it). Effects are SENDs. */
+ * the id in it). Effects are SENDs, and LEFT where a leave has no answer (presencejs).
+ *
+ * A room may be joined again before its LEFT has come: the old leave then ends without a
+ * LEFT. A state set before JOINED goes out with the ACK.
+ *
+ * YOMO_ERR_STATE before READY; join: INVALID, EXISTS, FULL, TOO_BIG; leave and state:
+ * NOT_FOUND, TOO_BIG; NOMEM. After an error nothing changed and there are no effects. */
 int yo_client_join(struct yo_client_session *session, struct yo_span room,
                    struct yo_span state, yo_time now, struct yo_effects *effects);
 int yo_client_leave(struct yo_client_session *session, struct yo_span room, yo_time now,
@@ -40,9 +56,9 @@ int yo_client_leave(struct yo_client_session *session, struct yo_span room, yo_t
 int yo_client_state(struct yo_client_session *session, struct yo_span room,
                     struct yo_span state, yo_time now, struct yo_effects *effects);
 
-/* Encode one broadcast into `out` in the server's dialect; it does not go through
+/* Append one broadcast to `out` in the server's dialect; it does not go through
  * effects since it waits in an outbox. `version` counts up for LATEST; `number` 0: no
- * answer is wanted. */
+ * answer is wanted. YOMO_ERR_TOO_BIG past what the server takes, YOMO_ERR_NOMEM. */
 int yo_client_encode(struct yo_client_session *session, struct yo_buf *out,
                      struct yo_span room, struct yo_span payload,
                      enum yomo_delivery delivery, struct yo_span key, uint64_t version,
@@ -51,7 +67,8 @@ int yo_client_encode(struct yo_client_session *session, struct yo_buf *out,
 /* The lane on which the room's reliable messages go; a room keeps its lane. */
 uint32_t yo_client_lane(struct yo_client_session *session, struct yo_span room);
 
-/* Send a ping (extension): PONG effect with the round-trip time follows. */
+/* Send a ping (extension): PONG effect with the round-trip time follows. The session
+ * pings by itself, often enough for what the server's hello says of silence. */
 int yo_client_ping(struct yo_client_session *session, yo_time now,
                    struct yo_effects *effects);
 

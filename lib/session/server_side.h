@@ -7,8 +7,11 @@
  * DROP or CLOSE effects.
  *
  * A room's life here: JOIN goes out once; the owner answers with yo_server_joined or
- * yo_server_refused; between these, messages of that room are held to the protocol but
- * not yet let through. */
+ * yo_server_refused; between these, messages of that room are not let through. LEAVE is
+ * answered with yo_server_left and error 0. Every JOIN and every LEAVE has one answer, in
+ * the order of the effects, also when the client has gone on to something else by then:
+ * an answer that came too late tells the client nothing, and yo_server_session_lane
+ * shows whether it is in. */
 #ifndef YO_SESSION_SERVER_SIDE_H
 #define YO_SESSION_SERVER_SIDE_H
 
@@ -17,13 +20,16 @@
 #include "session/effects.h"
 #include "wire/encode.h"
 
+/* A number that is 0 limits nothing. */
 struct yo_server_limits {
     size_t message_size;      /* bytes of one message */
-    size_t datagram_size;     /* presencejs over WebTransport (legacy-datagram-max) */
+    size_t datagram_size;     /* presencejs over WebTransport (legacy-datagram-max): of a
+                                 message as it is relayed, with p and mesh */
     size_t rooms;             /* one connection may be in */
     size_t room_name_size, event_size, key_size, state_size;
     uint32_t messages_per_second, messages_burst; /* token bucket; 0: no limit */
-    uint64_t silence_ms;      /* extension: pings are expected; told in hello */
+    uint64_t silence_ms;      /* extension: told in hello; after so much silence the
+                                 session asks for a CLOSE, our client pings before */
     uint32_t errors_max;      /* broken messages before the connection is closed */
 };
 
@@ -33,7 +39,9 @@ struct yo_server_identity {
     uint64_t epoch;       /* of this server process */
     bool extension;       /* yomo=1 */
     bool datagrams_only;  /* presencejs over WebTransport */
-    bool id_proven;       /* by a token or the host: cannot be changed */
+    bool id_proven;       /* by a token or the host: cannot be changed, and a state with
+                             another `id` in it is refused */
+    struct yo_span mesh;  /* as messages are relayed with; absent: none */
 };
 
 struct yo_server_session; /* opaque: server_side.c */
@@ -44,14 +52,17 @@ int yo_server_session_create(struct yo_server_session **out, const struct yomo_m
                              struct yo_effects *effects); /* SEND hello for the extension */
 void yo_server_session_destroy(struct yo_server_session *session);
 
-/* One message arrived on `lane` (transport.h). Returns 0 always or YOMO_ERR_NOMEM, after
+/* One message arrived on `lane` (transport.h). What it lends to effects is good until the
+ * next call. After a CLOSE effect later messages have no effect. Returns 0 always or YOMO_ERR_NOMEM, after
  * which the connection is to be closed. */
 int yo_server_session_recv(struct yo_server_session *session, uint32_t lane,
                            struct yo_span message, yo_time now, struct yo_effects *effects);
 
-/* The room let the client in, or did not; or the client was put out of it (`error` 0 on
- * an answered leave). Each tells the client in its dialect. `pages` is handed over
- * separately: the ACK goes first, on YO_LANE_CONTROL, by this call. */
+/* The room let the client in, or did not; or the client was put out of it (`error` 0: its
+ * leave is answered). Each tells the client in its dialect; presencejs knows no refusal
+ * and no putting out. The ACK goes first, on YO_LANE_CONTROL, by yo_server_joined; pages
+ * (session/pages.h) and changes follow there, messages on the room's lane.
+ * YOMO_ERR_NOMEM, and nothing changed. */
 int yo_server_joined(struct yo_server_session *session, struct yo_span room,
                      uint64_t sequence, yo_time now, struct yo_effects *effects);
 int yo_server_refused(struct yo_server_session *session, struct yo_span room, int error,

@@ -1,0 +1,652 @@
+/* SPDX-License-Identifier: MIT */
+/* client_side.c - which dialect the server speaks, and what is not about a room.
+ *
+ * Happy path: hello within a second, READY, then rooms (client_rooms.c). Without hello:
+ * READY all the same, and presencejs (client_presencejs.c). Failure modes: a server that
+ * sends nonsense or falls silent gives a CLOSE effect, after which nothing has effects. */
+#include "session/client_side.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "session/client_inside.h"
+
+#define VERSIONS_MAX 4096 /* LATEST values of all senders that are told apart */
+#define ERRORS_MAX 16     /* broken messages before the connection is given up */
+#define PINGS_IN_SILENCE 3
+
+/* --- life --- */
+
+int yo_client_session_create(struct yo_client_session **out, const struct yomo_mem *mem,
+                             const struct yo_client_identity *identity, yo_time now)
+{
+    struct yo_client_session *session = yo_calloc(mem, 1, sizeof(*session));
+
+    if (!session) {
+        return YOMO_ERR_NOMEM;
+    }
+    session->mem = mem;
+    session->datagrams = identity->datagrams;
+    session->mode = CLIENT_WAITING;
+    session->hello_due = yo_time_after(now, YO_HELLO_WAIT);
+    session->next_lane = LANE_ROOMS;
+    session->heard = now;
+    session->ping_due = YO_NEVER;
+    yo_map_init(&session->rooms, mem);
+    yo_versions_init(&session->versions, mem, VERSIONS_MAX);
+    yo_list_init(&session->spent);
+    *out = session;
+    return YOMO_OK;
+}
+
+void yo_client_session_destroy(struct yo_client_session *session)
+{
+    if (!session) {
+        return;
+    }
+    yo_client_rooms_finish(session);
+    yo_client_spent_free(session);
+    yo_versions_finish(&session->versions);
+    yo_free(session->mem, session);
+}
+
+bool yo_client_session_extension(const struct yo_client_session *session)
+{
+    return session->mode == CLIENT_YOMO;
+}
+
+bool yo_client_session_ready(const struct yo_client_session *session)
+{
+    return session->mode == CLIENT_YOMO || session->mode == CLIENT_PRESENCEJS;
+}
+
+size_t yo_client_session_message_max(const struct yo_client_session *session)
+{
+    uint64_t size = session->limits.message_size;
+
+    return size > 0 && size < YO_MESSAGE_SIZE_MAX ? (size_t)size : YO_MESSAGE_SIZE_MAX;
+}
+
+static enum yo_dialect dialect_of(const struct yo_client_session *session)
+{
+    return session->mode == CLIENT_YOMO ? YO_DIALECT_YOMO : YO_DIALECT_PRESENCEJS;
+}
+
+/* --- what the three files use --- */
+
+void yo_client_send(struct yo_client_session *session, struct yo_effects *effects,
+                    uint32_t lane, const struct yo_message *message)
+{
+    if (session->mode != CLIENT_YOMO) {
+        lane = session->datagrams ? LANE_DATAGRAM : LANE_CONTROL;
+    }
+    yo_effects_send(effects, lane, dialect_of(session), message);
+}
+
+void yo_client_drop(const struct yo_arrival *in, int error, const char *text)
+{
+    struct yo_effect *drop = yo_effects_add(in->effects, YO_EFFECT_DROP);
+
+    if (drop) {
+        drop->room = in->message->channel;
+        drop->error = error;
+        drop->text = yo_span_of(text);
+    }
+}
+
+void yo_client_want_close(struct yo_client_session *session, struct yo_effects *effects,
+                          uint32_t code, int error, const char *text)
+{
+    struct yo_effect *close = yo_effects_add(effects, YO_EFFECT_CLOSE);
+
+    if (close) {
+        close->code = code;
+        close->error = error;
+        close->text = yo_span_of(text);
+        session->mode = CLIENT_OVER;
+    }
+}
+
+void yo_client_broken(struct yo_client_session *session, const struct yo_arrival *in,
+                      const char *text)
+{
+    yo_client_drop(in, YOMO_ERR_MALFORMED, text);
+    if (++session->errors >= ERRORS_MAX) {
+        yo_client_want_close(session, in->effects, CODE_PROTOCOL, YOMO_ERR_PROTO,
+                             "too many broken messages");
+    }
+}
+
+static int done(struct yo_effects *effects)
+{
+    if (effects->failed) {
+        yo_effects_cut(effects, 0);
+        return YOMO_ERR_NOMEM;
+    }
+    yo_effects_seal(effects);
+    return YOMO_OK;
+}
+
+/* --- the dialect --- */
+
+static void become_ready(struct yo_client_session *session, enum yo_client_mode mode,
+                         struct yo_effects *effects)
+{
+    struct yo_effect *ready = yo_effects_add(effects, YO_EFFECT_READY);
+
+    if (ready) {
+        ready->extension = mode == CLIENT_YOMO;
+        ready->session = session->session;
+        ready->epoch = session->epoch;
+        session->mode = mode;
+        session->hello_due = YO_NEVER;
+    }
+}
+
+static yo_time silence_of(const struct yo_client_session *session)
+{
+    uint64_t silence = session->limits.silence_ms;
+
+    return silence == 0 || silence > YO_NEVER / YO_MS ? YO_NEVER : silence * YO_MS;
+}
+
+static void set_ping_due(struct yo_client_session *session, yo_time now)
+{
+    session->ping_due = yo_time_after(now, silence_of(session) / PINGS_IN_SILENCE);
+    if (silence_of(session) == YO_NEVER) {
+        session->ping_due = YO_NEVER;
+    }
+}
+
+/* hello after a second: what was asked for is asked again, in the better dialect. */
+static void start_anew(struct yo_client_session *session, yo_time now,
+                       struct yo_effects *effects)
+{
+    for (struct yo_map_node *node = yo_map_next(&session->rooms, NULL); node;
+         node = yo_map_next(&session->rooms, node)) {
+        struct yo_client_room *room = YO_CONTAINER(node, struct yo_client_room, by_name);
+        yo_presencejs_forget_peers(session, room);
+        room->phase = ROOM_JOINING;
+        room->acked = room->complete = room->state_waits = false;
+        room->join_due = YO_NEVER;
+        yo_client_send_join(session, room, now, effects);
+    }
+}
+
+static void on_hello(struct yo_client_session *session, const struct yo_arrival *in)
+{
+    const struct yo_message *hello = in->message;
+    bool late = session->mode == CLIENT_PRESENCEJS;
+
+    if (session->mode == CLIENT_YOMO) {
+        yo_client_drop(in, YOMO_ERR_PROTO, "a second hello");
+        return;
+    }
+    if (hello->protocol != YO_PROTOCOL_VERSION || hello->session == 0) {
+        yo_client_want_close(session, in->effects, CODE_PROTOCOL, YOMO_ERR_VERSION,
+                             yomo_strerror(YOMO_ERR_VERSION));
+        return;
+    }
+    session->session = hello->session;
+    session->epoch = hello->epoch;
+    session->limits = hello->limits;
+    set_ping_due(session, in->now);
+    become_ready(session, CLIENT_YOMO, in->effects);
+    if (late && session->mode == CLIENT_YOMO) {
+        start_anew(session, in->now, in->effects);
+    }
+}
+
+/* --- recv --- */
+
+/* What the server's number says in our terms; one from a later version is a refusal. */
+int yo_client_error_of(const struct yo_message *message)
+{
+    int64_t code = message->code;
+
+    return code < 0 && code > -1000 ? (int)code : YOMO_ERR_DENIED;
+}
+
+static void on_number(const struct yo_arrival *in, int error)
+{
+    struct yo_effect *confirmed = yo_effects_add(in->effects, YO_EFFECT_CONFIRMED);
+
+    if (confirmed) {
+        confirmed->room = in->message->channel;
+        confirmed->number = in->message->number;
+        confirmed->sequence = in->message->sequence;
+        confirmed->error = error;
+        confirmed->text = in->message->text;
+    }
+}
+
+static void on_ping(struct yo_client_session *session, const struct yo_arrival *in)
+{
+    const struct yo_message pong = {.op = YO_OP_PONG, .timestamp = in->message->timestamp};
+
+    yo_client_send(session, in->effects, LANE_CONTROL, &pong);
+}
+
+static void on_pong(struct yo_client_session *session, const struct yo_arrival *in)
+{
+    struct yo_effect *pong;
+
+    if (in->message->timestamp == 0 ||
+        in->message->timestamp != session->ping_number) {
+        return;
+    }
+    pong = yo_effects_add(in->effects, YO_EFFECT_PONG);
+    if (pong) {
+        pong->rtt = in->now - session->ping_sent;
+    }
+}
+
+static void on_goaway(const struct yo_arrival *in)
+{
+    struct yo_effect *goaway = yo_effects_add(in->effects, YO_EFFECT_GOAWAY);
+
+    if (goaway) {
+        goaway->after_ms = in->message->timestamp;
+        goaway->text = in->message->text;
+    }
+}
+
+static void dispatch(struct yo_client_session *session, const struct yo_arrival *in)
+{
+    switch (in->message->op) {
+    case YO_OP_HELLO:
+        on_hello(session, in);
+        break;
+    case YO_OP_PING:
+        on_ping(session, in);
+        break;
+    case YO_OP_PONG:
+        on_pong(session, in);
+        break;
+    case YO_OP_GOAWAY:
+        on_goaway(in);
+        break;
+    case YO_OP_UNKNOWN:
+        yo_client_drop(in, YOMO_ERR_PROTO, "an op this client does not know");
+        break;
+    case YO_OP_ACK:
+        if (in->message->number != 0) {
+            on_number(in, 0);
+        }
+        break;
+    case YO_OP_ERROR:
+        if (in->message->number != 0) {
+            on_number(in, yo_client_error_of(in->message));
+            break;
+        }
+        yo_client_on_room(session, in);
+        break;
+    default:
+        yo_client_on_room(session, in);
+        break;
+    }
+}
+
+static bool is_presencejs(enum yo_op op)
+{
+    return op == YO_OP_DATA || op == YO_OP_CHANNEL_JOIN || op == YO_OP_PEER_ONLINE ||
+           op == YO_OP_PEER_STATE || op == YO_OP_PEER_OFFLINE;
+}
+
+int yo_client_session_recv(struct yo_client_session *session, uint32_t lane,
+                           struct yo_span bytes, yo_time now, struct yo_effects *effects)
+{
+    struct yo_message message = {.op = YO_OP_UNKNOWN};
+    struct yo_arrival in = {
+        .message = &message, .bytes = bytes, .lane = lane, .now = now, .effects = effects};
+
+    yo_client_spent_free(session);
+    if (session->mode == CLIENT_OVER) {
+        return YOMO_OK;
+    }
+    session->heard = now;
+    if (yo_decode(bytes, &message) != YOMO_OK) {
+        message = (struct yo_message){.op = YO_OP_UNKNOWN};
+        yo_client_broken(session, &in, "not a message");
+        return done(effects);
+    }
+    if (session->mode == CLIENT_WAITING && message.op != YO_OP_HELLO) {
+        if (lane == LANE_DATAGRAM) {
+            return done(effects); /* may have overtaken hello */
+        }
+        become_ready(session, CLIENT_PRESENCEJS, effects); /* hello would be the first */
+    }
+    if (session->mode == CLIENT_PRESENCEJS && message.op != YO_OP_HELLO &&
+        !is_presencejs(message.op)) {
+        yo_client_drop(&in, YOMO_ERR_PROTO, "an op that presencejs has not");
+        return done(effects);
+    }
+    dispatch(session, &in);
+    return done(effects);
+}
+
+/* --- time --- */
+
+static yo_time silent_at(const struct yo_client_session *session)
+{
+    return session->mode == CLIENT_YOMO
+               ? yo_time_after(session->heard, silence_of(session))
+               : YO_NEVER;
+}
+
+static void ping(struct yo_client_session *session, yo_time now,
+                 struct yo_effects *effects)
+{
+    const struct yo_message message = {.op = YO_OP_PING,
+                                       .timestamp = session->ping_number + 1};
+
+    yo_client_send(session, effects, LANE_CONTROL, &message);
+    if (!effects->failed) {
+        session->ping_number++;
+        session->ping_sent = now;
+        set_ping_due(session, now);
+    }
+}
+
+int yo_client_ping(struct yo_client_session *session, yo_time now,
+                   struct yo_effects *effects)
+{
+    yo_client_spent_free(session);
+    if (session->mode == CLIENT_YOMO) {
+        ping(session, now, effects);
+    }
+    return done(effects);
+}
+
+int yo_client_session_tick(struct yo_client_session *session, yo_time now,
+                           struct yo_effects *effects)
+{
+    yo_client_spent_free(session);
+    if (session->mode == CLIENT_WAITING && now >= session->hello_due) {
+        become_ready(session, CLIENT_PRESENCEJS, effects);
+    } else if (session->mode == CLIENT_PRESENCEJS) {
+        yo_presencejs_tick(session, now, effects);
+    } else if (now >= silent_at(session)) {
+        yo_client_want_close(session, effects, CODE_SILENT, YOMO_ERR_TIMEOUT,
+                             "the server fell silent");
+    } else if (session->mode == CLIENT_YOMO && now >= session->ping_due) {
+        ping(session, now, effects);
+    }
+    return done(effects);
+}
+
+yo_time yo_client_session_deadline(const struct yo_client_session *session)
+{
+    switch (session->mode) {
+    case CLIENT_WAITING:
+        return session->hello_due;
+    case CLIENT_YOMO:
+        return yo_time_min(silent_at(session), session->ping_due);
+    case CLIENT_PRESENCEJS:
+        return yo_presencejs_deadline(session);
+    case CLIENT_OVER:
+        break;
+    }
+    return YO_NEVER;
+}
+
+/* --- what the program wants --- */
+
+static int check_call(const struct yo_client_session *session)
+{
+    if (session->mode == CLIENT_OVER) {
+        return YOMO_ERR_CLOSED;
+    }
+    return session->mode == CLIENT_WAITING ? YOMO_ERR_STATE : YOMO_OK;
+}
+
+/* The last effect is a message of the program's: the server must take its size. */
+static int check_size(const struct yo_client_session *session,
+                      const struct yo_effects *effects)
+{
+    const struct yo_effect *last =
+        effects->count > 0 ? &effects->list[effects->count - 1] : NULL;
+
+    if (last && last->kind == YO_EFFECT_SEND &&
+        last->bytes.size > yo_client_session_message_max(session)) {
+        return YOMO_ERR_TOO_BIG;
+    }
+    return YOMO_OK;
+}
+
+static size_t count_attended(const struct yo_client_session *session)
+{
+    size_t count = 0;
+
+    for (struct yo_map_node *node = yo_map_next(&session->rooms, NULL); node;
+         node = yo_map_next(&session->rooms, node)) {
+        const struct yo_client_room *room =
+            YO_CONTAINER(node, struct yo_client_room, by_name);
+        count += room->phase != ROOM_LEAVING || room->rejoin;
+    }
+    return count;
+}
+
+static int check_join(const struct yo_client_session *session, struct yo_span name)
+{
+    const struct yo_client_room *room = yo_client_find(session, name);
+    int rv = check_call(session);
+
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    if (name.size == 0 || name.size > YO_CHANNEL_SIZE_MAX) {
+        return YOMO_ERR_INVALID;
+    }
+    if (room && (room->phase != ROOM_LEAVING || room->rejoin)) {
+        return YOMO_ERR_EXISTS;
+    }
+    if (session->limits.rooms > 0 && count_attended(session) >= session->limits.rooms) {
+        return YOMO_ERR_FULL;
+    }
+    return YOMO_OK;
+}
+
+/* The room as it will be, not in the map yet. NULL: out of memory. */
+static struct yo_client_room *room_create(struct yo_client_session *session,
+                                          struct yo_span name)
+{
+    struct yo_client_room *room;
+
+    if (yo_map_reserve(&session->rooms, 1) != YOMO_OK) {
+        return NULL;
+    }
+    room = yo_calloc(session->mem, 1, sizeof(*room) + name.size);
+    if (!room) {
+        return NULL;
+    }
+    yo_buf_init(&room->state, session->mem);
+    yo_list_init(&room->held);
+    yo_map_init(&room->peers, session->mem);
+    room->join_due = YO_NEVER;
+    room->size = name.size;
+    memcpy(room->name, name.data, name.size);
+    return room;
+}
+
+/* `state` takes the place of the room's. */
+static void keep_state(struct yo_client_room *room, struct yo_buf *state)
+{
+    yo_buf_swap(&room->state, state);
+    yo_buf_finish(state);
+}
+
+static int join_fresh(struct yo_client_session *session, struct yo_span name,
+                      struct yo_buf *state, yo_time now, struct yo_effects *effects)
+{
+    struct yo_client_room *room = room_create(session, name);
+    int rv;
+
+    if (!room) {
+        return YOMO_ERR_NOMEM;
+    }
+    yo_buf_swap(&room->state, state);
+    room->lane = session->next_lane;
+    yo_client_send_join(session, room, now, effects);
+    rv = effects->failed ? YOMO_ERR_NOMEM : check_size(session, effects);
+    if (rv != YOMO_OK) {
+        yo_buf_finish(&room->state);
+        yo_free(session->mem, room);
+        return rv;
+    }
+    session->next_lane++;
+    yo_map_put(&session->rooms, &room->by_name, yo_client_room_name(room));
+    return YOMO_OK;
+}
+
+static int fail(struct yo_effects *effects, int error)
+{
+    yo_effects_cut(effects, 0);
+    return error;
+}
+
+int yo_client_join(struct yo_client_session *session, struct yo_span name,
+                   struct yo_span state, yo_time now, struct yo_effects *effects)
+{
+    struct yo_client_room *room = yo_client_find(session, name);
+    struct yo_buf copy;
+    int rv = check_join(session, name);
+
+    yo_client_spent_free(session);
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    yo_buf_init(&copy, session->mem);
+    if (yo_buf_append_span(&copy, state) != YOMO_OK) {
+        return YOMO_ERR_NOMEM;
+    }
+    if (room) { /* its leave is to be answered first */
+        keep_state(room, &copy);
+        room->rejoin = true;
+        return YOMO_OK;
+    }
+    rv = join_fresh(session, name, &copy, now, effects);
+    yo_buf_finish(&copy);
+    return rv == YOMO_OK ? done(effects) : fail(effects, rv);
+}
+
+/* In the order of what was sent before it: with the room's messages once there may be
+ * some, else with the join. */
+static int send_leave(struct yo_client_session *session, struct yo_client_room *room,
+                      struct yo_effects *effects)
+{
+    const struct yo_message leave = {.op = YO_OP_PEER_OFFLINE,
+                                     .channel = yo_client_room_name(room)};
+
+    yo_client_send(session, effects,
+                   room->phase == ROOM_IN ? room->lane : LANE_CONTROL, &leave);
+    return effects->failed ? YOMO_ERR_NOMEM : YOMO_OK;
+}
+
+/* Nobody answers a presencejs client's leave. */
+static bool tell_left(struct yo_effects *effects, struct yo_span name)
+{
+    struct yo_effect *left = yo_effects_add(effects, YO_EFFECT_LEFT);
+
+    if (left) {
+        left->room = name;
+    }
+    return left != NULL;
+}
+
+int yo_client_leave(struct yo_client_session *session, struct yo_span name, yo_time now,
+                    struct yo_effects *effects)
+{
+    struct yo_client_room *room = yo_client_find(session, name);
+    int rv = check_call(session);
+
+    (void)now;
+    yo_client_spent_free(session);
+    if (rv != YOMO_OK || !room) {
+        return rv != YOMO_OK ? rv : YOMO_ERR_NOT_FOUND;
+    }
+    if (room->phase == ROOM_LEAVING) {
+        rv = room->rejoin ? YOMO_OK : YOMO_ERR_NOT_FOUND;
+        room->rejoin = false;
+        return rv;
+    }
+    if (send_leave(session, room, effects) != YOMO_OK) {
+        return fail(effects, YOMO_ERR_NOMEM);
+    }
+    if (session->mode == CLIENT_YOMO) {
+        room->phase = ROOM_LEAVING;
+    } else if (!tell_left(effects, name)) {
+        return fail(effects, YOMO_ERR_NOMEM);
+    } else {
+        yo_client_forget(session, room);
+    }
+    return done(effects);
+}
+
+int yo_client_state(struct yo_client_session *session, struct yo_span name,
+                    struct yo_span state, yo_time now, struct yo_effects *effects)
+{
+    struct yo_client_room *room = yo_client_find(session, name);
+    const struct yo_message message = {
+        .op = YO_OP_PEER_STATE, .channel = name, .payload = state};
+    struct yo_buf copy;
+    int rv = check_call(session);
+
+    (void)now;
+    yo_client_spent_free(session);
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    if (!room || (room->phase == ROOM_LEAVING && !room->rejoin)) {
+        return YOMO_ERR_NOT_FOUND;
+    }
+    yo_buf_init(&copy, session->mem);
+    if (yo_buf_append_span(&copy, state) != YOMO_OK) {
+        return YOMO_ERR_NOMEM;
+    }
+    yo_client_send(session, effects, room->lane, &message);
+    rv = effects->failed ? YOMO_ERR_NOMEM : check_size(session, effects);
+    if (rv != YOMO_OK) {
+        yo_buf_finish(&copy);
+        return fail(effects, rv);
+    }
+    if (room->phase != ROOM_IN) { /* with the join that is to come, or with the ACK */
+        yo_effects_cut(effects, 0);
+        room->state_waits = room->phase == ROOM_JOINING;
+    }
+    keep_state(room, &copy);
+    return done(effects);
+}
+
+int yo_client_encode(struct yo_client_session *session, struct yo_buf *out,
+                     struct yo_span room, struct yo_span payload,
+                     enum yomo_delivery delivery, struct yo_span key, uint64_t version,
+                     uint64_t number)
+{
+    const struct yo_message message = {
+        .op = YO_OP_DATA,
+        .channel = room,
+        .payload = payload,
+        .delivery = delivery,
+        .key = delivery == YOMO_LATEST ? key : YO_SPAN_NONE,
+        .version = delivery == YOMO_LATEST ? version : 0,
+        .number = number,
+    };
+    size_t start = out->size;
+    int rv = yo_encode(out, dialect_of(session), &message);
+
+    if (rv == YOMO_OK && out->size - start > yo_client_session_message_max(session)) {
+        out->size = start;
+        return YOMO_ERR_TOO_BIG;
+    }
+    return rv;
+}
+
+uint32_t yo_client_lane(struct yo_client_session *session, struct yo_span name)
+{
+    const struct yo_client_room *room = yo_client_find(session, name);
+
+    if (session->mode != CLIENT_YOMO) {
+        return session->datagrams ? LANE_DATAGRAM : LANE_CONTROL;
+    }
+    return room ? room->lane : LANE_CONTROL;
+}

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT */
+/* server_side.c - the way of a message: its size, its form, what kind it is, whether the
+ * client may, and only then an effect.
+ *
+ * Failure modes: a message that is not well-formed counts towards errors_max, past which
+ * the connection is closed; one that is well-formed but not allowed is dropped, and the
+ * client of the extension is told why if it can know which one it was; when memory runs
+ * out the rooms are as before and there are no effects. */
+#include "session/server_side.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "session/outbox.h"
+#include "session/server_inside.h"
+#include "wire/decode.h"
+
+#define VERSIONS_MAX 256 /* LATEST values of one client that are told apart */
+
+/* --- life --- */
+
+static char *copy(const struct yomo_mem *mem, struct yo_span *span)
+{
+    char *text = yo_strndup(mem, span->data, span->size);
+
+    if (text && span->data) {
+        span->data = (const uint8_t *)text;
+    }
+    return text;
+}
+
+static void say_hello(struct yo_server_session *session, struct yo_effects *effects)
+{
+    const struct yo_message hello = {
+        .op = YO_OP_HELLO,
+        .session = session->identity.session,
+        .protocol = YO_PROTOCOL_VERSION,
+        .epoch = session->identity.epoch,
+        .limits = {.message_size = session->limits.message_size,
+                   .rooms = session->limits.rooms,
+                   .silence_ms = session->limits.silence_ms},
+    };
+
+    yo_server_send(session, effects, &hello);
+}
+
+int yo_server_session_create(struct yo_server_session **out, const struct yomo_mem *mem,
+                             const struct yo_server_identity *identity,
+                             const struct yo_server_limits *limits, yo_time now,
+                             struct yo_effects *effects)
+{
+    struct yo_server_session *session = yo_calloc(mem, 1, sizeof(*session));
+    int rv;
+
+    if (!session) {
+        return YOMO_ERR_NOMEM;
+    }
+    session->mem = mem;
+    session->identity = *identity;
+    session->limits = *limits;
+    session->next_lane = LANE_ROOMS;
+    session->heard = now;
+    yo_map_init(&session->rooms, mem);
+    yo_quota_init(&session->quota, limits->messages_per_second, limits->messages_burst);
+    yo_versions_init(&session->versions, mem, VERSIONS_MAX);
+    session->id = copy(mem, &session->identity.id);
+    session->mesh = copy(mem, &session->identity.mesh);
+    if (identity->extension) {
+        say_hello(session, effects);
+    }
+    rv = yo_server_done(effects);
+    if (!session->id || !session->mesh) {
+        rv = YOMO_ERR_NOMEM;
+    }
+    if (rv != YOMO_OK) {
+        yo_effects_clear(effects);
+        yo_server_session_destroy(session);
+        return rv;
+    }
+    *out = session;
+    return YOMO_OK;
+}
+
+void yo_server_session_destroy(struct yo_server_session *session)
+{
+    if (!session) {
+        return;
+    }
+    yo_server_rooms_finish(session);
+    yo_versions_finish(&session->versions);
+    yo_free(session->mem, session->id);
+    yo_free(session->mem, session->mesh);
+    yo_free(session->mem, session);
+}
+
+enum yo_dialect yo_server_session_dialect(const struct yo_server_session *session)
+{
+    return session->identity.extension ? YO_DIALECT_YOMO : YO_DIALECT_PRESENCEJS;
+}
+
+/* --- what both files use --- */
+
+bool yo_server_over(size_t size, size_t limit)
+{
+    return limit > 0 && size > limit;
+}
+
+void yo_server_send(struct yo_server_session *session, struct yo_effects *effects,
+                    const struct yo_message *message)
+{
+    uint32_t lane = session->identity.datagrams_only ? LANE_DATAGRAM : LANE_CONTROL;
+
+    yo_effects_send(effects, lane, yo_server_session_dialect(session), message);
+}
+
+int yo_server_done(struct yo_effects *effects)
+{
+    if (effects->failed) {
+        yo_effects_cut(effects, 0);
+        return YOMO_ERR_NOMEM;
+    }
+    yo_effects_seal(effects);
+    return YOMO_OK;
+}
+
+/* Can the client know which message was refused? By its number; a join or a state by its
+ * room alone. */
+static bool wants_error(const struct yo_server_session *session,
+                        const struct yo_message *message)
+{
+    if (!session->identity.extension) {
+        return false;
+    }
+    switch (message->op) {
+    case YO_OP_CHANNEL_JOIN:
+    case YO_OP_PEER_STATE:
+        return message->channel.size > 0;
+    case YO_OP_DATA:
+        return message->number != 0;
+    default:
+        return false;
+    }
+}
+
+void yo_server_refuse(struct yo_server_session *session, const struct yo_incoming *in,
+                      int error, const char *text)
+{
+    const struct yo_message *message = in->message;
+    struct yo_effect *drop;
+
+    if (wants_error(session, message)) {
+        const struct yo_message answer = {.op = YO_OP_ERROR,
+                                          .channel = message->channel,
+                                          .number = message->number,
+                                          .code = error,
+                                          .text = yo_span_of(text)};
+        yo_server_send(session, in->effects, &answer);
+    }
+    drop = yo_effects_add(in->effects, YO_EFFECT_DROP);
+    if (drop) {
+        drop->room = message->channel;
+        drop->number = message->number;
+        drop->error = error;
+        drop->text = yo_span_of(text);
+    }
+}
+
+void yo_server_broken(struct yo_server_session *session, const struct yo_incoming *in,
+                      const char *text)
+{
+    struct yo_effect *close;
+
+    session->errors++;
+    yo_server_refuse(session, in, YOMO_ERR_MALFORMED, text);
+    if (session->limits.errors_max == 0 || session->errors < session->limits.errors_max) {
+        return;
+    }
+    close = yo_effects_add(in->effects, YO_EFFECT_CLOSE);
+    if (close) {
+        close->code = CODE_PROTOCOL;
+        close->error = YOMO_ERR_PROTO;
+        close->text = yo_span_of("too many broken messages");
+        session->closed = true;
+    }
+}
+
+/* --- the size of what is relayed (MessagePack's str and bin heads) --- */
+
+static size_t str_size(size_t size)
+{
+    return size + (size < 32 ? 1u : size <= UINT8_MAX ? 2u : size <= UINT16_MAX ? 3u : 5u);
+}
+
+static size_t bin_size(size_t size)
+{
+    return size + (size <= UINT8_MAX ? 2u : size <= UINT16_MAX ? 3u : 5u);
+}
+
+size_t yo_server_relayed_size(const struct yo_server_session *session, enum yo_op op,
+                              struct yo_span room, struct yo_span payload,
+                              struct yo_span peer)
+{
+    size_t size = 1; /* the map's head: less than 16 keys */
+
+    if (op == YO_OP_DATA) {
+        size += str_size(1) + str_size(4);
+    } else {
+        size += str_size(1) + str_size(7) + str_size(2) + str_size(strlen(yo_op_name(op)));
+    }
+    size += str_size(1) + str_size(room.size);
+    size += payload.data ? str_size(2) + bin_size(payload.size) : 0;
+    size += str_size(1) + str_size(peer.size);
+    if (session->identity.mesh.data) {
+        size += str_size(4) + str_size(session->identity.mesh.size);
+    }
+    return size;
+}
+
+/* --- data --- */
+
+/* Is it the newest of its value? 1, 0, or YOMO_ERR_NOMEM. Without a version nobody can
+ * tell, and it passes. */
+static int admit_version(struct yo_server_session *session,
+                         const struct yo_message *message, struct yo_span event)
+{
+    struct yo_buf name;
+    int rv;
+
+    if (message->delivery != YOMO_LATEST || message->version == 0) {
+        return 1;
+    }
+    yo_buf_init(&name, session->mem);
+    rv = yo_outbox_slot(&name, 0, message->channel, event, message->key);
+    if (rv == YOMO_OK) {
+        rv = yo_versions_admit(&session->versions, yo_buf_span(&name), message->version);
+    }
+    yo_buf_finish(&name);
+    return rv;
+}
+
+static void fill_publish(const struct yo_server_session *session,
+                         const struct yo_incoming *in, struct yo_span event,
+                         struct yo_effect *publish)
+{
+    const struct yo_message *message = in->message;
+
+    publish->room = message->channel;
+    publish->payload = message->payload;
+    publish->event = event;
+    publish->lane = in->lane;
+    if (!session->identity.extension) {
+        publish->delivery =
+            in->lane == LANE_DATAGRAM ? YOMO_UNRELIABLE : YOMO_RELIABLE;
+        return;
+    }
+    publish->delivery = message->delivery;
+    if (message->delivery == YOMO_RELIABLE && in->lane == LANE_DATAGRAM) {
+        publish->delivery = YOMO_UNRELIABLE; /* no datagram is more than that */
+    }
+    if (message->delivery == YOMO_LATEST) {
+        publish->key = message->key;
+        publish->version = message->version;
+    }
+    publish->number = message->number;
+}
+
+/* All is well with it: let it through, unless a newer one came before. */
+static void publish(struct yo_server_session *session, const struct yo_incoming *in,
+                    struct yo_span event)
+{
+    struct yo_effect *effect;
+    int rv;
+
+    if (yo_effects_reserve(in->effects, 1) != YOMO_OK) {
+        return;
+    }
+    rv = session->identity.extension ? admit_version(session, in->message, event) : 1;
+    if (rv < 0) {
+        in->effects->failed = true;
+        return;
+    }
+    if (rv == 0) {
+        if (in->message->number != 0) {
+            const struct yo_message ack = {.op = YO_OP_ACK,
+                                           .channel = in->message->channel,
+                                           .number = in->message->number};
+            yo_server_send(session, in->effects, &ack);
+        }
+        return;
+    }
+    effect = yo_effects_add(in->effects, YO_EFFECT_PUBLISH);
+    assert(effect);
+    fill_publish(session, in, event, effect);
+}
+
+static void on_data(struct yo_server_session *session, const struct yo_incoming *in)
+{
+    const struct yo_server_limits *limits = &session->limits;
+    const struct yo_message *message = in->message;
+    struct yo_attendance *room = yo_server_find(session, message->channel);
+    struct yo_span event;
+
+    if (message->channel.size == 0) {
+        yo_server_broken(session, in, "data without a room");
+    } else if (!room || room->phase != ATTENDANCE_IN) {
+        yo_server_refuse(session, in, YOMO_ERR_NOT_FOUND, "not in this room");
+    } else if (in->limited) {
+        yo_server_refuse(session, in, YOMO_ERR_RATE, yomo_strerror(YOMO_ERR_RATE));
+    } else if (yo_check_data(message->payload, &event) != YOMO_OK) {
+        yo_server_broken(session, in, "a payload that is not data");
+    } else if (yo_server_over(event.size, limits->event_size)) {
+        yo_server_refuse(session, in, YOMO_ERR_TOO_BIG, "the event's name is too long");
+    } else if (session->identity.extension &&
+               yo_server_over(message->key.size, limits->key_size)) {
+        yo_server_refuse(session, in, YOMO_ERR_TOO_BIG, "the key is too long");
+    } else if (session->identity.datagrams_only &&
+               yo_server_over(yo_server_relayed_size(session, YO_OP_DATA,
+                                                     message->channel, message->payload,
+                                                     session->identity.id),
+                              limits->datagram_size)) {
+        yo_server_refuse(session, in, YOMO_ERR_TOO_BIG, "too big for a datagram");
+    } else {
+        room->ack_due = YO_NEVER; /* only who has the ACK sends data */
+        publish(session, in, event);
+    }
+}
+
+/* --- recv --- */
+
+static void on_ping(struct yo_server_session *session, const struct yo_incoming *in)
+{
+    const struct yo_message pong = {.op = YO_OP_PONG, .timestamp = in->message->timestamp};
+
+    if (in->limited) {
+        yo_server_refuse(session, in, YOMO_ERR_RATE, yomo_strerror(YOMO_ERR_RATE));
+        return;
+    }
+    yo_server_send(session, in->effects, &pong);
+}
+
+/* Ops that both dialects have; then those of the extension, which to presencejs are as
+ * unknown as any other. */
+static void dispatch(struct yo_server_session *session, const struct yo_incoming *in)
+{
+    enum yo_op op = in->message->op;
+
+    if (op == YO_OP_DATA) {
+        on_data(session, in);
+    } else if (op == YO_OP_CHANNEL_JOIN) {
+        yo_server_on_join(session, in);
+    } else if (op == YO_OP_PEER_STATE) {
+        yo_server_on_state(session, in);
+    } else if (op == YO_OP_PEER_OFFLINE) {
+        yo_server_on_leave(session, in);
+    } else if (op == YO_OP_PEER_ONLINE && !session->identity.extension) {
+        yo_server_on_online(session, in);
+    } else if (op == YO_OP_PING && session->identity.extension) {
+        on_ping(session, in);
+    } else if (op == YO_OP_PONG && session->identity.extension) {
+        return; /* that it came is all */
+    } else if (op == YO_OP_UNKNOWN) {
+        yo_server_refuse(session, in, YOMO_ERR_PROTO, "an op this server does not know");
+    } else {
+        yo_server_refuse(session, in, YOMO_ERR_PROTO, "an op that is not the client's");
+    }
+}
+
+int yo_server_session_recv(struct yo_server_session *session, uint32_t lane,
+                           struct yo_span bytes, yo_time now, struct yo_effects *effects)
+{
+    struct yo_message message = {.op = YO_OP_UNKNOWN};
+    struct yo_incoming in = {
+        .message = &message, .lane = lane, .now = now, .effects = effects};
+    int rv;
+
+    if (session->closed) {
+        return YOMO_OK;
+    }
+    session->heard = now;
+    rv = yo_decode(bytes, &message);
+    if (rv != YOMO_OK) {
+        message = (struct yo_message){.op = YO_OP_UNKNOWN};
+        yo_server_broken(session, &in, "not a message");
+    } else if (yo_server_over(bytes.size, session->limits.message_size)) {
+        yo_server_refuse(session, &in, YOMO_ERR_TOO_BIG, "the message is too big");
+    } else {
+        in.limited =
+            message.op != YO_OP_PEER_OFFLINE && !yo_quota_take(&session->quota, now);
+        dispatch(session, &in);
+    }
+    return yo_server_done(effects);
+}
+
+/* --- what the owner says --- */
+
+int yo_server_confirm(struct yo_server_session *session, struct yo_span room,
+                      uint64_t number, uint64_t sequence, int error,
+                      struct yo_effects *effects)
+{
+    struct yo_message message = {.op = error ? YO_OP_ERROR : YO_OP_ACK,
+                                 .channel = room,
+                                 .number = number,
+                                 .sequence = error ? 0 : sequence,
+                                 .code = error};
+
+    if (error) {
+        message.text = yo_span_of(yomo_strerror(error));
+    }
+    if (session->identity.extension && number != 0) {
+        yo_server_send(session, effects, &message);
+    }
+    return yo_server_done(effects);
+}
+
+int yo_server_goaway(struct yo_server_session *session, uint64_t after_ms,
+                     struct yo_span url, struct yo_effects *effects)
+{
+    const struct yo_message message = {
+        .op = YO_OP_GOAWAY, .timestamp = after_ms, .text = url};
+
+    if (session->identity.extension) {
+        yo_server_send(session, effects, &message);
+    }
+    return yo_server_done(effects);
+}
+
+/* --- time --- */
+
+static yo_time silent_at(const struct yo_server_session *session)
+{
+    uint64_t silence = session->limits.silence_ms;
+
+    if (session->closed || !session->identity.extension || silence == 0 ||
+        silence > YO_NEVER / YO_MS) {
+        return YO_NEVER;
+    }
+    return yo_time_after(session->heard, silence * YO_MS);
+}
+
+int yo_server_session_tick(struct yo_server_session *session, yo_time now,
+                           struct yo_effects *effects)
+{
+    if (now >= silent_at(session)) {
+        struct yo_effect *close = yo_effects_add(effects, YO_EFFECT_CLOSE);
+        if (close) {
+            close->code = CODE_SILENT;
+            close->error = YOMO_ERR_TIMEOUT;
+            close->text = yo_span_of("nothing was heard for too long");
+            session->closed = true;
+        }
+    } else if (!session->closed) {
+        yo_server_rooms_tick(session, now, effects);
+    }
+    return yo_server_done(effects);
+}
+
+yo_time yo_server_session_deadline(const struct yo_server_session *session)
+{
+    if (session->closed) {
+        return YO_NEVER;
+    }
+    return yo_time_min(silent_at(session), yo_server_rooms_deadline(session));
+}
