@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* accept.c - connections that the host brings itself (<yomo/transport.h>): the key is
- * looked at on the caller's thread, everything else happens on the worker that gets it. */
+ * looked at on the caller's thread, everything else happens on the worker that gets it.
+ */
 #include <yomo/transport.h>
 
 #include "base/check.h"
@@ -23,8 +24,8 @@ static void open_arrival(struct yo_letter *letter, void *box_user, yo_time now)
     struct yo_worker *worker = box_user;
 
     auth->worker = worker;
-    auth->conn = yo_carrier_open(arrival->carrier, worker->loop, arrival->connection, true,
-                                 &yo_door_waiting_events, auth);
+    auth->conn = yo_carrier_open(arrival->carrier, worker->loop, arrival->connection,
+                                 true, &yo_door_waiting_events, auth);
     yo_carrier_hold(auth->conn, true);
     yo_free(arrival->mem, arrival);
     yo_door_ask(worker, auth, now);
@@ -56,7 +57,8 @@ static int choose_worker(struct yomo_server *server, uint32_t *index)
         *index = server->next_worker++ % server->worker_count;
     }
     pthread_mutex_unlock(&server->lock);
-    if (rv == YOMO_OK && yo_server_connections(server) >= server->config.connections_max) {
+    if (rv == YOMO_OK &&
+        yo_server_connections(server) >= server->config.connections_max) {
         rv = YOMO_ERR_FULL;
     }
     return rv;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* auth.c - a request, taken apart: who it claims to be, and what the host is shown of it.
+/* auth.c - a request, taken apart: who it claims to be, and what the host is shown of
+ * it.
  *
  * Query values are percent-decoded; '+' stays '+'. Queries and tokens reach no log. */
 #include <string.h>
@@ -39,7 +40,8 @@ static int read_value(char **out, const struct yomo_mem *mem, struct yo_span que
     return rv;
 }
 
-static int read_id(struct yomo_auth *auth, const struct yomo_mem *mem, struct yo_span query)
+static int read_id(struct yomo_auth *auth, const struct yomo_mem *mem,
+                   struct yo_span query)
 {
     uint8_t random[8];
     char text[2 * sizeof(random) + 1];
@@ -86,8 +88,8 @@ int yo_auth_create(struct yomo_auth **out, yomo_server *server, struct yo_span q
                    enum yomo_transport_kind transport)
 {
     struct yomo_auth *auth = yo_calloc(server->config.mem, 1, sizeof(*auth));
-    size_t size =
-        address.size < sizeof(auth->address) - 1 ? address.size : sizeof(auth->address) - 1;
+    size_t size = address.size < sizeof(auth->address) - 1 ? address.size
+                                                           : sizeof(auth->address) - 1;
     int rv;
 
     if (!auth) {

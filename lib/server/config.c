@@ -11,16 +11,16 @@
 #include "base/text.h"
 #include "base/url.h"
 
-static int add_address(struct yo_config *config, const char *literal, struct yo_buf *why)
+static int add_address(struct yo_config *config, const char *literal,
+                       struct yo_buf *why)
 {
     if (config->bind_count == YO_BIND_MAX) {
         (void)yo_buf_printf(why, "bind: more than %d addresses", YO_BIND_MAX);
         return YOMO_ERR_OPTION;
     }
     if (yo_address_parse(&config->bind[config->bind_count], literal, 0) != YOMO_OK) {
-        (void)yo_buf_printf(why,
-                            "bind: \"%s\" is not an IP address, \"localhost\" or \"*\"",
-                            literal);
+        (void)yo_buf_printf(
+            why, "bind: \"%s\" is not an IP address, \"localhost\" or \"*\"", literal);
         return YOMO_ERR_OPTION;
     }
     config->loopback &= yo_address_loopback(&config->bind[config->bind_count]);
@@ -66,8 +66,7 @@ static int read_bind(struct yo_config *config, struct yo_buf *why)
             return rv;
         }
     }
-    return config->bind_count > 0 ? YOMO_OK
-                                  : add_both(config, "127.0.0.1", "::1", why);
+    return config->bind_count > 0 ? YOMO_OK : add_both(config, "127.0.0.1", "::1", why);
 }
 
 /* The two halves of "app=publickey". */
@@ -122,10 +121,13 @@ static int read_ports(struct yo_config *config, struct yo_buf *why)
         return YOMO_ERR_OPTION;
     }
     config->port = (uint16_t)port;
-    /* The default is for development; elsewhere the plain listener must be asked for. */
-    config->http = http && strcmp(http, "none") != 0 &&
-                   (config->development || yo_options_is_set(config->options, "http-port"));
-    return config->http ? read_port(&config->http_port, "http-port", http, why) : YOMO_OK;
+    /* The default is for development; elsewhere the plain listener must be asked for.
+     */
+    config->http =
+        http && strcmp(http, "none") != 0 &&
+        (config->development || yo_options_is_set(config->options, "http-port"));
+    return config->http ? read_port(&config->http_port, "http-port", http, why)
+                        : YOMO_OK;
 }
 
 static size_t size_option(const yomo_options *options, const char *name)

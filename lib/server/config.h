@@ -12,9 +12,9 @@
 #include "session/outbox.h"
 #include "session/server_side.h"
 
-#define YO_BIND_MAX 8       /* addresses that a server listens on */
-#define YO_WORKERS_MAX 256  /* what `workers` may be */
-#define YO_APP_SIZE_MAX 255 /* bytes of an application's name */
+#define YO_BIND_MAX 8            /* addresses that a server listens on */
+#define YO_WORKERS_MAX 256       /* what `workers` may be */
+#define YO_APP_SIZE_MAX 255      /* bytes of an application's name */
 #define YO_APP_DEFAULT "default" /* the one application of a server without keys */
 
 struct yo_config {
@@ -27,10 +27,10 @@ struct yo_config {
     union yo_address bind[YO_BIND_MAX]; /* with port 0 */
     size_t bind_count;
     uint16_t port, http_port;
-    bool http;         /* a plain listener is wanted */
-    bool loopback;     /* every address of `bind` is one */
-    bool development;  /* loopback, and nobody is asked who he is */
-    bool keys;         /* there are some */
+    bool http;        /* a plain listener is wanted */
+    bool loopback;    /* every address of `bind` is one */
+    bool development; /* loopback, and nobody is asked who he is */
+    bool keys;        /* there are some */
     bool echo, metrics;
     bool insecure_open;
 

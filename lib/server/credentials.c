@@ -64,7 +64,8 @@ static int read_files(struct yomo_server *server, const char *cert, const char *
 
     yo_buf_init(&tickets, config->mem);
     if (server->state_dir.size > 0) {
-        (void)yo_buf_printf(&tickets, "%s/ticket-key", (const char *)server->state_dir.data);
+        (void)yo_buf_printf(&tickets, "%s/ticket-key",
+                            (const char *)server->state_dir.data);
         (void)yo_buf_append_byte(&tickets, 0);
         options.ticket_key_file = (const char *)tickets.data;
     }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* door.c
  *
- * The happy path: a request for /v1 is taken apart (auth.c), the host's hook says yes or
- * there is none, a peer is made and gets the connection. The hook may answer later and
- * from any thread: the answer is a letter to the worker, which the hook's own thread
- * cannot overtake.
+ * The happy path: a request for /v1 is taken apart (auth.c), the host's hook says yes
+ * or there is none, a peer is made and gets the connection. The hook may answer later
+ * and from any thread: the answer is a letter to the worker, which the hook's own
+ * thread cannot overtake.
  *
- * Possible failures: the client goes away while the host thinks. Then the auth stays with
- * the host, and its answer changes nothing. */
+ * Possible failures: the client goes away while the host thinks. Then the auth stays
+ * with the host, and its answer changes nothing. */
 #include "server/door.h"
 
 #include "base/check.h"
@@ -45,7 +45,9 @@ static void refuse_status(struct yo_incoming *incoming, int status, const char *
 static void dismiss(struct yo_incoming *incoming, int error, const char *text)
 {
     uint32_t code = yo_door_code(error);
-    struct yo_close how = {.kind = yo_close_kind_of(code), .error = error, .code = code,
+    struct yo_close how = {.kind = yo_close_kind_of(code),
+                           .error = error,
+                           .code = code,
                            .text = yo_span_of(text)};
 
     yo_incoming_dismiss(incoming, &how);
@@ -63,7 +65,8 @@ static void let_in(struct yo_worker *worker, struct yomo_auth *auth, yo_time now
         .headers = headers,
         .extension = auth->extension,
         .datagram_size_max = auth->extension ? 0 : config->limits.datagram_size};
-    struct yo_admission admission = {.id = auth->id, .app = auth->app,
+    struct yo_admission admission = {.id = auth->id,
+                                     .app = auth->app,
                                      .extension = auth->extension,
                                      .proven = auth->proven};
     struct yo_peer *peer = yo_peer_create(worker, &admission, auth->transport);
@@ -93,7 +96,8 @@ static void let_in(struct yo_worker *worker, struct yomo_auth *auth, yo_time now
 void yo_door_refuse(struct yo_worker *worker, struct yomo_auth *auth, yo_time now)
 {
     uint32_t code = yo_door_code(auth->error);
-    struct yo_close how = {.kind = yo_close_kind_of(code), .error = auth->error,
+    struct yo_close how = {.kind = yo_close_kind_of(code),
+                           .error = auth->error,
                            .code = code,
                            .text = yo_span_of(yomo_strerror(auth->error))};
 
@@ -203,8 +207,8 @@ void yo_door_gone(struct yo_worker *worker, struct yo_incoming *incoming)
     }
 }
 
-static void on_waiting_closed(void *user, struct yo_conn *conn, const struct yo_close *why,
-                              yo_time now)
+static void on_waiting_closed(void *user, struct yo_conn *conn,
+                              const struct yo_close *why, yo_time now)
 {
     struct yomo_auth *auth = user;
     struct yo_worker *worker = auth->worker;
@@ -224,14 +228,17 @@ const struct yo_conn_events yo_door_waiting_events = {
     .on_closed = on_waiting_closed,
 };
 
-/* The host still has these auths and may answer them: only their clients are sent away. */
+/* The host still has these auths and may answer them: only their clients are sent away.
+ */
 void yo_door_refuse_waiting(struct yo_worker *worker)
 {
-    struct yo_close how = {.kind = YO_CLOSE_RETRY, .error = YOMO_ERR_DRAINING,
+    struct yo_close how = {.kind = YO_CLOSE_RETRY,
+                           .error = YOMO_ERR_DRAINING,
                            .code = YO_CODE_GOING_AWAY,
                            .text = yo_span_of("going away")};
 
-    YO_LIST_EACH (link, next, &worker->waiting) {
+    YO_LIST_EACH(link, next, &worker->waiting)
+    {
         struct yomo_auth *auth = YO_CONTAINER(link, struct yomo_auth, link);
         if (auth->conn) {
             yo_conn_close(auth->conn, &how);
@@ -246,7 +253,8 @@ void yo_door_refuse_waiting(struct yo_worker *worker)
 
 /* --- requests -------------------------------------------------------------------- */
 
-static bool echo_wanted(const struct yo_worker *worker, const struct yo_request *request)
+static bool echo_wanted(const struct yo_worker *worker,
+                        const struct yo_request *request)
 {
     return worker->config->echo && yo_span_is(request->path, "/echo");
 }
@@ -287,12 +295,13 @@ void yo_door_knock(struct yo_worker *worker, struct yo_incoming *incoming,
         refuse_status(incoming, 404, "no such path; rooms are at /v1");
     } else if (!yo_config_origin(worker->config, request->origin)) {
         yo_metric_add(&metrics->refused_origin, 1);
-        yo_worker_complain(worker, now, "%.*s: not let in: origin %.*s is not in `origins`",
-                           (int)request->address.size,
-                           (const char *)request->address.data, (int)request->origin.size,
-                           (const char *)request->origin.data);
+        yo_worker_complain(
+            worker, now, "%.*s: not let in: origin %.*s is not in `origins`",
+            (int)request->address.size, (const char *)request->address.data,
+            (int)request->origin.size, (const char *)request->origin.data);
         dismiss(incoming, YOMO_ERR_DENIED, "origin not allowed");
-    } else if (yo_server_connections(worker->server) >= worker->config->connections_max) {
+    } else if (yo_server_connections(worker->server) >=
+               worker->config->connections_max) {
         yo_metric_add(&metrics->refused_full, 1);
         refuse_status(incoming, 503, "too many connections");
     } else if (echo_wanted(worker, request)) {

@@ -2,9 +2,9 @@
 /* door.h - who may come in: path, origin, limits, application, the host's hook.
  *
  * A refusal is said so that the client understands it. A wrong path is HTTP 404, a full
- * or ending server 503: come back. What is final (no such key, origin, the hook's no) is
- * let in and closed at once with a code that browsers take for final, since a page sees
- * no HTTP status and would try for ever. */
+ * or ending server 503: come back. What is final (no such key, origin, the hook's no)
+ * is let in and closed at once with a code that browsers take for final, since a page
+ * sees no HTTP status and would try for ever. */
 #ifndef YO_SERVER_DOOR_H
 #define YO_SERVER_DOOR_H
 
@@ -20,16 +20,16 @@ struct yo_worker;
  * host from the hook until the answer, and to the worker before and after. */
 struct yomo_auth {
     struct yo_letter answer;
-    yomo_server *server;  /* a reference */
+    yomo_server *server; /* a reference */
     struct yo_worker *worker;
-    struct yo_link link;  /* in worker->waiting, while the client is there */
+    struct yo_link link;          /* in worker->waiting, while the client is there */
     struct yo_incoming *incoming; /* NULL: gone, or a carrier */
-    struct yo_conn *conn; /* a carrier's, held; NULL: gone, or an incoming */
+    struct yo_conn *conn;         /* a carrier's, held; NULL: gone, or an incoming */
     enum yomo_transport_kind transport;
     bool extension;
-    bool refused;         /* a carrier that is being closed */
-    bool proven;          /* the host gave it its id */
-    int error;            /* the answer */
+    bool refused; /* a carrier that is being closed */
+    bool proven;  /* the host gave it its id */
+    int error;    /* the answer */
     char *id, *app, *public_key, *token, *origin;
     char address[64];
 };
@@ -39,16 +39,16 @@ void yo_door_knock(struct yo_worker *worker, struct yo_incoming *incoming,
                    const struct yo_request *request, yo_time now);
 void yo_door_gone(struct yo_worker *worker, struct yo_incoming *incoming);
 
-/* A request, taken apart and not yet asked about: the part of it that does not depend on
- * the worker. YOMO_ERR_AUTH (no such key), YOMO_ERR_INVALID (an id that is none),
+/* A request, taken apart and not yet asked about: the part of it that does not depend
+ * on the worker. YOMO_ERR_AUTH (no such key), YOMO_ERR_INVALID (an id that is none),
  * YOMO_ERR_NOMEM. Thread: any. */
 int yo_auth_create(struct yomo_auth **out, yomo_server *server, struct yo_span query,
                    struct yo_span origin, struct yo_span address,
                    enum yomo_transport_kind transport);
 void yo_auth_free(struct yomo_auth *auth);
 
-/* Ask the host, if it wants to be asked, and let in or refuse. `auth` has its incoming or
- * conn; it is given away. */
+/* Ask the host, if it wants to be asked, and let in or refuse. `auth` has its incoming
+ * or conn; it is given away. */
 void yo_door_ask(struct yo_worker *worker, struct yomo_auth *auth, yo_time now);
 
 /* auth->error says why; `auth` is given away. */

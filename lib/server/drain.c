@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* drain.c - how a worker ends.
  *
- * The happy path: the doors close for new connections; clients of the extension are told
- * to come back (goaway) and leave by themselves; after a moment those that stand are
- * closed a few at a time, so that they do not all knock at one other door at once; when
- * the last has gone the doors, the mailbox and the loop are closed, and the thread ends.
+ * The happy path: the doors close for new connections; clients of the extension are
+ * told to come back (goaway) and leave by themselves; after a moment those that stand
+ * are closed a few at a time, so that they do not all knock at one other door at once;
+ * when the last has gone the doors, the mailbox and the loop are closed, and the thread
+ * ends.
  *
- * Possible failure modes: a peer does not answer the close. At the end of the grace time
- * everything is closed at once, and CLOSE_TIME after that what is left is aborted. */
+ * Possible failure modes: a peer does not answer the close. At the end of the grace
+ * time everything is closed at once, and CLOSE_TIME after that what is left is aborted.
+ */
 #include "base/check.h"
 #include "base/rand.h"
 #include "server/door.h"
@@ -52,7 +54,8 @@ void yo_worker_drain(struct yo_worker *worker, uint64_t grace_ms, yo_time now)
     worker->state = YO_WORKER_DRAINING;
     worker->drain_until = yo_time_after(now, grace_ms * YO_MS);
     yo_listener_drain(worker->listener);
-    YO_LIST_EACH (link, next, &worker->peers) {
+    YO_LIST_EACH(link, next, &worker->peers)
+    {
         say_goaway(worker, YO_CONTAINER(link, struct yo_peer, in_worker), now);
         count++;
     }
@@ -81,7 +84,8 @@ static void end_peers(struct yo_worker *worker, size_t count)
 
 static void abort_all(struct yo_worker *worker)
 {
-    YO_LIST_EACH (link, next, &worker->peers) {
+    YO_LIST_EACH(link, next, &worker->peers)
+    {
         yo_conn_abort(YO_CONTAINER(link, struct yo_peer, in_worker)->conn);
     }
 }
@@ -97,9 +101,10 @@ static void on_timer(struct yo_timer *timer, yo_time now)
         yo_worker_close(worker, now);
     } else {
         end_peers(worker, worker->drain_batch);
-        (void)yo_timer_set(timer, yo_list_empty(&worker->due)
-                                      ? worker->drain_until
-                                      : yo_time_min(now + STEP_TIME, worker->drain_until));
+        (void)yo_timer_set(timer,
+                           yo_list_empty(&worker->due)
+                               ? worker->drain_until
+                               : yo_time_min(now + STEP_TIME, worker->drain_until));
     }
 }
 

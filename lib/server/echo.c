@@ -44,7 +44,8 @@ static const struct yo_conn_events echo_events = {
     .on_closed = on_closed,
 };
 
-void yo_echo_accept(struct yo_worker *worker, struct yo_incoming *incoming, bool extension)
+void yo_echo_accept(struct yo_worker *worker, struct yo_incoming *incoming,
+                    bool extension)
 {
     struct yo_response response = {.status = 200, .extension = extension};
     struct yo_echo *echo = yo_calloc(worker->mem, 1, sizeof(*echo));
@@ -65,18 +66,21 @@ void yo_echo_accept(struct yo_worker *worker, struct yo_incoming *incoming, bool
 
 void yo_echo_end_all(struct yo_worker *worker)
 {
-    struct yo_close how = {.kind = YO_CLOSE_RETRY, .error = YOMO_ERR_DRAINING,
+    struct yo_close how = {.kind = YO_CLOSE_RETRY,
+                           .error = YOMO_ERR_DRAINING,
                            .code = YO_CODE_GOING_AWAY,
                            .text = yo_span_of("going away")};
 
-    YO_LIST_EACH (link, next, &worker->echoes) {
+    YO_LIST_EACH(link, next, &worker->echoes)
+    {
         yo_conn_close(YO_CONTAINER(link, struct yo_echo, link)->conn, &how);
     }
 }
 
 void yo_echo_abort_all(struct yo_worker *worker)
 {
-    YO_LIST_EACH (link, next, &worker->echoes) {
+    YO_LIST_EACH(link, next, &worker->echoes)
+    {
         yo_conn_abort(YO_CONTAINER(link, struct yo_echo, link)->conn);
     }
 }

@@ -8,7 +8,8 @@
 
 struct yo_worker;
 
-void yo_echo_accept(struct yo_worker *worker, struct yo_incoming *incoming, bool extension);
+void yo_echo_accept(struct yo_worker *worker, struct yo_incoming *incoming,
+                    bool extension);
 void yo_echo_end_all(struct yo_worker *worker);   /* and their ends follow */
 void yo_echo_abort_all(struct yo_worker *worker); /* those that did not */
 

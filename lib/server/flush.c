@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* flush.c - from a peer's outbox into its transport, at the end of the turn.
  *
- * What may be lost goes as a datagram where the transport has them and the message fits,
- * else on the reliable lane that was named for it; to a presencejs page over
+ * What may be lost goes as a datagram where the transport has them and the message
+ * fits, else on the reliable lane that was named for it; to a presencejs page over
  * WebTransport, which reads no streams, what does not fit is dropped and counted. */
 #include "server/peer.h"
 #include "server/worker.h"
@@ -35,8 +35,8 @@ static void count_delivery(struct yo_peer *peer, const struct yo_outbox_next *ne
 static void count_drops(struct yo_peer *peer)
 {
     struct yo_metrics *metrics = peer->worker->metrics;
-    const uint64_t now[] = {peer->outbox.dropped_unreliable, peer->outbox.dropped_latest,
-                            peer->outbox.replaced};
+    const uint64_t now[] = {peer->outbox.dropped_unreliable,
+                            peer->outbox.dropped_latest, peer->outbox.replaced};
     yo_metric *const where[] = {&metrics->dropped_unreliable, &metrics->dropped_latest,
                                 &metrics->replaced_latest};
 
@@ -49,7 +49,8 @@ static void count_drops(struct yo_peer *peer)
 }
 
 /* Hand over what was peeked. False: no more now. */
-static bool send_next(struct yo_peer *peer, const struct yo_outbox_next *next, yo_time now)
+static bool send_next(struct yo_peer *peer, const struct yo_outbox_next *next,
+                      yo_time now)
 {
     bool datagram = next->delivery != YOMO_RELIABLE && peer->datagrams &&
                     next->message->size <= peer->datagram_max;

@@ -20,11 +20,11 @@
 
 enum yo_server_state {
     YO_SERVER_NEW,
-    YO_SERVER_FAILED,   /* listen did not work: free only */
+    YO_SERVER_FAILED, /* listen did not work: free only */
     YO_SERVER_SERVING,
     YO_SERVER_DRAINING,
     YO_SERVER_CLOSING,
-    YO_SERVER_ENDED     /* the threads are done, on_closed has returned */
+    YO_SERVER_ENDED /* the threads are done, on_closed has returned */
 };
 
 /* An order to one worker, made in advance so that it cannot fail. */
@@ -41,14 +41,14 @@ struct yomo_server {
     uint64_t epoch, seed[2];
 
     pthread_mutex_t lock;
-    pthread_cond_t ended;    /* state became ENDED */
+    pthread_cond_t ended; /* state became ENDED */
     enum yo_server_state state;
-    unsigned refs;           /* the handle, each thread, each auth and carrier that is out */
-    uint32_t running;        /* threads that have not ended */
-    uint64_t version;        /* of the host's last LATEST message */
-    uint32_t next_worker;    /* for the next carrier */
+    unsigned refs;    /* the handle, each thread, each auth and carrier that is out */
+    uint32_t running; /* threads that have not ended */
+    uint64_t version; /* of the host's last LATEST message */
+    uint32_t next_worker; /* for the next carrier */
     struct yo_tls_server *tls;
-    struct yo_buf error;     /* a sentence, NUL behind it */
+    struct yo_buf error; /* a sentence, NUL behind it */
 
     uint32_t worker_count;
     struct yo_worker **workers;

@@ -3,7 +3,8 @@
  *
  * The happy path: a note arrives, the room changes (presence/room.h says what follows),
  * what follows is encoded, and each worker with somebody to tell gets a note. What
- * arrived goes back as the answer: every JOIN and LEAVE has exactly one, in their order.
+ * arrived goes back as the answer: every JOIN and LEAVE has exactly one, in their
+ * order.
  *
  * Possible failures: no memory. A join, a state or a broadcast that cannot be told to
  * everybody is refused before anything changed where that is possible. Where it is not
@@ -65,7 +66,8 @@ static struct yo_home_room *room_find(struct yo_home *home, const struct yo_blob
     return node ? YO_CONTAINER(node, struct yo_home_room, node) : NULL;
 }
 
-static int room_make(struct yo_home *home, struct yo_blob *key, struct yo_home_room **out)
+static int room_make(struct yo_home *home, struct yo_blob *key,
+                     struct yo_home_room **out)
 {
     struct yo_home_room *hr;
     int rv;
@@ -73,8 +75,7 @@ static int room_make(struct yo_home *home, struct yo_blob *key, struct yo_home_r
     if (home->rooms.count >= home->config->rooms_max) {
         return YOMO_ERR_FULL;
     }
-    hr = yo_calloc(home->mem, 1,
-                   sizeof(*hr) + home->office->count * sizeof(hr->at[0]));
+    hr = yo_calloc(home->mem, 1, sizeof(*hr) + home->office->count * sizeof(hr->at[0]));
     if (!hr) {
         return YOMO_ERR_NOMEM;
     }
@@ -106,165 +107,6 @@ static void room_drop_if_empty(struct yo_home *home, struct yo_home_room *hr)
     yo_metric_set(&home->metrics->rooms, home->rooms.count);
 }
 
-static uint32_t worker_of(const struct yo_member *member)
-{
-    return (uint32_t)(uintptr_t)member->seat;
-}
-
-/* --- telling --------------------------------------------------------------------- */
-
-/* How many at worker `w` are to hear something in `dialect` that `author` (may be NULL)
- * is not told. */
-static uint32_t listeners(const struct yo_home_room *hr, uint32_t w, int dialect,
-                          const struct yo_member *author)
-{
-    uint32_t count = hr->at[w].members[dialect];
-    bool itself = author && worker_of(author) == w &&
-                  dialect == (author->presencejs ? PRESENCEJS : YOMO);
-
-    assert(count >= (itself ? 1u : 0u));
-    return count - (itself ? 1 : 0);
-}
-
-static bool anybody(const struct yo_home *home, const struct yo_home_room *hr, int dialect,
-                    const struct yo_member *author)
-{
-    for (uint32_t w = 0; w < home->office->count; w++) {
-        if (listeners(hr, w, dialect, author) > 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void lose(struct yo_home *home, struct yo_home_room *hr, uint32_t w)
-{
-    if (hr->at[w].lost) {
-        yo_office_put(home->office, w, hr->at[w].lost);
-        hr->at[w].lost = NULL;
-    }
-}
-
-/* What is told to several workers. */
-struct telling {
-    struct yo_blob *encoded[YO_DIALECTS];
-    const struct yo_member *author; /* is left out; NULL: nobody is */
-    enum yomo_delivery delivery;
-    struct yo_span slot;
-    uint64_t version;
-    bool insist, control;
-};
-
-static void telling_finish(struct telling *telling)
-{
-    for (int d = 0; d < YO_DIALECTS; d++) {
-        yo_blob_unref(telling->encoded[d]);
-    }
-}
-
-/* A note for worker `w`, or NULL with `*failed` when there is no memory; NULL also when
- * nobody there listens. */
-static struct yo_note *tell_note(struct yo_home *home, struct yo_home_room *hr, uint32_t w,
-                                 const struct telling *telling, bool *failed)
-{
-    struct yo_note *note;
-    bool wanted = false;
-
-    for (int d = 0; d < YO_DIALECTS; d++) {
-        wanted |= telling->encoded[d] && listeners(hr, w, d, telling->author) > 0;
-    }
-    if (!wanted) {
-        return NULL;
-    }
-    note = yo_note_create(home->mem, YO_NOTE_DELIVER, hr->key, YO_SPAN_NONE, YO_SPAN_NONE,
-                          YO_SPAN_NONE, telling->slot);
-    if (!note) {
-        *failed = true;
-        return NULL;
-    }
-    note->session = telling->author ? telling->author->session : 0;
-    note->delivery = telling->delivery;
-    note->version = telling->version;
-    note->insist = telling->insist;
-    note->control = telling->control;
-    for (int d = 0; d < YO_DIALECTS; d++) {
-        if (telling->encoded[d] && listeners(hr, w, d, telling->author) > 0) {
-            note->encoded[d] = yo_blob_ref(telling->encoded[d]);
-        }
-    }
-    return note;
-}
-
-static void tell(struct yo_home *home, struct yo_home_room *hr,
-                 const struct telling *telling)
-{
-    for (uint32_t w = 0; w < home->office->count; w++) {
-        bool failed = false;
-        struct yo_note *note = tell_note(home, hr, w, telling, &failed);
-        if (note) {
-            yo_office_put(home->office, w, note);
-        } else if (failed && telling->delivery == YOMO_RELIABLE) {
-            lose(home, hr, w);
-        } else if (failed) {
-            yo_metric_add(&home->metrics->dropped_memory, 1);
-        }
-    }
-}
-
-/* A change for the extension, as a message. */
-static int encode_change(struct yo_home *home, struct yo_home_room *hr,
-                         const struct yo_change *change, struct yo_blob **out)
-{
-    struct yo_message message = {0};
-
-    if (change->audience == YO_AUDIENCE_PRESENCEJS && change->kind != YO_CHANGE_OFFLINE) {
-        return yo_home_peer_state(home, hr, change->peer, change->state, out);
-    }
-    message.op = change->kind == YO_CHANGE_ONLINE  ? YO_OP_PEER_ONLINE
-                 : change->kind == YO_CHANGE_STATE ? YO_OP_PEER_STATE
-                                                   : YO_OP_PEER_OFFLINE;
-    message.channel = hr->name;
-    message.peer = yo_span_of(change->peer);
-    message.mesh = yo_span_of(home->config->mesh);
-    if (change->audience == YO_AUDIENCE_PRESENCEJS) {
-        return yo_encode_blob(out, home->mem, YO_DIALECT_PRESENCEJS, &message);
-    }
-    if (change->kind != YO_CHANGE_OFFLINE) {
-        message.payload = change->state ? yo_blob_span(change->state) : YO_SPAN_NONE;
-        message.version = change->version;
-        message.timestamp = change->since_ms;
-    }
-    message.session = change->session;
-    message.sequence = change->sequence;
-    return yo_encode_blob(out, home->mem, YO_DIALECT_YOMO, &message);
-}
-
-/* Tell the changes that `author` made, who may be gone already (NULL). */
-static void tell_changes(struct yo_home *home, struct yo_home_room *hr,
-                         const struct yo_changes *changes, const struct yo_member *author)
-{
-    for (size_t i = 0; i < changes->count; i++) {
-        const struct yo_change *change = &changes->list[i];
-        int dialect = change->audience == YO_AUDIENCE_YOMO ? YOMO : PRESENCEJS;
-        struct telling telling = {
-            .author = author, .delivery = YOMO_RELIABLE, .insist = true, .control = true};
-
-        if (!anybody(home, hr, dialect, author)) {
-            continue;
-        }
-        if (encode_change(home, hr, change, &telling.encoded[dialect]) != YOMO_OK) {
-            for (uint32_t w = 0; w < home->office->count; w++) {
-                if (listeners(hr, w, dialect, author) > 0) {
-                    lose(home, hr, w);
-                }
-            }
-            continue;
-        }
-        tell(home, hr, &telling);
-        telling_finish(&telling);
-    }
-}
-
 /* The note goes back to the worker that wrote it. */
 static void answer(struct yo_home *home, struct yo_note *note, enum yo_note_kind kind,
                    int error, uint64_t sequence)
@@ -279,10 +121,13 @@ static int let_in(struct yo_home *home, struct yo_home_room *hr, struct yo_note 
                   struct yo_member **member, struct yo_changes *changes)
 {
     struct yo_presence_at *at = &hr->at[note->from];
-    struct yo_room_entry entry = {
-        .session = note->session, .id = note->id, .label = note->label,
-        .state = note->payload, .since_ms = note->since_ms,
-        .presencejs = note->presencejs, .seat = (void *)(uintptr_t)note->from};
+    struct yo_room_entry entry = {.session = note->session,
+                                  .id = note->id,
+                                  .label = note->label,
+                                  .state = note->payload,
+                                  .since_ms = note->since_ms,
+                                  .presencejs = note->presencejs,
+                                  .seat = (void *)(uintptr_t)note->from};
     int rv;
 
     if (!at->lost) {
@@ -312,7 +157,7 @@ static void join(struct yo_home *home, struct yo_note *note)
     if (rv == YOMO_OK) {
         yo_metric_add(&home->metrics->joins, 1);
         answer(home, note, YO_NOTE_JOINED, YOMO_OK, hr->room.sequence);
-        tell_changes(home, hr, &changes, member);
+        yo_home_tell_changes(home, hr, &changes, member);
         yo_changes_finish(&changes);
         return;
     }
@@ -331,10 +176,10 @@ static void leave(struct yo_home *home, struct yo_note *note)
     struct yo_presence_at *at;
 
     if (member) { /* else it was refused */
-        at = &hr->at[worker_of(member)];
+        at = &hr->at[yo_home_worker_of(member)];
         at->members[member->presencejs ? PRESENCEJS : YOMO]--;
         (void)yo_room_leave(&hr->room, note->session, &changes);
-        tell_changes(home, hr, &changes, NULL);
+        yo_home_tell_changes(home, hr, &changes, NULL);
         yo_changes_finish(&changes);
         if (at->members[YOMO] + at->members[PRESENCEJS] == 0) {
             yo_note_free(at->lost);
@@ -357,7 +202,7 @@ static void state(struct yo_home *home, struct yo_note *note)
                                &changes);
     }
     if (rv == YOMO_OK) {
-        tell_changes(home, hr, &changes, member);
+        yo_home_tell_changes(home, hr, &changes, member);
         yo_changes_finish(&changes);
     } else {
         yo_metric_add(rv == YOMO_ERR_NOMEM ? &home->metrics->dropped_memory
@@ -377,7 +222,8 @@ static int encode_data(struct yo_home *home, struct yo_home_room *hr,
                        const struct yo_note *note, const struct yo_member *author,
                        uint64_t sequence, int dialect, struct yo_blob **out)
 {
-    struct yo_message message = {.op = YO_OP_DATA, .channel = hr->name,
+    struct yo_message message = {.op = YO_OP_DATA,
+                                 .channel = hr->name,
                                  .payload = yo_blob_span(note->payload),
                                  .mesh = yo_span_of(home->config->mesh)};
 
@@ -397,12 +243,15 @@ static int encode_data(struct yo_home *home, struct yo_home_room *hr,
     return yo_encode_blob(out, home->mem, YO_DIALECT_YOMO, &message);
 }
 
-/* Is some worker that would have to hear this so far behind that it must not get more? */
+/* Is some worker that would have to hear this so far behind that it must not get more?
+ */
 static bool overloaded(struct yo_home *home, const struct yo_home_room *hr,
                        const struct yo_member *author)
 {
     for (uint32_t w = 0; w < home->office->count; w++) {
-        if (listeners(hr, w, YOMO, author) + listeners(hr, w, PRESENCEJS, author) > 0 &&
+        if (yo_home_listeners(hr, w, YOMO, author) +
+                    yo_home_listeners(hr, w, PRESENCEJS, author) >
+                0 &&
             yo_desk_full(&home->office->desks[w])) {
             return true;
         }
@@ -410,16 +259,18 @@ static bool overloaded(struct yo_home *home, const struct yo_home_room *hr,
     return false;
 }
 
-static int publish_in(struct yo_home *home, struct yo_home_room *hr, struct yo_note *note,
-                      const struct yo_member *author, uint64_t *sequence)
+static int publish_in(struct yo_home *home, struct yo_home_room *hr,
+                      struct yo_note *note, const struct yo_member *author,
+                      uint64_t *sequence)
 {
-    struct telling telling = {.author = author, .delivery = note->delivery,
-                              .version = note->version,
-                              /* What a program sent as reliable is repeated towards
-                               * presencejs too; a page expects of its own datagrams,
-                               * and of those of other pages, what datagrams do. */
-                              .insist = note->delivery == YOMO_RELIABLE &&
-                                        !note->presencejs};
+    struct yo_telling telling = {.author = author,
+                                 .delivery = note->delivery,
+                                 .version = note->version,
+                                 /* What a program sent as reliable is repeated towards
+                                  * presencejs too; a page expects of its own datagrams,
+                                  * and of those of other pages, what datagrams do. */
+                                 .insist = note->delivery == YOMO_RELIABLE &&
+                                           !note->presencejs};
     int rv = YOMO_OK;
 
     if (overloaded(home, hr, author)) {
@@ -427,24 +278,25 @@ static int publish_in(struct yo_home *home, struct yo_home_room *hr, struct yo_n
     }
     if (note->delivery == YOMO_LATEST) {
         yo_buf_clear(&home->slot);
-        rv = yo_outbox_slot(&home->slot, note->session, hr->name, note->event, note->key);
+        rv = yo_outbox_slot(&home->slot, note->session, hr->name, note->event,
+                            note->key);
         telling.slot = yo_buf_span(&home->slot);
     }
     /* The number is given last, so that what failed leaves no gap. */
     *sequence = note->delivery == YOMO_RELIABLE ? hr->room.sequence + 1 : 0;
     for (int d = 0; d < YO_DIALECTS && rv == YOMO_OK; d++) {
-        if (anybody(home, hr, d, author)) {
+        if (yo_home_anybody(home, hr, d, author)) {
             rv = encode_data(home, hr, note, author, *sequence, d, &telling.encoded[d]);
         }
     }
     if (rv == YOMO_OK) {
-        uint64_t given = yo_room_place(&hr->room, note->session,
-                                       note->delivery == YOMO_RELIABLE);
+        uint64_t given =
+            yo_room_place(&hr->room, note->session, note->delivery == YOMO_RELIABLE);
         assert(given == *sequence);
         (void)given;
-        tell(home, hr, &telling);
+        yo_home_tell(home, hr, &telling);
     }
-    telling_finish(&telling);
+    yo_telling_finish(&telling);
     return rv;
 }
 
@@ -466,9 +318,9 @@ static void publish(struct yo_home *home, struct yo_note *note)
         return;
     }
     if (rv != YOMO_OK) {
-        yo_metric_add(rv == YOMO_ERR_FULL     ? &home->metrics->dropped_overload
-                      : rv == YOMO_ERR_NOMEM  ? &home->metrics->dropped_memory
-                                              : &home->metrics->dropped_not_joined,
+        yo_metric_add(rv == YOMO_ERR_FULL    ? &home->metrics->dropped_overload
+                      : rv == YOMO_ERR_NOMEM ? &home->metrics->dropped_memory
+                                             : &home->metrics->dropped_not_joined,
                       1);
     }
     /* A RELIABLE message that is lost without a word would break its promise, so its

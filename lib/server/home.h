@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* home.h - the rooms that live on this worker: their order, their roster, their changes.
+/* home.h - the rooms that live on this worker: their order, their roster, their
+ * changes.
  *
  * Notes come in (letters.h), notes go out. A home knows which workers have members of a
  * room and which dialects they speak; a message is encoded once for each dialect that
@@ -43,16 +44,49 @@ void yo_home_finish(struct yo_home *home);
 /* One note to this home; it is freed, or goes back as the answer. */
 void yo_home_take(struct yo_home *home, struct yo_note *note, yo_time now);
 
+static inline uint32_t yo_home_worker_of(const struct yo_member *member)
+{
+    return (uint32_t)(uintptr_t)member->seat;
+}
+
 /* What the one who asks with `join` will be told after its ACK: the pages of a snapshot
- * for the extension, one peer_state for each peer for presencejs, as the note's parcels.
- * YOMO_ERR_NOMEM (snapshot.c). */
+ * for the extension, one peer_state for each peer for presencejs, as the note's
+ * parcels. YOMO_ERR_NOMEM (snapshot.c). */
 int yo_home_snapshot(struct yo_home *home, const struct yo_home_room *hr,
                      struct yo_note *join);
 
 /* What presencejs is told of a member: {op: peer_state, p: label, pl: state}. A member
- * without a state is shown as {id: label}, since presencejs cannot take an absent one. */
+ * without a state is shown as {id: label}, since presencejs cannot take an absent one.
+ */
 int yo_home_peer_state(struct yo_home *home, const struct yo_home_room *hr,
                        const char *label, const struct yo_blob *state,
                        struct yo_blob **out);
+
+/* How many at worker `w` are to hear something in `dialect` that `author` (may be NULL)
+ * is not told; and whether there is anybody at all (tell.c). */
+uint32_t yo_home_listeners(const struct yo_home_room *hr, uint32_t w, int dialect,
+                           const struct yo_member *author);
+bool yo_home_anybody(const struct yo_home *home, const struct yo_home_room *hr,
+                     int dialect, const struct yo_member *author);
+
+/* What is told to several workers. */
+struct yo_telling {
+    struct yo_blob *encoded[YO_DIALECTS];
+    const struct yo_member *author; /* is left out; NULL: nobody is */
+    enum yomo_delivery delivery;
+    struct yo_span slot; /* LATEST */
+    uint64_t version;
+    bool insist, control; /* as in a note */
+};
+void yo_telling_finish(struct yo_telling *telling);
+
+/* Never fails: see the top of home.c. */
+void yo_home_tell(struct yo_home *home, struct yo_home_room *hr,
+                  const struct yo_telling *telling);
+
+/* Tell the changes that `author` made, who may be gone already (NULL). */
+void yo_home_tell_changes(struct yo_home *home, struct yo_home_room *hr,
+                          const struct yo_changes *changes,
+                          const struct yo_member *author);
 
 #endif

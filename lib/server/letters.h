@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* letters.h - what goes between the workers: one kind of letter, one desk for each worker.
+/* letters.h - what goes between the workers: one kind of letter, one desk for each
+ * worker.
  *
- * A note is written by the worker that has a member and opened by the worker that is the
- * room's home, or the other way round. Notes of one worker to another arrive in the
+ * A note is written by the worker that has a member and opened by the worker that is
+ * the room's home, or the other way round. Notes of one worker to another arrive in the
  * order in which they were written, and that order carries the design: a join comes
  * before the states of who joined, a snapshot before the changes after it. So a worker
- * writes to itself in the same way, through a list of its own and without a system call.
+ * writes to itself in the same way, through a list of its own and without a system
+ * call.
  *
  * Bounds. Each desk counts the bytes of broadcasts on their way to it; past
  * YO_DESK_WEIGHT_MAX their home takes no more (yo_desk_full). Joins, states and leaves
@@ -25,10 +27,12 @@
 enum yo_note_kind {
     /* to the room's home */
     YO_NOTE_JOIN,    /* session, ticket, id, label, payload (state), presencejs */
-    YO_NOTE_BOUNCE,  /* a join that was refused before: comes back as REFUSED, in its turn */
+    YO_NOTE_BOUNCE,  /* a join that was refused before: comes back as REFUSED, in its
+                        turn */
     YO_NOTE_LEAVE,   /* session */
     YO_NOTE_STATE,   /* session, label, payload (state) */
-    YO_NOTE_PUBLISH, /* session (0: the host, then `id`), payload, event, delivery, key, ... */
+    YO_NOTE_PUBLISH, /* session (0: the host, then `id`), payload, event, delivery, key,
+                        ... */
     /* to a worker with members */
     YO_NOTE_JOINED,  /* session, ticket, sequence, parcels */
     YO_NOTE_REFUSED, /* session, ticket, error */
@@ -45,28 +49,28 @@ struct yo_note {
     struct yo_letter letter;
     const struct yomo_mem *mem;
     enum yo_note_kind kind;
-    uint32_t from;                          /* the worker that wrote it */
-    atomic_size_t *weighed;                 /* the desk that counts `weight`, or NULL */
+    uint32_t from;          /* the worker that wrote it */
+    atomic_size_t *weighed; /* the desk that counts `weight`, or NULL */
     size_t weight;
-    struct yo_blob *room;                   /* yo_room_key */
+    struct yo_blob *room; /* yo_room_key */
     uint64_t session, ticket;
     uint64_t version, number, sequence, since_ms;
     enum yomo_delivery delivery;
     int error;
-    bool presencejs;                        /* JOIN, PUBLISH: what the member speaks */
-    bool insist;                            /* DELIVER: again, when a datagram is lost */
-    bool control;                           /* DELIVER: presence, no data */
-    struct yo_blob *payload;                /* may be NULL */
-    struct yo_blob *encoded[YO_DIALECTS];   /* NULL: nobody there speaks it */
-    struct yo_blob **parcels;               /* messages for the one who joined */
+    bool presencejs;                      /* JOIN, PUBLISH: what the member speaks */
+    bool insist;                          /* DELIVER: again, when a datagram is lost */
+    bool control;                         /* DELIVER: presence, no data */
+    struct yo_blob *payload;              /* may be NULL */
+    struct yo_blob *encoded[YO_DIALECTS]; /* NULL: nobody there speaks it */
+    struct yo_blob **parcels;             /* messages for the one who joined */
     size_t parcel_count;
-    struct yo_span id, label, event, key;   /* copied behind the note; key is the slot in
-                                               DELIVER */
+    struct yo_span id, label, event, key; /* copied behind the note; key is the slot in
+                                             DELIVER */
     uint8_t text[];
 };
 
-/* A note with copies of the spans (absent stays absent) and one reference more to `room`.
- * NULL when out of memory. */
+/* A note with copies of the spans (absent stays absent) and one reference more to
+ * `room`. NULL when out of memory. */
 struct yo_note *yo_note_create(const struct yomo_mem *mem, enum yo_note_kind kind,
                                struct yo_blob *room, struct yo_span id,
                                struct yo_span label, struct yo_span event,
@@ -86,7 +90,8 @@ struct yo_desk {
 
 static inline bool yo_desk_full(struct yo_desk *desk)
 {
-    return atomic_load_explicit(&desk->weight, memory_order_relaxed) > YO_DESK_WEIGHT_MAX;
+    return atomic_load_explicit(&desk->weight, memory_order_relaxed) >
+           YO_DESK_WEIGHT_MAX;
 }
 
 /* From where one worker writes. */

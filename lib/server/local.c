@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* local.c - invariants:
  *  1. a room is in `rooms` while it has a seat, waiting or joined;
- *  2. `seats` of a room has the joined ones only, so that nobody hears a room before its
- *     own ACK is queued;
+ *  2. `seats` of a room has the joined ones only, so that nobody hears a room before
+ * its own ACK is queued;
  *  3. a peer has at most one seat in a room, and each seat its `leave` note;
  *  4. the host's on_join and on_leave come in pairs: a seat that was allowed and then
  *     refused by the home is told as left. */
@@ -31,7 +31,7 @@ void yo_local_finish(struct yo_local *local)
 
 /* --- rooms and seats ------------------------------------------------------------- */
 
-static struct yo_local_room *room_find(struct yo_local *local, struct yo_span key)
+struct yo_local_room *yo_local_room_find(struct yo_local *local, struct yo_span key)
 {
     struct yo_map_node *node = yo_map_get(&local->rooms, key);
 
@@ -55,8 +55,7 @@ static struct yo_local_room *room_make(struct yo_local *local, struct yo_blob *k
     return room;
 }
 
-/* One seat, or one walk over the seats, less. */
-static void room_release(struct yo_local *local, struct yo_local_room *room)
+void yo_local_room_release(struct yo_local *local, struct yo_local_room *room)
 {
     assert(room->count > 0);
     if (--room->count == 0) {
@@ -66,10 +65,11 @@ static void room_release(struct yo_local *local, struct yo_local_room *room)
     }
 }
 
-static struct yo_seat *seat_find(const struct yo_peer *peer,
-                                 const struct yo_local_room *room)
+struct yo_seat *yo_seat_find(const struct yo_peer *peer,
+                             const struct yo_local_room *room)
 {
-    YO_LIST_EACH (link, next, &peer->seats) {
+    YO_LIST_EACH(link, next, &peer->seats)
+    {
         struct yo_seat *seat = YO_CONTAINER(link, struct yo_seat, in_peer);
         if (seat->room == room) {
             return seat;
@@ -82,10 +82,10 @@ static struct yo_seat *seat_named(struct yo_local *local, const struct yo_peer *
                                   struct yo_span name)
 {
     uint8_t bytes[YO_ROOM_KEY_MAX];
-    struct yo_local_room *room =
-        room_find(local, yo_room_key_write(bytes, yo_span_of(peer->app), name));
+    struct yo_local_room *room = yo_local_room_find(
+        local, yo_room_key_write(bytes, yo_span_of(peer->app), name));
 
-    return room ? seat_find(peer, room) : NULL;
+    return room ? yo_seat_find(peer, room) : NULL;
 }
 
 static void member_of(const struct yo_seat *seat, struct yomo_member *member)
@@ -100,7 +100,7 @@ static void member_of(const struct yo_seat *seat, struct yomo_member *member)
         .session = peer->session_id};
 }
 
-static void hook_left(struct yo_local *local, const struct yo_seat *seat)
+void yo_seat_hook_left(struct yo_local *local, const struct yo_seat *seat)
 {
     const struct yo_config *config = local->worker->config;
     struct yomo_member member;
@@ -111,8 +111,7 @@ static void hook_left(struct yo_local *local, const struct yo_seat *seat)
     }
 }
 
-/* The seat is given back; its home knows already, or gets `leave` from the caller. */
-static void seat_free(struct yo_local *local, struct yo_seat *seat)
+void yo_seat_free(struct yo_local *local, struct yo_seat *seat)
 {
     if (seat->joined) {
         yo_metric_less(&local->worker->metrics->members);
@@ -120,7 +119,7 @@ static void seat_free(struct yo_local *local, struct yo_seat *seat)
     yo_list_remove(&seat->in_peer);
     yo_list_remove(&seat->in_room);
     yo_note_free(seat->leave);
-    room_release(local, seat->room);
+    yo_local_room_release(local, seat->room);
     yo_free(local->worker->mem, seat);
 }
 
@@ -132,8 +131,8 @@ static void seat_leave(struct yo_local *local, struct yo_seat *seat)
     seat->leave = NULL;
     yo_peer_end_lane(seat->peer, seat->lane);
     yo_office_put(&local->worker->office, home, leave);
-    hook_left(local, seat);
-    seat_free(local, seat);
+    yo_seat_hook_left(local, seat);
+    yo_seat_free(local, seat);
 }
 
 /* --- what peers ask for ---------------------------------------------------------- */
@@ -161,7 +160,7 @@ static struct yo_seat *seat_make(struct yo_local *local, struct yo_peer *peer,
     struct yo_seat *seat = yo_calloc(mem, 1, sizeof(*seat));
     uint8_t bytes[YO_ROOM_KEY_MAX];
     struct yo_span span = yo_room_key_write(bytes, yo_span_of(peer->app), name);
-    struct yo_local_room *room = room_find(local, span);
+    struct yo_local_room *room = yo_local_room_find(local, span);
     struct yo_blob *key;
 
     if (!seat) {
@@ -182,16 +181,17 @@ static struct yo_seat *seat_make(struct yo_local *local, struct yo_peer *peer,
     seat->ticket = ++local->last_ticket;
     yo_list_init(&seat->in_room);
     yo_list_push_back(&peer->seats, &seat->in_peer);
-    seat->leave = note_make(local, YO_NOTE_LEAVE, seat, YO_SPAN_NONE, YO_SPAN_NONE,
-                            YO_SPAN_NONE);
+    seat->leave =
+        note_make(local, YO_NOTE_LEAVE, seat, YO_SPAN_NONE, YO_SPAN_NONE, YO_SPAN_NONE);
     if (!seat->leave) {
-        seat_free(local, seat);
+        yo_seat_free(local, seat);
         return NULL;
     }
     return seat;
 }
 
-static int ask(struct yo_local *local, struct yo_peer *peer, const struct yo_effect *effect)
+static int ask(struct yo_local *local, struct yo_peer *peer,
+               const struct yo_effect *effect)
 {
     const struct yo_config *config = local->worker->config;
     struct yo_seat *seat = seat_named(local, peer, effect->room);
@@ -206,7 +206,8 @@ static int ask(struct yo_local *local, struct yo_peer *peer, const struct yo_eff
     if (!seat) {
         return YOMO_ERR_NOMEM;
     }
-    note = note_make(local, YO_NOTE_JOIN, seat, effect->label, YO_SPAN_NONE, YO_SPAN_NONE);
+    note =
+        note_make(local, YO_NOTE_JOIN, seat, effect->label, YO_SPAN_NONE, YO_SPAN_NONE);
     if (note && effect->payload.data) {
         note->payload = yo_blob_create(local->worker->mem, effect->payload);
     }
@@ -219,7 +220,7 @@ static int ask(struct yo_local *local, struct yo_peer *peer, const struct yo_eff
     }
     if (rv != YOMO_OK) {
         yo_note_free(note);
-        seat_free(local, seat);
+        yo_seat_free(local, seat);
         return rv;
     }
     note->since_ms = yo_wall_ms();
@@ -227,9 +228,9 @@ static int ask(struct yo_local *local, struct yo_peer *peer, const struct yo_eff
     return YOMO_OK;
 }
 
-/* An answer of this worker itself that must not come inside the call. One to a join or a
- * leave goes by way of the home, so that it keeps its turn among other answers; a CONFIRM
- * comes back at the end of the turn. */
+/* An answer of this worker itself that must not come inside the call. One to a join or
+ * a leave goes by way of the home, so that it keeps its turn among other answers; a
+ * CONFIRM comes back at the end of the turn. */
 static void answer_later(struct yo_local *local, struct yo_peer *peer,
                          enum yo_note_kind kind, struct yo_span name, uint64_t number,
                          int error)
@@ -238,9 +239,10 @@ static void answer_later(struct yo_local *local, struct yo_peer *peer,
     uint8_t bytes[YO_ROOM_KEY_MAX];
     struct yo_span span = yo_room_key_write(bytes, yo_span_of(peer->app), name);
     struct yo_blob *key = yo_room_key(mem, span);
-    struct yo_note *note = key ? yo_note_create(mem, kind, key, YO_SPAN_NONE, YO_SPAN_NONE,
-                                                YO_SPAN_NONE, YO_SPAN_NONE)
-                               : NULL;
+    struct yo_note *note =
+        key ? yo_note_create(mem, kind, key, YO_SPAN_NONE, YO_SPAN_NONE, YO_SPAN_NONE,
+                             YO_SPAN_NONE)
+            : NULL;
 
     yo_blob_unref(key);
     if (!note) {
@@ -289,10 +291,9 @@ void yo_local_state(struct yo_local *local, struct yo_peer *peer,
                     const struct yo_effect *effect)
 {
     struct yo_seat *seat = seat_named(local, peer, effect->room);
-    struct yo_note *note =
-        seat ? note_make(local, YO_NOTE_STATE, seat, effect->label, YO_SPAN_NONE,
-                         YO_SPAN_NONE)
-             : NULL;
+    struct yo_note *note = seat ? note_make(local, YO_NOTE_STATE, seat, effect->label,
+                                            YO_SPAN_NONE, YO_SPAN_NONE)
+                                : NULL;
 
     if (note) {
         note->payload = yo_blob_create(local->worker->mem, effect->payload);
@@ -308,7 +309,8 @@ void yo_local_state(struct yo_local *local, struct yo_peer *peer,
                   1);
 }
 
-/* May this be relayed? The host sees JSON or bytes, whichever shape the sender wrote. */
+/* May this be relayed? The host sees JSON or bytes, whichever shape the sender wrote.
+ */
 static int hook_message(struct yo_local *local, const struct yo_seat *seat,
                         const struct yo_effect *effect)
 {
@@ -333,8 +335,9 @@ static int hook_message(struct yo_local *local, const struct yo_seat *seat,
     memcpy(event, content.event.data, content.event.size);
     event[content.event.size] = '\0';
     member_of(seat, &member);
-    rv = config->hooks.on_message(config->hooks_user, &member, event, content.bytes.data,
-                                  content.bytes.size, content.encoding);
+    rv =
+        config->hooks.on_message(config->hooks_user, &member, event, content.bytes.data,
+                                 content.bytes.size, content.encoding);
     return rv > 0 ? YOMO_ERR_DENIED : rv;
 }
 
@@ -378,9 +381,10 @@ void yo_local_publish(struct yo_local *local, struct yo_peer *peer,
 
     switch (rv) {
     case YOMO_OK:
-        yo_metric_add(effect->delivery == YOMO_RELIABLE     ? &metrics->messages_reliable
-                      : effect->delivery == YOMO_UNRELIABLE ? &metrics->messages_unreliable
-                                                            : &metrics->messages_latest,
+        yo_metric_add(effect->delivery == YOMO_RELIABLE ? &metrics->messages_reliable
+                      : effect->delivery == YOMO_UNRELIABLE
+                          ? &metrics->messages_unreliable
+                          : &metrics->messages_latest,
                       1);
         return;
     case YOMO_ERR_FULL:
@@ -402,173 +406,4 @@ void yo_local_publish(struct yo_local *local, struct yo_peer *peer,
                (rv == YOMO_ERR_FULL || rv == YOMO_ERR_NOMEM)) {
         yo_peer_end(peer, YO_CODE_TRY_LATER, rv, "the server is overloaded");
     }
-}
-
-/* --- what homes answer ----------------------------------------------------------- */
-
-/* The seat that an answer is about, unless it left or asked anew meanwhile. */
-static struct yo_seat *seat_answered(struct yo_local *local, const struct yo_peer *peer,
-                                     const struct yo_note *note)
-{
-    struct yo_local_room *room = room_find(local, yo_blob_span(note->room));
-    struct yo_seat *seat = room && peer ? seat_find(peer, room) : NULL;
-
-    return seat && seat->ticket == note->ticket ? seat : NULL;
-}
-
-/* The session had its answer or not; either way it is carried out. */
-static void answered(struct yo_peer *peer, int rv, yo_time now)
-{
-    if (rv == YOMO_OK) {
-        yo_peer_carry_out(peer, &peer->worker->effects, now);
-    } else {
-        yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
-    }
-}
-
-static void joined(struct yo_local *local, struct yo_note *note, yo_time now)
-{
-    struct yo_worker *worker = local->worker;
-    struct yo_peer *peer = yo_worker_find(worker, note->session);
-    struct yo_seat *seat = seat_answered(local, peer, note);
-    struct yo_span name = yo_room_key_name(note->room);
-
-    if (!peer) {
-        return; /* its LEAVE is on the way */
-    }
-    if (seat) { /* else it has left: its session knows what to make of the answer */
-        seat->joined = true;
-        yo_metric_add(&worker->metrics->members, 1);
-        yo_list_push_back(&seat->room->seats, &seat->in_room);
-    }
-    yo_effects_clear(&worker->effects);
-    answered(peer, yo_server_joined(peer->session, name, note->sequence, now,
-                                    &worker->effects),
-             now);
-    if (!seat || peer->closing) {
-        return;
-    }
-    seat->lane = yo_server_session_lane(peer->session, name);
-    for (size_t i = 0; i < note->parcel_count && !peer->closing; i++) {
-        yo_peer_put_presence(peer, note->parcels[i]);
-    }
-}
-
-static void refused(struct yo_local *local, struct yo_note *note, yo_time now)
-{
-    struct yo_worker *worker = local->worker;
-    struct yo_peer *peer = yo_worker_find(worker, note->session);
-    struct yo_seat *seat = seat_answered(local, peer, note);
-
-    if (!peer) {
-        return;
-    }
-    if (seat) {
-        hook_left(local, seat);
-        seat_free(local, seat);
-    }
-    yo_worker_complain(worker, now, "%s: not let into a room: %s", peer->address,
-                       yomo_strerror(note->error));
-    yo_effects_clear(&worker->effects);
-    answered(peer, yo_server_refused(peer->session, yo_room_key_name(note->room),
-                                     note->error, yo_span_of(yomo_strerror(note->error)),
-                                     &worker->effects),
-             now);
-}
-
-static void left(struct yo_local *local, struct yo_note *note, yo_time now)
-{
-    struct yo_worker *worker = local->worker;
-    struct yo_peer *peer = yo_worker_find(worker, note->session);
-
-    if (peer) {
-        yo_effects_clear(&worker->effects);
-        answered(peer, yo_server_left(peer->session, yo_room_key_name(note->room), YOMO_OK,
-                                      YO_SPAN_NONE, &worker->effects),
-                 now);
-    }
-}
-
-static void confirm(struct yo_local *local, struct yo_note *note, yo_time now)
-{
-    struct yo_worker *worker = local->worker;
-    struct yo_peer *peer = yo_worker_find(worker, note->session);
-
-    if (!peer) {
-        return;
-    }
-    if (note->number == 0) {
-        yo_peer_end(peer, YO_CODE_TRY_LATER, note->error, "the server is overloaded");
-        return;
-    }
-    yo_effects_clear(&worker->effects);
-    answered(peer, yo_server_confirm(peer->session, yo_room_key_name(note->room),
-                                     note->number, note->sequence, note->error,
-                                     &worker->effects),
-             now);
-}
-
-static void deliver(struct yo_local *local, struct yo_local_room *room,
-                    const struct yo_note *note)
-{
-    room->count++; /* a receiver that is closed here gives its seat back */
-    YO_LIST_EACH (link, next, &room->seats) {
-        struct yo_seat *seat = YO_CONTAINER(link, struct yo_seat, in_room);
-        struct yo_peer *peer = seat->peer;
-        struct yo_blob *message =
-            note->encoded[peer->presencejs ? YO_DIALECT_PRESENCEJS : YO_DIALECT_YOMO];
-        if (!message || peer->session_id == note->session) {
-            continue;
-        }
-        if (note->control) {
-            yo_peer_put_presence(peer, message);
-        } else {
-            yo_peer_put(peer, message, note->delivery, seat->lane, note->insist, note->key,
-                        note->version);
-        }
-    }
-    room_release(local, room);
-}
-
-/* Something did not reach this worker: everybody in the room comes again. */
-static void lost(struct yo_local *local, struct yo_local_room *room)
-{
-    room->count++;
-    YO_LIST_EACH (link, next, &room->seats) {
-        struct yo_seat *seat = YO_CONTAINER(link, struct yo_seat, in_room);
-        yo_peer_end(seat->peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
-    }
-    room_release(local, room);
-}
-
-void yo_local_take(struct yo_local *local, struct yo_note *note, yo_time now)
-{
-    struct yo_local_room *room;
-
-    switch (note->kind) {
-    case YO_NOTE_JOINED:
-        joined(local, note, now);
-        break;
-    case YO_NOTE_REFUSED:
-        refused(local, note, now);
-        break;
-    case YO_NOTE_LEFT:
-        left(local, note, now);
-        break;
-    case YO_NOTE_CONFIRM:
-        confirm(local, note, now);
-        break;
-    case YO_NOTE_DELIVER:
-    case YO_NOTE_LOST:
-        room = room_find(local, yo_blob_span(note->room));
-        if (room && note->kind == YO_NOTE_DELIVER) {
-            deliver(local, room, note);
-        } else if (room) {
-            lost(local, room);
-        }
-        break;
-    default:
-        assert(!"a note for a home came to members");
-    }
-    yo_note_free(note);
 }

@@ -26,17 +26,17 @@ struct yo_local {
 struct yo_local_room {
     struct yo_map_node node;
     struct yo_blob *key;
-    uint32_t home;          /* the worker on which the room lives */
-    struct yo_link seats;   /* of those who are in */
-    size_t count;           /* of all seats, also of those who wait to be let in */
+    uint32_t home;        /* the worker on which the room lives */
+    struct yo_link seats; /* of those who are in */
+    size_t count;         /* of all seats, also of those who wait to be let in */
 };
 
 struct yo_seat {
     struct yo_link in_peer, in_room;
     struct yo_peer *peer;
     struct yo_local_room *room;
-    uint64_t ticket;       /* answers to an older join of the same room carry another */
-    uint32_t lane;         /* where reliable messages of the room go */
+    uint64_t ticket; /* answers to an older join of the same room carry another */
+    uint32_t lane;   /* where reliable messages of the room go */
     bool joined;
     struct yo_note *leave; /* ready from the start, so that leaving cannot fail */
 };
@@ -56,7 +56,19 @@ void yo_local_publish(struct yo_local *local, struct yo_peer *peer,
 /* Out of every room: the connection ends. */
 void yo_local_leave_all(struct yo_local *local, struct yo_peer *peer);
 
-/* One note from a home; it is freed. */
+/* One note from a home; it is freed (answers.c). */
 void yo_local_take(struct yo_local *local, struct yo_note *note, yo_time now);
+
+/* Between local.c and answers.c. */
+struct yo_local_room *yo_local_room_find(struct yo_local *local, struct yo_span key);
+struct yo_seat *yo_seat_find(const struct yo_peer *peer,
+                             const struct yo_local_room *room);
+
+/* One seat, or one walk over the seats, less: the room goes with the last. */
+void yo_local_room_release(struct yo_local *local, struct yo_local_room *room);
+
+/* The seat is given back; its home knows already, or gets `leave` from the caller. */
+void yo_seat_free(struct yo_local *local, struct yo_seat *seat);
+void yo_seat_hook_left(struct yo_local *local, const struct yo_seat *seat);
 
 #endif

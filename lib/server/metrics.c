@@ -33,7 +33,7 @@ struct row {
 };
 
 static const struct row rows[] = {
-#define YO_METRIC_ROW(field, type, family, labels, help)                                 \
+#define YO_METRIC_ROW(field, type, family, labels, help) \
     {type, family, labels, help, offsetof(struct yo_metrics, field)},
     YO_METRICS_MAP(YO_METRIC_ROW)
 #undef YO_METRIC_ROW
@@ -72,9 +72,9 @@ int yo_metrics_print(struct yo_buf *out, const struct yo_metrics *const *workers
             (void)yo_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", family, row->help,
                                 family, row->type);
         }
-        (void)yo_buf_printf(out, "%s%s%s%s %" PRIu64 "\n", family, row->labels ? "{" : "",
-                            row->labels ? row->labels : "", row->labels ? "}" : "",
-                            total(row, workers, count));
+        (void)yo_buf_printf(out, "%s%s%s%s %" PRIu64 "\n", family,
+                            row->labels ? "{" : "", row->labels ? row->labels : "",
+                            row->labels ? "}" : "", total(row, workers, count));
     }
     return out->failed ? YOMO_ERR_NOMEM : YOMO_OK;
 }

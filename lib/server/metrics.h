@@ -3,7 +3,8 @@
  *
  * One struct for each worker. Only its worker writes, anybody may read: relaxed atomics
  * without a locked instruction, since a number that is a turn old does no harm. These,
- * a blob's count, and the weight of a mailbox (letters.h) are the atomics of a server. */
+ * a blob's count, and the weight of a mailbox (letters.h) are the atomics of a server.
+ */
 #ifndef YO_SERVER_METRICS_H
 #define YO_SERVER_METRICS_H
 
@@ -17,82 +18,82 @@ typedef _Atomic uint64_t yo_metric;
 
 /* Field, type, family, labels (NULL: none), help. Rows of one family stand together. */
 /* clang-format off */
-#define YO_METRICS_MAP(X)                                                                      \
-    X(connections_webtransport, "gauge", "yomo_connections", "transport=\"webtransport\"",     \
-      "Connections that stand now")                                                            \
-    X(connections_websocket, "gauge", "yomo_connections", "transport=\"websocket\"", "")       \
-    X(connections_custom, "gauge", "yomo_connections", "transport=\"custom\"", "")             \
-    X(accepted_webtransport, "counter", "yomo_connections_total",                              \
-      "transport=\"webtransport\"", "Connections that were let in")                            \
-    X(accepted_websocket, "counter", "yomo_connections_total", "transport=\"websocket\"", "")  \
-    X(accepted_custom, "counter", "yomo_connections_total", "transport=\"custom\"", "")        \
-    X(refused_auth, "counter", "yomo_connections_refused_total", "reason=\"auth\"",            \
-      "Requests for a connection that were refused")                                           \
-    X(refused_origin, "counter", "yomo_connections_refused_total", "reason=\"origin\"", "")    \
-    X(refused_path, "counter", "yomo_connections_refused_total", "reason=\"path\"", "")        \
-    X(refused_request, "counter", "yomo_connections_refused_total", "reason=\"request\"", "")  \
-    X(refused_full, "counter", "yomo_connections_refused_total", "reason=\"full\"", "")        \
+#define YO_METRICS_MAP(X) \
+    X(connections_webtransport, "gauge", "yomo_connections", "transport=\"webtransport\"", \
+      "Connections that stand now") \
+    X(connections_websocket, "gauge", "yomo_connections", "transport=\"websocket\"", "") \
+    X(connections_custom, "gauge", "yomo_connections", "transport=\"custom\"", "") \
+    X(accepted_webtransport, "counter", "yomo_connections_total", \
+      "transport=\"webtransport\"", "Connections that were let in") \
+    X(accepted_websocket, "counter", "yomo_connections_total", "transport=\"websocket\"", "") \
+    X(accepted_custom, "counter", "yomo_connections_total", "transport=\"custom\"", "") \
+    X(refused_auth, "counter", "yomo_connections_refused_total", "reason=\"auth\"", \
+      "Requests for a connection that were refused") \
+    X(refused_origin, "counter", "yomo_connections_refused_total", "reason=\"origin\"", "") \
+    X(refused_path, "counter", "yomo_connections_refused_total", "reason=\"path\"", "") \
+    X(refused_request, "counter", "yomo_connections_refused_total", "reason=\"request\"", "") \
+    X(refused_full, "counter", "yomo_connections_refused_total", "reason=\"full\"", "") \
     X(refused_draining, "counter", "yomo_connections_refused_total", "reason=\"draining\"", "")\
-    X(handshakes_now, "gauge", "yomo_handshakes", NULL, "Handshakes under way")                \
-    X(handshakes_failed, "counter", "yomo_handshakes_failed_total", NULL,                      \
-      "TLS, QUIC or HTTP handshakes that failed")                                              \
-    X(rooms, "gauge", "yomo_rooms", NULL, "Rooms with somebody in them")                       \
-    X(members, "gauge", "yomo_members", NULL, "Members of rooms, one for each room")           \
-    X(joins, "counter", "yomo_joins_total", NULL, "Joins that were let in")                    \
-    X(joins_refused, "counter", "yomo_joins_refused_total", NULL, "Joins that were refused")   \
-    X(messages_reliable, "counter", "yomo_messages_in_total", "delivery=\"reliable\"",         \
-      "Broadcasts that were taken from clients and the host program")                          \
+    X(handshakes_now, "gauge", "yomo_handshakes", NULL, "Handshakes under way") \
+    X(handshakes_failed, "counter", "yomo_handshakes_failed_total", NULL, \
+      "TLS, QUIC or HTTP handshakes that failed") \
+    X(rooms, "gauge", "yomo_rooms", NULL, "Rooms with somebody in them") \
+    X(members, "gauge", "yomo_members", NULL, "Members of rooms, one for each room") \
+    X(joins, "counter", "yomo_joins_total", NULL, "Joins that were let in") \
+    X(joins_refused, "counter", "yomo_joins_refused_total", NULL, "Joins that were refused") \
+    X(messages_reliable, "counter", "yomo_messages_in_total", "delivery=\"reliable\"", \
+      "Broadcasts that were taken from clients and the host program") \
     X(messages_unreliable, "counter", "yomo_messages_in_total", "delivery=\"unreliable\"", "") \
-    X(messages_latest, "counter", "yomo_messages_in_total", "delivery=\"latest\"", "")         \
-    X(deliveries_reliable, "counter", "yomo_deliveries_total", "delivery=\"reliable\"",        \
-      "Messages that were handed to a transport, one for each receiver")                       \
+    X(messages_latest, "counter", "yomo_messages_in_total", "delivery=\"latest\"", "") \
+    X(deliveries_reliable, "counter", "yomo_deliveries_total", "delivery=\"reliable\"", \
+      "Messages that were handed to a transport, one for each receiver") \
     X(deliveries_unreliable, "counter", "yomo_deliveries_total", "delivery=\"unreliable\"", "")\
-    X(deliveries_latest, "counter", "yomo_deliveries_total", "delivery=\"latest\"", "")        \
-    X(bytes_in, "counter", "yomo_message_bytes_in_total", NULL, "Bytes of received messages")  \
-    X(bytes_out, "counter", "yomo_message_bytes_out_total", NULL,                              \
-      "Bytes of messages that were handed to a transport")                                     \
-    X(dropped_malformed, "counter", "yomo_dropped_total", "reason=\"malformed\"",              \
-      "Messages that were refused or given up")                                                \
-    X(dropped_too_big, "counter", "yomo_dropped_total", "reason=\"too_big\"", "")              \
-    X(dropped_rate, "counter", "yomo_dropped_total", "reason=\"rate\"", "")                    \
-    X(dropped_not_joined, "counter", "yomo_dropped_total", "reason=\"not_joined\"", "")        \
-    X(dropped_limit, "counter", "yomo_dropped_total", "reason=\"limit\"", "")                  \
-    X(dropped_denied, "counter", "yomo_dropped_total", "reason=\"denied\"", "")                \
-    X(dropped_overload, "counter", "yomo_dropped_total", "reason=\"overload\"", "")            \
-    X(dropped_memory, "counter", "yomo_dropped_total", "reason=\"memory\"", "")                \
+    X(deliveries_latest, "counter", "yomo_deliveries_total", "delivery=\"latest\"", "") \
+    X(bytes_in, "counter", "yomo_message_bytes_in_total", NULL, "Bytes of received messages") \
+    X(bytes_out, "counter", "yomo_message_bytes_out_total", NULL, \
+      "Bytes of messages that were handed to a transport") \
+    X(dropped_malformed, "counter", "yomo_dropped_total", "reason=\"malformed\"", \
+      "Messages that were refused or given up") \
+    X(dropped_too_big, "counter", "yomo_dropped_total", "reason=\"too_big\"", "") \
+    X(dropped_rate, "counter", "yomo_dropped_total", "reason=\"rate\"", "") \
+    X(dropped_not_joined, "counter", "yomo_dropped_total", "reason=\"not_joined\"", "") \
+    X(dropped_limit, "counter", "yomo_dropped_total", "reason=\"limit\"", "") \
+    X(dropped_denied, "counter", "yomo_dropped_total", "reason=\"denied\"", "") \
+    X(dropped_overload, "counter", "yomo_dropped_total", "reason=\"overload\"", "") \
+    X(dropped_memory, "counter", "yomo_dropped_total", "reason=\"memory\"", "") \
     X(dropped_oversize, "counter", "yomo_dropped_total", "reason=\"larger_than_datagram\"", "")\
-    X(dropped_unreliable, "counter", "yomo_dropped_total", "reason=\"slow_receiver\"", "")     \
-    X(dropped_latest, "counter", "yomo_dropped_total", "reason=\"slots_full\"", "")            \
-    X(replaced_latest, "counter", "yomo_replaced_total", NULL,                                 \
-      "Waiting LATEST messages that a newer one took the place of")                            \
-    X(closed_slow, "counter", "yomo_closed_total", "reason=\"slow\"",                          \
-      "Connections that the server ended")                                                     \
-    X(closed_silent, "counter", "yomo_closed_total", "reason=\"silent\"", "")                  \
-    X(closed_protocol, "counter", "yomo_closed_total", "reason=\"protocol\"", "")              \
-    X(closed_overload, "counter", "yomo_closed_total", "reason=\"overload\"", "")              \
-    X(closed_draining, "counter", "yomo_closed_total", "reason=\"draining\"", "")              \
-    X(closed_other, "counter", "yomo_closed_total", "reason=\"other\"", "")                    \
-    X(packets_in, "counter", "yomo_udp_packets_in_total", NULL, "UDP packets received")        \
-    X(packets_out, "counter", "yomo_udp_packets_out_total", NULL, "UDP packets sent")          \
-    X(packets_bad, "counter", "yomo_udp_packets_bad_total", NULL,                              \
-      "UDP packets that belong to nothing or are broken")                                      \
-    X(network_bytes_in, "counter", "yomo_network_bytes_in_total", NULL,                        \
-      "Bytes received, TLS and QUIC included")                                                 \
-    X(network_bytes_out, "counter", "yomo_network_bytes_out_total", NULL,                      \
-      "Bytes sent, TLS and QUIC included")                                                     \
-    X(retries, "counter", "yomo_quic_retries_total", NULL, "QUIC Retry packets sent")          \
-    X(stateless_resets, "counter", "yomo_quic_stateless_resets_total", NULL,                   \
-      "QUIC stateless resets sent")                                                            \
-    X(datagrams_lost, "counter", "yomo_datagrams_lost_total", NULL,                            \
-      "Datagrams that QUIC found lost")                                                        \
-    X(messages_bad, "counter", "yomo_frames_bad_total", NULL,                                  \
-      "Frames that a transport refused: text frames, broken lengths")                          \
-    X(forwarded_packets, "counter", "yomo_udp_packets_forwarded_total", NULL,                  \
-      "Packets that another worker's socket received")                                         \
-    X(turns, "counter", "yomo_loop_turns_total", NULL, "Turns of the event loops")             \
-    X(turn_microseconds, "counter", "yomo_loop_busy_microseconds_total", NULL,                 \
-      "Time from the beginning of a turn to its end, summed up")                               \
-    X(turn_max_microseconds, "gauge", "yomo_loop_turn_max_microseconds", NULL,                 \
+    X(dropped_unreliable, "counter", "yomo_dropped_total", "reason=\"slow_receiver\"", "") \
+    X(dropped_latest, "counter", "yomo_dropped_total", "reason=\"slots_full\"", "") \
+    X(replaced_latest, "counter", "yomo_replaced_total", NULL, \
+      "Waiting LATEST messages that a newer one took the place of") \
+    X(closed_slow, "counter", "yomo_closed_total", "reason=\"slow\"", \
+      "Connections that the server ended") \
+    X(closed_silent, "counter", "yomo_closed_total", "reason=\"silent\"", "") \
+    X(closed_protocol, "counter", "yomo_closed_total", "reason=\"protocol\"", "") \
+    X(closed_overload, "counter", "yomo_closed_total", "reason=\"overload\"", "") \
+    X(closed_draining, "counter", "yomo_closed_total", "reason=\"draining\"", "") \
+    X(closed_other, "counter", "yomo_closed_total", "reason=\"other\"", "") \
+    X(packets_in, "counter", "yomo_udp_packets_in_total", NULL, "UDP packets received") \
+    X(packets_out, "counter", "yomo_udp_packets_out_total", NULL, "UDP packets sent") \
+    X(packets_bad, "counter", "yomo_udp_packets_bad_total", NULL, \
+      "UDP packets that belong to nothing or are broken") \
+    X(network_bytes_in, "counter", "yomo_network_bytes_in_total", NULL, \
+      "Bytes received, TLS and QUIC included") \
+    X(network_bytes_out, "counter", "yomo_network_bytes_out_total", NULL, \
+      "Bytes sent, TLS and QUIC included") \
+    X(retries, "counter", "yomo_quic_retries_total", NULL, "QUIC Retry packets sent") \
+    X(stateless_resets, "counter", "yomo_quic_stateless_resets_total", NULL, \
+      "QUIC stateless resets sent") \
+    X(datagrams_lost, "counter", "yomo_datagrams_lost_total", NULL, \
+      "Datagrams that QUIC found lost") \
+    X(messages_bad, "counter", "yomo_frames_bad_total", NULL, \
+      "Frames that a transport refused: text frames, broken lengths") \
+    X(forwarded_packets, "counter", "yomo_udp_packets_forwarded_total", NULL, \
+      "Packets that another worker's socket received") \
+    X(turns, "counter", "yomo_loop_turns_total", NULL, "Turns of the event loops") \
+    X(turn_microseconds, "counter", "yomo_loop_busy_microseconds_total", NULL, \
+      "Time from the beginning of a turn to its end, summed up") \
+    X(turn_max_microseconds, "gauge", "yomo_loop_turn_max_microseconds", NULL, \
       "The longest turn yet: everybody on that worker waited so long")
 /* clang-format on */
 
@@ -129,7 +130,8 @@ void yo_metrics_take(struct yo_metrics *metrics, const struct yo_listener_stats 
 /* Connections of all kinds that stand now. */
 uint64_t yo_metrics_connections(const struct yo_metrics *metrics);
 
-/* Append the sum over `count` workers as Prometheus text. YOMO_ERR_NOMEM. Thread: any. */
+/* Append the sum over `count` workers as Prometheus text. YOMO_ERR_NOMEM. Thread: any.
+ */
 int yo_metrics_print(struct yo_buf *out, const struct yo_metrics *const *workers,
                      size_t count);
 

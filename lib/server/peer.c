@@ -13,16 +13,6 @@
 #include "base/check.h"
 #include "base/rand.h"
 #include "server/worker.h"
-#include "wire/decode.h"
-
-#define PACE_BURST 8             /* datagrams that a page reads in one go */
-#define PACE_TIME (10 * YO_MS)
-#define PACED_MAX 1024           /* past it, pacing does no good any more */
-
-struct paced {
-    struct yo_link link;
-    struct yo_blob *message;
-};
 
 static void on_timer(struct yo_timer *timer, yo_time now);
 
@@ -72,31 +62,29 @@ static yo_metric *gauge_of(const struct yo_peer *peer)
 {
     struct yo_metrics *metrics = peer->worker->metrics;
 
-    return peer->transport == YOMO_TRANSPORT_WEBTRANSPORT ? &metrics->connections_webtransport
-           : peer->transport == YOMO_TRANSPORT_WEBSOCKET  ? &metrics->connections_websocket
-                                                          : &metrics->connections_custom;
+    return peer->transport == YOMO_TRANSPORT_WEBTRANSPORT
+               ? &metrics->connections_webtransport
+           : peer->transport == YOMO_TRANSPORT_WEBSOCKET
+               ? &metrics->connections_websocket
+               : &metrics->connections_custom;
 }
 
 static yo_metric *counter_of(const struct yo_peer *peer)
 {
     struct yo_metrics *metrics = peer->worker->metrics;
 
-    return peer->transport == YOMO_TRANSPORT_WEBTRANSPORT ? &metrics->accepted_webtransport
-           : peer->transport == YOMO_TRANSPORT_WEBSOCKET  ? &metrics->accepted_websocket
-                                                          : &metrics->accepted_custom;
+    return peer->transport == YOMO_TRANSPORT_WEBTRANSPORT
+               ? &metrics->accepted_webtransport
+           : peer->transport == YOMO_TRANSPORT_WEBSOCKET ? &metrics->accepted_websocket
+                                                         : &metrics->accepted_custom;
 }
 
 void yo_peer_destroy(struct yo_peer *peer)
 {
     struct yo_worker *worker = peer->worker;
-    struct yo_link *link;
 
     assert(yo_list_empty(&peer->seats));
-    while ((link = yo_list_pop_front(&peer->paced)) != NULL) {
-        struct paced *paced = YO_CONTAINER(link, struct paced, link);
-        yo_blob_unref(paced->message);
-        yo_free(worker->mem, paced);
-    }
+    yo_peer_drop_paced(peer);
     if (peer->conn) {
         yo_metric_less(gauge_of(peer));
     }
@@ -142,6 +130,18 @@ void yo_peer_start(struct yo_peer *peer, struct yo_conn *conn, yo_time now)
     yo_peer_carry_out(peer, &worker->effects, now);
 }
 
+void yo_peer_set_timer(struct yo_peer *peer)
+{
+    yo_time due = peer->session && !peer->closing
+                      ? yo_server_session_deadline(peer->session)
+                      : YO_NEVER;
+
+    if (!yo_list_empty(&peer->paced)) {
+        due = yo_time_min(due, peer->pace_due);
+    }
+    (void)yo_timer_set(&peer->timer, due); /* its room was reserved */
+}
+
 /* --- what is to be sent ---------------------------------------------------------- */
 
 static void mark_dirty(struct yo_peer *peer)
@@ -152,11 +152,15 @@ static void mark_dirty(struct yo_peer *peer)
     }
 }
 
-void yo_peer_put(struct yo_peer *peer, struct yo_blob *message, enum yomo_delivery delivery,
-                 uint32_t lane, bool insist, struct yo_span slot, uint64_t version)
+void yo_peer_put(struct yo_peer *peer, struct yo_blob *message,
+                 enum yomo_delivery delivery, uint32_t lane, bool insist,
+                 struct yo_span slot, uint64_t version)
 {
-    struct yo_outgoing out = {.message = message, .delivery = delivery, .lane = lane,
-                              .slot = slot, .version = version};
+    struct yo_outgoing out = {.message = message,
+                              .delivery = delivery,
+                              .lane = lane,
+                              .slot = slot,
+                              .version = version};
     int rv;
 
     if (peer->closing) {
@@ -178,80 +182,6 @@ void yo_peer_put(struct yo_peer *peer, struct yo_blob *message, enum yomo_delive
     } else {
         yo_metric_add(&peer->worker->metrics->dropped_memory, 1);
     }
-}
-
-static void set_timer(struct yo_peer *peer)
-{
-    yo_time due = peer->session && !peer->closing
-                      ? yo_server_session_deadline(peer->session)
-                      : YO_NEVER;
-
-    if (!yo_list_empty(&peer->paced)) {
-        due = yo_time_min(due, peer->pace_due);
-    }
-    (void)yo_timer_set(&peer->timer, due); /* its room was reserved */
-}
-
-/* A page that reads datagrams could get an older message about a peer, repeated, after a
- * newer one; so there is one slot for each peer of a room. */
-static void put_presence(struct yo_peer *peer, struct yo_blob *message)
-{
-    struct yo_message decoded;
-    struct yo_buf *slot = &peer->worker->slot;
-
-    yo_buf_clear(slot);
-    if (peer->datagrams_only && yo_decode(yo_blob_span(message), &decoded) == YOMO_OK) {
-        /* Without memory there is no slot, and a repetition may come late. */
-        (void)yo_outbox_slot(slot, 0, decoded.channel, decoded.peer, YO_SPAN_NONE);
-    }
-    yo_peer_put(peer, message, YOMO_RELIABLE, YO_LANE_CONTROL, true,
-                slot->size > 0 ? yo_buf_span(slot) : YO_SPAN_NONE, 0);
-}
-
-/* Some of what is paced, or all of it. */
-static void put_next(struct yo_peer *peer, size_t count)
-{
-    while (count-- > 0 && !yo_list_empty(&peer->paced)) {
-        struct paced *paced =
-            YO_CONTAINER(yo_list_pop_front(&peer->paced), struct paced, link);
-        peer->paced_count--;
-        put_presence(peer, paced->message);
-        yo_blob_unref(paced->message);
-        yo_free(peer->worker->mem, paced);
-    }
-}
-
-void yo_peer_put_presence(struct yo_peer *peer, struct yo_blob *message)
-{
-    yo_time now = yo_loop_now(peer->worker->loop);
-    struct paced *paced;
-
-    if (!peer->datagrams_only || peer->closing) {
-        put_presence(peer, message);
-        return;
-    }
-    if (yo_list_empty(&peer->paced)) {
-        if (now >= peer->pace_due) {
-            peer->pace_due = now + PACE_TIME;
-            peer->pace_sent = 0;
-        }
-        if (peer->pace_sent < PACE_BURST) {
-            peer->pace_sent++;
-            put_presence(peer, message);
-            return;
-        }
-    }
-    paced = peer->paced_count < PACED_MAX ? yo_malloc(peer->worker->mem, sizeof(*paced))
-                                          : NULL;
-    if (!paced) {
-        put_next(peer, SIZE_MAX);
-        put_presence(peer, message);
-        return;
-    }
-    paced->message = yo_blob_ref(message);
-    yo_list_push_back(&peer->paced, &paced->link);
-    peer->paced_count++;
-    set_timer(peer);
 }
 
 void yo_peer_end_lane(struct yo_peer *peer, uint32_t lane)
@@ -280,7 +210,8 @@ static void send_effect(struct yo_peer *peer, const struct yo_effect *effect)
     yo_blob_unref(message);
 }
 
-static void drop_effect(struct yo_peer *peer, const struct yo_effect *effect, yo_time now)
+static void drop_effect(struct yo_peer *peer, const struct yo_effect *effect,
+                        yo_time now)
 {
     struct yo_metrics *metrics = peer->worker->metrics;
     yo_metric *metric = &metrics->dropped_limit;
@@ -307,9 +238,9 @@ static void drop_effect(struct yo_peer *peer, const struct yo_effect *effect, yo
         break;
     }
     yo_metric_add(metric, 1);
-    yo_worker_complain(peer->worker, now, "%s: message refused: %s%s%.*s", peer->address,
-                       yomo_strerror(effect->error), effect->text.size > 0 ? ": " : "",
-                       (int)effect->text.size,
+    yo_worker_complain(peer->worker, now, "%s: message refused: %s%s%.*s",
+                       peer->address, yomo_strerror(effect->error),
+                       effect->text.size > 0 ? ": " : "", (int)effect->text.size,
                        effect->text.size > 0 ? (const char *)effect->text.data : "");
 }
 
@@ -365,7 +296,7 @@ void yo_peer_carry_out(struct yo_peer *peer, struct yo_effects *effects, yo_time
     if (effects->failed) {
         yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
     }
-    set_timer(peer);
+    yo_peer_set_timer(peer);
 }
 
 static void on_timer(struct yo_timer *timer, yo_time now)
@@ -373,11 +304,7 @@ static void on_timer(struct yo_timer *timer, yo_time now)
     struct yo_peer *peer = YO_CONTAINER(timer, struct yo_peer, timer);
     struct yo_effects *effects = &peer->worker->effects;
 
-    if (!yo_list_empty(&peer->paced) && now >= peer->pace_due) {
-        peer->pace_due = now + PACE_TIME;
-        peer->pace_sent = PACE_BURST;
-        put_next(peer, PACE_BURST);
-    }
+    yo_peer_pace(peer, now);
     if (!peer->closing && now >= yo_server_session_deadline(peer->session)) {
         yo_effects_clear(effects);
         if (yo_server_session_tick(peer->session, now, effects) != YOMO_OK) {
@@ -386,7 +313,7 @@ static void on_timer(struct yo_timer *timer, yo_time now)
         yo_peer_carry_out(peer, effects, now);
         return;
     }
-    set_timer(peer);
+    yo_peer_set_timer(peer);
 }
 
 /* --- the end --------------------------------------------------------------------- */
@@ -406,14 +333,17 @@ static void count_end(struct yo_peer *peer, uint32_t code)
 
 void yo_peer_end(struct yo_peer *peer, uint32_t code, int error, const char *text)
 {
-    struct yo_close how = {.kind = yo_close_kind_of(code), .error = error, .code = code,
+    struct yo_close how = {.kind = yo_close_kind_of(code),
+                           .error = error,
+                           .code = code,
                            .text = yo_span_of(text)};
 
     if (peer->closing) {
         return;
     }
     if (code != YO_CODE_SLOW) {
-        yo_peer_flush(peer, yo_loop_now(peer->worker->loop)); /* the reason, if it fits */
+        yo_peer_flush(peer,
+                      yo_loop_now(peer->worker->loop)); /* the reason, if it fits */
     }
     if (peer->closing) { /* that failed, and ended it */
         return;

@@ -35,8 +35,8 @@ struct yo_peer {
     struct yo_conn *conn;
     struct yo_server_session *session;
     struct yo_outbox outbox;
-    struct yo_link seats;  /* of struct yo_seat (local.h) */
-    struct yo_link paced;  /* messages to presencejs that go a few at a time */
+    struct yo_link seats; /* of struct yo_seat (local.h) */
+    struct yo_link paced; /* messages to presencejs that go a few at a time */
     size_t paced_count;
     struct yo_timer timer; /* the session's deadline, or the next paced messages */
     yo_time pace_due;      /* when the next few may go */
@@ -44,13 +44,13 @@ struct yo_peer {
     struct yo_buf ending;  /* uint32_t: lanes to give back once the outbox is empty */
     enum yomo_transport_kind transport;
     bool presencejs, proven;
-    bool datagrams_only;   /* presencejs over WebTransport */
-    bool datagrams;        /* the transport has them */
-    size_t datagram_max;   /* the largest now, asked for seldom */
+    bool datagrams_only; /* presencejs over WebTransport */
+    bool datagrams;      /* the transport has them */
+    size_t datagram_max; /* the largest now, asked for seldom */
     yo_time datagram_asked;
-    bool blocked;          /* the transport said AGAIN: wait for on_writable */
+    bool blocked; /* the transport said AGAIN: wait for on_writable */
     bool closing;
-    uint64_t counted[3];   /* the outbox's counters as far as they are in the metrics */
+    uint64_t counted[3]; /* the outbox's counters as far as they are in the metrics */
     char address[64];
 };
 
@@ -68,10 +68,11 @@ void yo_peer_start(struct yo_peer *peer, struct yo_conn *conn, yo_time now);
 /* Instead of that, when there is no connection. */
 void yo_peer_destroy(struct yo_peer *peer);
 
-/* Queue one message. `lane` is for what goes reliably; `slot` and `version` are those of
- * LATEST. A peer whose queue is full is closed. */
-void yo_peer_put(struct yo_peer *peer, struct yo_blob *message, enum yomo_delivery delivery,
-                 uint32_t lane, bool insist, struct yo_span slot, uint64_t version);
+/* Queue one message. `lane` is for what goes reliably; `slot` and `version` are those
+ * of LATEST. A peer whose queue is full is closed. */
+void yo_peer_put(struct yo_peer *peer, struct yo_blob *message,
+                 enum yomo_delivery delivery, uint32_t lane, bool insist,
+                 struct yo_span slot, uint64_t version);
 
 /* Queue a message about who is there. On its way to a presencejs page over datagrams a
  * newer one about the same peer takes the place of an older one, and many are paced. */
@@ -91,5 +92,10 @@ void yo_peer_flush(struct yo_peer *peer, yo_time now);
 
 /* Ask the transport what fits into a datagram. */
 void yo_peer_measure(struct yo_peer *peer, yo_time now);
+
+/* Between peer.c and pace.c. */
+void yo_peer_set_timer(struct yo_peer *peer);
+void yo_peer_pace(struct yo_peer *peer, yo_time now);
+void yo_peer_drop_paced(struct yo_peer *peer);
 
 #endif

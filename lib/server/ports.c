@@ -37,7 +37,8 @@ static int open_door(const struct yo_place *place, enum yo_door door, uint16_t p
                      bool share)
 {
     union yo_address address = place->address;
-    int fd = socket(address.sa.sa_family, door == YO_DOOR_UDP ? SOCK_DGRAM : SOCK_STREAM, 0);
+    int fd =
+        socket(address.sa.sa_family, door == YO_DOOR_UDP ? SOCK_DGRAM : SOCK_STREAM, 0);
     int one = 1, error;
 
     if (fd < 0) {
@@ -131,8 +132,8 @@ static void drop_doors(struct yo_ports *ports, bool plain)
 }
 
 /* Both main doors, or the plain one; a number is looked for when none was asked for. */
-static int take_number(struct yo_ports *ports, bool plain, uint16_t asked, uint16_t *port,
-                       struct yo_buf *why)
+static int take_number(struct yo_ports *ports, bool plain, uint16_t asked,
+                       uint16_t *port, struct yo_buf *why)
 {
     int rv = YOMO_ERR_IN_USE;
 
@@ -153,8 +154,8 @@ static int take_number(struct yo_ports *ports, bool plain, uint16_t asked, uint1
     return rv;
 }
 
-static void add_place(struct yo_ports *ports, const union yo_address *address, bool main,
-                      bool plain)
+static void add_place(struct yo_ports *ports, const union yo_address *address,
+                      bool main, bool plain)
 {
     for (size_t i = 0; i < ports->count; i++) {
         struct yo_place *place = &ports->places[i];
@@ -165,9 +166,8 @@ static void add_place(struct yo_ports *ports, const union yo_address *address, b
         }
     }
     assert(ports->count < YO_PLACES_MAX);
-    ports->places[ports->count++] =
-        (struct yo_place){.address = *address, .main = main, .plain = plain,
-                          .fds = {-1, -1, -1}};
+    ports->places[ports->count++] = (struct yo_place){
+        .address = *address, .main = main, .plain = plain, .fds = {-1, -1, -1}};
 }
 
 /* The plain listener is for loopback, whatever the rest is bound to. */

@@ -27,13 +27,14 @@ struct yo_ports {
 };
 
 /* Take the ports alone. An address that this machine has not is left out and named in
- * `missing`; none left is an error. YOMO_ERR_IN_USE, YOMO_ERR_SYSTEM, with a sentence. */
+ * `missing`; none left is an error. YOMO_ERR_IN_USE, YOMO_ERR_SYSTEM, with a sentence.
+ */
 int yo_ports_take(struct yo_ports *ports, const struct yo_config *config,
                   struct yo_buf *missing, struct yo_buf *why);
 
-/* The sockets of one worker: `fds` has one row for each place, -1 where there is no such
- * door. The only worker gets those that were taken; of several, each call opens new ones.
- * After an error none is open. YOMO_ERR_SYSTEM, YOMO_ERR_IN_USE. */
+/* The sockets of one worker: `fds` has one row for each place, -1 where there is no
+ * such door. The only worker gets those that were taken; of several, each call opens
+ * new ones. After an error none is open. YOMO_ERR_SYSTEM, YOMO_ERR_IN_USE. */
 int yo_ports_open(struct yo_ports *ports, bool only, int fds[][YO_DOORS],
                   struct yo_buf *why);
 

@@ -15,8 +15,8 @@ static bool good_name(const char *name, size_t max)
 }
 
 /* The payload, or an error. */
-static int write_payload(struct yomo_server *server, const char *event, struct yo_span data,
-                         int32_t encoding, struct yo_blob **out)
+static int write_payload(struct yomo_server *server, const char *event,
+                         struct yo_span data, int32_t encoding, struct yo_blob **out)
 {
     const struct yo_config *config = &server->config;
     struct yo_buf payload;
@@ -29,7 +29,8 @@ static int write_payload(struct yomo_server *server, const char *event, struct y
         return rv;
     }
     yo_buf_init(&payload, config->mem);
-    rv = yo_content_write(&payload, yo_span_of(event), (enum yomo_encoding)encoding, data);
+    rv = yo_content_write(&payload, yo_span_of(event), (enum yomo_encoding)encoding,
+                          data);
     if (rv == YOMO_OK) {
         *out = yo_blob_create(config->mem, yo_buf_span(&payload));
         rv = *out ? YOMO_OK : YOMO_ERR_NOMEM;

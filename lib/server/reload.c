@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* reload.c - another certificate for connections to come: read by whoever asks, handed to
- * each worker as a letter. Letters are made before anything changes, so that either all
- * workers have the new one or, after an error, none. */
+/* reload.c - another certificate for connections to come: read by whoever asks, handed
+ * to each worker as a letter. Letters are made before anything changes, so that either
+ * all workers have the new one or, after an error, none. */
 #include "base/check.h"
 #include "server/handle.h"
 
@@ -74,7 +74,8 @@ static int reload(struct yomo_server *server, struct yo_buf *why)
         return rv;
     }
     for (uint32_t i = 0; (link = yo_list_pop_front(&letters)) != NULL; i++) {
-        yo_mailbox_post(server->desks[i].box, YO_CONTAINER(link, struct yo_letter, link));
+        yo_mailbox_post(server->desks[i].box,
+                        YO_CONTAINER(link, struct yo_letter, link));
     }
     pthread_mutex_lock(&server->lock);
     old = server->tls;

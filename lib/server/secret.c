@@ -51,7 +51,8 @@ static int write_secret(const char *path, const char *temporary, struct yo_buf *
         return fail(why, temporary, strerror(errno));
     }
     yo_rand_bytes(secret, sizeof(secret));
-    good = write(fd, secret, sizeof(secret)) == (ssize_t)sizeof(secret) && fsync(fd) == 0;
+    good =
+        write(fd, secret, sizeof(secret)) == (ssize_t)sizeof(secret) && fsync(fd) == 0;
     good = good && (link(temporary, path) == 0 || errno == EEXIST);
     error = errno;
     (void)close(fd);

@@ -12,9 +12,9 @@
 
 #define YO_SECRET_SIZE 32
 
-/* Read `dir`/secret, or make it (0600) when it is missing; several processes may do so at
- * once and all get the same. Refuses a file that others may read. YOMO_ERR_FILE with a
- * sentence in `why`, YOMO_ERR_NOMEM. */
+/* Read `dir`/secret, or make it (0600) when it is missing; several processes may do so
+ * at once and all get the same. Refuses a file that others may read. YOMO_ERR_FILE with
+ * a sentence in `why`, YOMO_ERR_NOMEM. */
 int yo_secret_ready(const char *dir, const struct yomo_mem *mem,
                     uint8_t secret[YO_SECRET_SIZE], struct yo_buf *why);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* server.c - the public handle: made, closed, given back. start.c has yomo_server_listen.
+/* server.c - the public handle: made, closed, given back. start.c has
+ * yomo_server_listen.
  *
- * Options that do not fit together are found by yomo_server_listen and not before, since
- * only a handle can say the sentence. */
+ * Options that do not fit together are found by yomo_server_listen and not before,
+ * since only a handle can say the sentence. */
 #include "base/check.h"
 #include "base/rand.h"
 #include "server/handle.h"
@@ -108,7 +109,8 @@ static void discard_order(struct yo_letter *letter)
     (void)letter; /* the worker is gone already */
 }
 
-static void post_order(struct yomo_server *server, uint32_t index, struct yo_order *order,
+static void post_order(struct yomo_server *server, uint32_t index,
+                       struct yo_order *order,
                        void (*open)(struct yo_letter *, void *, yo_time))
 {
     yo_list_init(&order->letter.link);
@@ -215,7 +217,8 @@ uint16_t yomo_server_http_port(const yomo_server *server)
 
 const char *yomo_server_listening(const yomo_server *server)
 {
-    return server && server->listening.size > 0 ? (const char *)server->listening.data : "";
+    return server && server->listening.size > 0 ? (const char *)server->listening.data
+                                                : "";
 }
 
 void *yomo_server_user(const yomo_server *server)

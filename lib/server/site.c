@@ -16,8 +16,9 @@ static void answer_text(struct yo_exchange *exchange, int status, const char *te
 static void answer_buf(struct yo_exchange *exchange, const char *type,
                        const struct yo_buf *body)
 {
-    const char *const headers[] = {"Content-Type", type, "Cache-Control", "no-cache",
-                                   "X-Content-Type-Options", "nosniff", NULL};
+    const char *const headers[] = {
+        "Content-Type", type, "Cache-Control", "no-cache", "X-Content-Type-Options",
+        "nosniff",      NULL};
 
     if (body->failed) {
         answer_text(exchange, 503, "out of memory\n");
@@ -42,27 +43,11 @@ static void config_json(struct yo_worker *worker, struct yo_exchange *exchange)
     struct yo_buf body;
 
     yo_buf_init(&body, worker->mem);
-    (void)yo_buf_printf(&body,
-                        "{\"port\":%u,\"http_port\":%u,\"certificate_sha256\":\"%s\"}\n",
-                        worker->server->ports.port, worker->server->ports.http_port,
-                        worker->certificate);
+    (void)yo_buf_printf(
+        &body, "{\"port\":%u,\"http_port\":%u,\"certificate_sha256\":\"%s\"}\n",
+        worker->server->ports.port, worker->server->ports.http_port,
+        worker->certificate);
     answer_buf(exchange, "application/json", &body);
-    yo_buf_finish(&body);
-}
-
-static void file(struct yo_worker *worker, struct yo_exchange *exchange)
-{
-    const char *type = NULL;
-    struct yo_buf body;
-    int rv;
-
-    yo_buf_init(&body, worker->mem);
-    rv = yo_site_file(worker->config->web_root, yo_exchange_path(exchange), &body, &type);
-    if (rv == YOMO_OK) {
-        answer_buf(exchange, type, &body);
-    } else {
-        answer_text(exchange, rv == YOMO_ERR_NOMEM ? 503 : 404, "no such page\n");
-    }
     yo_buf_finish(&body);
 }
 
@@ -86,10 +71,12 @@ void yo_site_answer(struct yo_worker *worker, struct yo_exchange *exchange)
         config_json(worker, exchange);
     } else if (yo_span_is(path, "/v1")) {
         static const char *const upgrade[] = {"Upgrade", "websocket", NULL};
-        yo_exchange_answer(exchange, 426, upgrade,
-                           yo_span_of("rooms are reached by WebSocket or WebTransport\n"));
-    } else if (config->web_root) {
-        file(worker, exchange);
+        yo_exchange_answer(
+            exchange, 426, upgrade,
+            yo_span_of("rooms are reached by WebSocket or WebTransport\n"));
+    } else if (worker->files) {
+        static const char *const headers[] = {"Cache-Control", "no-cache", NULL};
+        yo_files_serve(worker->files, exchange, path, headers);
     } else {
         answer_text(exchange, 404, "no such page\n");
     }

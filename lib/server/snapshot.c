@@ -34,7 +34,8 @@ static int pages(struct yo_home *home, const struct yo_home_room *hr,
 
     /* The one who comes takes the next number, which nobody tells it. */
     yo_pages_begin(&pages, home->mem, hr->name, hr->room.sequence + 1);
-    YO_LIST_EACH (link, next, &hr->room.by_age) {
+    YO_LIST_EACH(link, next, &hr->room.by_age)
+    {
         const struct yo_member *member = YO_CONTAINER(link, struct yo_member, by_age);
         struct yo_wire_member entry = {
             .session = member->session,
@@ -62,7 +63,8 @@ int yo_home_peer_state(struct yo_home *home, const struct yo_home_room *hr,
                        const char *label, const struct yo_blob *state,
                        struct yo_blob **out)
 {
-    struct yo_message message = {.op = YO_OP_PEER_STATE, .channel = hr->name,
+    struct yo_message message = {.op = YO_OP_PEER_STATE,
+                                 .channel = hr->name,
                                  .peer = yo_span_of(label),
                                  .mesh = yo_span_of(home->config->mesh)};
     struct yo_buf bare;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* start.c
  *
- * The happy path: yomo_server_listen takes the ports, reads secret and certificate, makes
- * every worker with its sockets on the caller's thread, and only then starts the threads,
- * so that what can fail fails here and the workers have nothing left to fail with. The
- * last thread to end calls on_closed.
+ * The happy path: yomo_server_listen takes the ports, reads secret and certificate,
+ * makes every worker with its sockets on the caller's thread, and only then starts the
+ * threads, so that what can fail fails here and the workers have nothing left to fail
+ * with. The last thread to end calls on_closed.
  *
  * Possible failures: anything at all. What was made is undone in the same call; the
  * handle then only remembers the sentence. */
@@ -83,6 +83,7 @@ static int make_workers(struct yomo_server *server, struct yo_buf *why)
         .seed = server->seed,
         .secret = server->secret,
         .desks = server->desks,
+        .why = why,
     };
     int rv = YOMO_OK;
 
@@ -129,7 +130,8 @@ static int write_listening(struct yomo_server *server)
     (void)yo_buf_printf(out,
                         "],\"certificate_sha256\":\"%s\",\"development\":%s,"
                         "\"workers\":%" PRIu32 ",\"pid\":%ld}",
-                        server->certificate, server->config.development ? "true" : "false",
+                        server->certificate,
+                        server->config.development ? "true" : "false",
                         server->worker_count, (long)getpid());
     (void)yo_buf_append_byte(out, 0);
     return out->failed ? YOMO_ERR_NOMEM : YOMO_OK;
@@ -146,13 +148,14 @@ static int prepare(struct yomo_server *server, struct yo_buf *why)
                        : rv;
     if (rv == YOMO_OK && missing.size > 0) {
         YO_LOG(server->config.log, YOMO_LOG_WARN, "server",
-               "this machine has no address %.*s: not listening there", (int)missing.size,
-               (const char *)missing.data);
+               "this machine has no address %.*s: not listening there",
+               (int)missing.size, (const char *)missing.data);
     }
     yo_buf_finish(&missing);
     rv = rv == YOMO_OK ? yo_server_read_secret(server, why) : rv;
-    rv = rv == YOMO_OK ? yo_server_read_tls(server, &server->tls, server->certificate, why)
-                       : rv;
+    rv = rv == YOMO_OK
+             ? yo_server_read_tls(server, &server->tls, server->certificate, why)
+             : rv;
     rv = rv == YOMO_OK ? make_arrays(server) : rv;
     rv = rv == YOMO_OK ? make_workers(server, why) : rv;
     return rv == YOMO_OK ? write_listening(server) : rv;
@@ -198,9 +201,9 @@ static void *run_thread(void *argument)
     return NULL;
 }
 
-/* All workers' threads, with every signal blocked: those are for the host's own. The lock
- * is held, so that a hook that wants it waits until `threads` is complete. On failure
- * those that run are ended, and those that do not are the caller's. */
+/* All workers' threads, with every signal blocked: those are for the host's own. The
+ * lock is held, so that a hook that wants it waits until `threads` is complete. On
+ * failure those that run are ended, and those that do not are the caller's. */
 static int start_threads(struct yomo_server *server)
 {
     sigset_t all, old;

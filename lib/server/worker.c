@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* worker.c
  *
- * A turn: doors and mailbox hand up what came in; at its end, in turn_end, the letters of
- * this worker to itself are opened, those to others are posted, and the outboxes of all
- * peers that have something to send are emptied into their transports. */
+ * A turn: doors and mailbox hand up what came in; at its end, in turn_end, the letters
+ * of this worker to itself are opened, those to others are posted, and the outboxes of
+ * all peers that have something to send are emptied into their transports. */
 #include "server/worker.h"
 
 #include <stdarg.h>
@@ -16,7 +16,8 @@
 #include "server/site.h"
 
 #define COMPLAINTS_MAX 5        /* log lines about bad input in one second */
-#define CONN_QUEUE_SIZE 131072u /* bytes that a transport takes ahead of the network */
+#define CONN_QUEUE_SIZE 131072u /* bytes that a transport takes ahead of the network \
+                                 */
 
 /* --- the turn -------------------------------------------------------------------- */
 
@@ -50,8 +51,8 @@ static void turn_end(struct yo_task *task, yo_time now)
 {
     struct yo_worker *worker = YO_CONTAINER(task, struct yo_worker, turn_end);
 
-    /* What is sent may end a slow peer, whose leave is a letter again; a peer ends once,
-     * so this comes to an end too. */
+    /* What is sent may end a slow peer, whose leave is a letter again; a peer ends
+     * once, so this comes to an end too. */
     worker->ending_turn = true;
     while (worker->office.due || !yo_list_empty(&worker->dirty)) {
         yo_office_send(&worker->office, worker, now);
@@ -109,7 +110,8 @@ static void packet_open(struct yo_letter *opened, void *box_user, yo_time now)
 {
     struct packet_letter *letter = YO_CONTAINER(opened, struct packet_letter, letter);
     struct yo_worker *worker = box_user;
-    struct yo_packet packet = {.local = &letter->local, .remote = &letter->remote,
+    struct yo_packet packet = {.local = &letter->local,
+                               .remote = &letter->remote,
                                .ecn = letter->ecn,
                                .bytes = yo_span(letter->bytes, letter->size)};
 
@@ -203,8 +205,8 @@ static int open_listener(struct yo_worker *worker, const uint8_t *secret)
         .allow_host_any = !worker->config->loopback,
     };
 
-    return yo_listener_create(&worker->listener, worker->loop, &options, &listener_events,
-                              worker);
+    return yo_listener_create(&worker->listener, worker->loop, &options,
+                              &listener_events, worker);
 }
 
 static void init(struct yo_worker *worker, const struct yo_worker_options *options)
@@ -253,6 +255,9 @@ int yo_worker_create(struct yo_worker **out, const struct yo_worker_options *opt
     rv = yo_worker_ready(worker);
     rv = rv == YOMO_OK ? yo_mailbox_open(&worker->desk->box, worker->loop, worker) : rv;
     rv = rv == YOMO_OK ? open_listener(worker, options->secret) : rv;
+    if (rv == YOMO_OK && worker->config->web_root) {
+        rv = yo_files_open(&worker->files, mem, worker->config->web_root, options->why);
+    }
     if (rv != YOMO_OK) {
         yo_worker_abandon(worker);
         return rv;
@@ -273,6 +278,7 @@ void yo_worker_free(struct yo_worker *worker)
         return;
     }
     assert(!worker->loop);
+    yo_files_close(worker->files);
     yo_home_finish(&worker->home);
     yo_local_finish(&worker->local);
     yo_map_finish(&worker->sessions);
@@ -305,7 +311,8 @@ void yo_worker_complain(struct yo_worker *worker, yo_time now, const char *forma
 
     if (now - worker->complained >= YO_SECOND) {
         if (worker->complaints > COMPLAINTS_MAX) {
-            YO_LOG(worker->log, YOMO_LOG_WARN, "server", "%u more lines like the last one",
+            YO_LOG(worker->log, YOMO_LOG_WARN, "server",
+                   "%u more lines like the last one",
                    worker->complaints - COMPLAINTS_MAX);
         }
         worker->complained = now;

@@ -15,6 +15,7 @@
 #include "server/metrics.h"
 #include "server/peer.h"
 #include "session/effects.h"
+#include "transport/http/files.h"
 #include "transport/listen.h"
 
 enum yo_worker_state { YO_WORKER_SERVING, YO_WORKER_DRAINING, YO_WORKER_CLOSING };
@@ -25,8 +26,8 @@ struct yo_worker {
     const struct yomo_mem *mem;
     const struct yo_log *log;
     uint32_t index, count;
-    uint64_t epoch;         /* of this server process, told in hello */
-    const uint64_t *seed;   /* [2]: which worker is a room's home */
+    uint64_t epoch;       /* of this server process, told in hello */
+    const uint64_t *seed; /* [2]: which worker is a room's home */
     struct yo_metrics *metrics;
 
     enum yo_worker_state state;
@@ -34,6 +35,7 @@ struct yo_worker {
     struct yo_desk *desk;
     struct yo_office office;
     struct yo_listener *listener;
+    struct yo_files *files; /* pages; NULL: none */
     struct yo_home home;
     struct yo_local local;
     struct yo_link peers, dirty;
@@ -45,17 +47,15 @@ struct yo_worker {
     struct yo_buf slot;        /* the name of one, while it is needed */
     struct yo_task turn_end;   /* letters, then what is to be sent */
     bool ending_turn;
-    struct yo_task finish;     /* nobody is left: close the doors and the loop */
-    struct yo_timer timer;     /* the drain's and the close's next step */
+    struct yo_task finish; /* nobody is left: close the doors and the loop */
+    struct yo_timer timer; /* the drain's and the close's next step */
     yo_time drain_until;
     size_t drain_batch;
-    yo_time complained;        /* when the second began in which ... */
-    uint32_t complaints;       /* ... the log had so many lines about bad input */
-    char certificate[65];      /* SHA-256 in hexadecimal, for pages that pin it */
+    yo_time complained;   /* when the second began in which ... */
+    uint32_t complaints;  /* ... the log had so many lines about bad input */
+    char certificate[65]; /* SHA-256 in hexadecimal, for pages that pin it */
 };
 
-/* A worker that does not run yet: `desk` gets its mailbox. YOMO_ERR_NOMEM,
- * YOMO_ERR_SYSTEM. */
 struct yo_worker_options {
     yomo_server *server;
     const struct yo_config *config;
@@ -65,7 +65,11 @@ struct yo_worker_options {
     const uint8_t *secret; /* yo_listener_options */
     struct yo_desk *desks;
     struct yo_metrics *metrics;
+    struct yo_buf *why; /* gets a sentence about what failed */
 };
+
+/* A worker that does not run yet; its desk gets its mailbox. YOMO_ERR_NOMEM,
+ * YOMO_ERR_SYSTEM, YOMO_ERR_FILE. */
 int yo_worker_create(struct yo_worker **out, const struct yo_worker_options *options);
 
 /* Its thread: until it is closed. The worker is then gone but for yo_worker_free. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* custom.c
  *
- * The happy path: the host reports from any thread, each report is a letter to the loop;
- * opened there, it becomes an event. What the library sends goes to the host's function
- * at once.
+ * The happy path: the host reports from any thread, each report is a letter to the
+ * loop; opened there, it becomes an event. What the library sends goes to the host's
+ * function at once.
  *
  * Possible failures: no memory for a report, or more of them than YO_CARRIER_BYTES_MAX
  * waiting. Then a message is missing, so the connection is ended: `broken` is a letter
@@ -11,7 +11,8 @@
  *
  * Invariants:
  *  1. `refs` counts the host's side, the library's side and each letter under way;
- *  2. the host's functions are called on the loop's thread only, and none after `close`;
+ *  2. the host's functions are called on the loop's thread only, and none after
+ * `close`;
  *  3. `state` and all below it belong to the loop's thread. */
 #include "transport/custom.h"
 
@@ -20,7 +21,13 @@
 #include "base/buf.h"
 #include "base/check.h"
 
-enum report { REPORT_OPENED, REPORT_MESSAGE, REPORT_WRITABLE, REPORT_CLOSED, REPORT_BROKEN };
+enum report {
+    REPORT_OPENED,
+    REPORT_MESSAGE,
+    REPORT_WRITABLE,
+    REPORT_CLOSED,
+    REPORT_BROKEN
+};
 
 struct carrier_letter {
     struct yo_letter letter;
@@ -52,9 +59,9 @@ struct yomo_carrier {
     bool held, writable_wanted;
     struct yo_loop *loop;
     void *connection;
-    struct yo_task task;   /* the end, fates, and what was held back */
-    struct yo_link early;  /* messages that are held back */
-    struct yo_buf tokens;  /* of datagrams that the host took: told as acknowledged */
+    struct yo_task task;  /* the end, fates, and what was held back */
+    struct yo_link early; /* messages that are held back */
+    struct yo_buf tokens; /* of datagrams that the host took: told as acknowledged */
     struct yo_close why;
     char text[124];
 };
@@ -98,8 +105,9 @@ static void discard(struct yo_letter *letter)
  * of the connection is told, from the loop. */
 static void end(yomo_carrier *carrier, const struct yo_close *why, const char *reason)
 {
-    size_t size = why->text.size < sizeof(carrier->text) - 1 ? why->text.size
-                                                             : sizeof(carrier->text) - 1;
+    size_t size = why->text.size < sizeof(carrier->text) - 1
+                      ? why->text.size
+                      : sizeof(carrier->text) - 1;
     uint32_t code = why->code;
 
     if (carrier->state >= STATE_ENDING) {
@@ -126,8 +134,11 @@ static void end(yomo_carrier *carrier, const struct yo_close *why, const char *r
 
 static void end_with(yomo_carrier *carrier, uint32_t code, int error, const char *text)
 {
-    struct yo_close why = {.kind = yo_close_kind_of(code), .error = error, .code = code,
-                           .text = yo_span_of(text), .remote = false};
+    struct yo_close why = {.kind = yo_close_kind_of(code),
+                           .error = error,
+                           .code = code,
+                           .text = yo_span_of(text),
+                           .remote = false};
 
     end(carrier, &why, NULL);
 }
@@ -142,10 +153,10 @@ static void message(yomo_carrier *carrier, struct carrier_letter *letter, yo_tim
     if (letter->size > carrier->message_size_max) {
         end_with(carrier, YO_CODE_TOO_BIG, YOMO_ERR_TOO_BIG, "message too big");
     } else if (carrier->conn.events->on_message) {
-        carrier->conn.events->on_message(
-            carrier->conn.user, &carrier->conn,
-            letter->reliable ? YO_LANE_CONTROL : YO_LANE_DATAGRAM,
-            yo_span(letter->bytes, letter->size), now);
+        carrier->conn.events->on_message(carrier->conn.user, &carrier->conn,
+                                         letter->reliable ? YO_LANE_CONTROL
+                                                          : YO_LANE_DATAGRAM,
+                                         yo_span(letter->bytes, letter->size), now);
     }
     letter_free(letter);
 }
@@ -173,7 +184,8 @@ static void closed_by_host(yomo_carrier *carrier, struct carrier_letter *letter)
 
 static void open_letter(struct yo_letter *opening, void *box_user, yo_time now)
 {
-    struct carrier_letter *letter = YO_CONTAINER(opening, struct carrier_letter, letter);
+    struct carrier_letter *letter =
+        YO_CONTAINER(opening, struct carrier_letter, letter);
     yomo_carrier *carrier = letter->carrier;
 
     (void)box_user;
@@ -191,14 +203,16 @@ static void open_letter(struct yo_letter *opening, void *box_user, yo_time now)
         case REPORT_WRITABLE:
             if (carrier->writable_wanted && carrier->conn.events->on_writable) {
                 carrier->writable_wanted = false;
-                carrier->conn.events->on_writable(carrier->conn.user, &carrier->conn, now);
+                carrier->conn.events->on_writable(carrier->conn.user, &carrier->conn,
+                                                  now);
             }
             break;
         case REPORT_CLOSED:
             closed_by_host(carrier, letter);
             break;
         case REPORT_BROKEN:
-            end_with(carrier, YO_CODE_TRY_LATER, YOMO_ERR_FULL, "more than can be handled");
+            end_with(carrier, YO_CODE_TRY_LATER, YOMO_ERR_FULL,
+                     "more than can be handled");
             break;
         }
     }
@@ -231,7 +245,8 @@ static void run(struct yo_task *task, yo_time now)
         uint64_t token;
         memcpy(&token, carrier->tokens.data + at, sizeof(token));
         if (events->on_fate) {
-            events->on_fate(carrier->conn.user, &carrier->conn, token, YO_FATE_ACKED, now);
+            events->on_fate(carrier->conn.user, &carrier->conn, token, YO_FATE_ACKED,
+                            now);
         }
     }
     yo_buf_clear(&carrier->tokens);
@@ -358,7 +373,8 @@ int yo_carrier_create(yomo_carrier **out, const struct yomo_mem *mem,
         return YOMO_ERR_NOMEM;
     }
     carrier->mem = mem;
-    carrier->closed = letter_make(carrier, REPORT_CLOSED, NULL, 0, sizeof(carrier->text));
+    carrier->closed =
+        letter_make(carrier, REPORT_CLOSED, NULL, 0, sizeof(carrier->text));
     carrier->broken = letter_make(carrier, REPORT_BROKEN, NULL, 0, 0);
     if (!carrier->closed || !carrier->broken) {
         yo_free(mem, carrier->closed);

@@ -2,9 +2,9 @@
 /* custom.h - a host's own transport (<yomo/transport.h>) as a yo_conn.
  *
  * One yomo_carrier is both: the handle that the host reports to, from any thread, and
- * the connection that client/ or server/ sees on its loop. What the host reports travels
- * through the loop's mailbox, so that it arrives in order and callbacks come from the
- * loop only.
+ * the connection that client/ or server/ sees on its loop. What the host reports
+ * travels through the loop's mailbox, so that it arrives in order and callbacks come
+ * from the loop only.
  *
  * Two sides end it. The host's side ends with yomo_carrier_closed. The library's ends
  * with the one call of `close` that it makes for each connection, also after the host

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/* answers.c - what homes send to the members of this worker: answers to what they
+ * asked, and what happened in their rooms.
+ *
+ * A session must have an answer to each join and leave, in their order, whatever became
+ * of the seat meanwhile; a seat takes only the answer to its own join. */
+#include "base/check.h"
+#include "server/local.h"
+#include "server/worker.h"
+
+/* The seat that an answer is about, unless it left or asked anew meanwhile. */
+static struct yo_seat *seat_answered(struct yo_local *local, const struct yo_peer *peer,
+                                     const struct yo_note *note)
+{
+    struct yo_local_room *room = yo_local_room_find(local, yo_blob_span(note->room));
+    struct yo_seat *seat = room && peer ? yo_seat_find(peer, room) : NULL;
+
+    return seat && seat->ticket == note->ticket ? seat : NULL;
+}
+
+/* The session had its answer or not; either way it is carried out. */
+static void answered(struct yo_peer *peer, int rv, yo_time now)
+{
+    if (rv == YOMO_OK) {
+        yo_peer_carry_out(peer, &peer->worker->effects, now);
+    } else {
+        yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
+    }
+}
+
+static void joined(struct yo_local *local, struct yo_note *note, yo_time now)
+{
+    struct yo_worker *worker = local->worker;
+    struct yo_peer *peer = yo_worker_find(worker, note->session);
+    struct yo_seat *seat = seat_answered(local, peer, note);
+    struct yo_span name = yo_room_key_name(note->room);
+
+    if (!peer) {
+        return; /* its LEAVE is on the way */
+    }
+    if (seat) { /* else it has left: its session knows what to make of the answer */
+        seat->joined = true;
+        yo_metric_add(&worker->metrics->members, 1);
+        yo_list_push_back(&seat->room->seats, &seat->in_room);
+    }
+    yo_effects_clear(&worker->effects);
+    answered(
+        peer,
+        yo_server_joined(peer->session, name, note->sequence, now, &worker->effects),
+        now);
+    if (!seat || peer->closing) {
+        return;
+    }
+    seat->lane = yo_server_session_lane(peer->session, name);
+    for (size_t i = 0; i < note->parcel_count && !peer->closing; i++) {
+        yo_peer_put_presence(peer, note->parcels[i]);
+    }
+}
+
+static void refused(struct yo_local *local, struct yo_note *note, yo_time now)
+{
+    struct yo_worker *worker = local->worker;
+    struct yo_peer *peer = yo_worker_find(worker, note->session);
+    struct yo_seat *seat = seat_answered(local, peer, note);
+
+    if (!peer) {
+        return;
+    }
+    if (seat) {
+        yo_seat_hook_left(local, seat);
+        yo_seat_free(local, seat);
+    }
+    yo_worker_complain(worker, now, "%s: not let into a room: %s", peer->address,
+                       yomo_strerror(note->error));
+    yo_effects_clear(&worker->effects);
+    answered(peer,
+             yo_server_refused(peer->session, yo_room_key_name(note->room), note->error,
+                               yo_span_of(yomo_strerror(note->error)),
+                               &worker->effects),
+             now);
+}
+
+static void left(struct yo_local *local, struct yo_note *note, yo_time now)
+{
+    struct yo_worker *worker = local->worker;
+    struct yo_peer *peer = yo_worker_find(worker, note->session);
+
+    if (peer) {
+        yo_effects_clear(&worker->effects);
+        answered(peer,
+                 yo_server_left(peer->session, yo_room_key_name(note->room), YOMO_OK,
+                                YO_SPAN_NONE, &worker->effects),
+                 now);
+    }
+}
+
+static void confirm(struct yo_local *local, struct yo_note *note, yo_time now)
+{
+    struct yo_worker *worker = local->worker;
+    struct yo_peer *peer = yo_worker_find(worker, note->session);
+
+    if (!peer) {
+        return;
+    }
+    if (note->number == 0) {
+        yo_peer_end(peer, YO_CODE_TRY_LATER, note->error, "the server is overloaded");
+        return;
+    }
+    yo_effects_clear(&worker->effects);
+    answered(peer,
+             yo_server_confirm(peer->session, yo_room_key_name(note->room),
+                               note->number, note->sequence, note->error,
+                               &worker->effects),
+             now);
+}
+
+static void deliver(struct yo_local *local, struct yo_local_room *room,
+                    const struct yo_note *note)
+{
+    room->count++; /* a receiver that is closed here gives its seat back */
+    YO_LIST_EACH(link, next, &room->seats)
+    {
+        struct yo_seat *seat = YO_CONTAINER(link, struct yo_seat, in_room);
+        struct yo_peer *peer = seat->peer;
+        struct yo_blob *message =
+            note->encoded[peer->presencejs ? YO_DIALECT_PRESENCEJS : YO_DIALECT_YOMO];
+        if (!message || peer->session_id == note->session) {
+            continue;
+        }
+        if (note->control) {
+            yo_peer_put_presence(peer, message);
+        } else {
+            yo_peer_put(peer, message, note->delivery, seat->lane, note->insist,
+                        note->key, note->version);
+        }
+    }
+    yo_local_room_release(local, room);
+}
+
+/* Something did not reach this worker: everybody in the room comes again. */
+static void lost(struct yo_local *local, struct yo_local_room *room)
+{
+    room->count++;
+    YO_LIST_EACH(link, next, &room->seats)
+    {
+        struct yo_seat *seat = YO_CONTAINER(link, struct yo_seat, in_room);
+        yo_peer_end(seat->peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
+    }
+    yo_local_room_release(local, room);
+}
+
+void yo_local_take(struct yo_local *local, struct yo_note *note, yo_time now)
+{
+    struct yo_local_room *room;
+
+    switch (note->kind) {
+    case YO_NOTE_JOINED:
+        joined(local, note, now);
+        break;
+    case YO_NOTE_REFUSED:
+        refused(local, note, now);
+        break;
+    case YO_NOTE_LEFT:
+        left(local, note, now);
+        break;
+    case YO_NOTE_CONFIRM:
+        confirm(local, note, now);
+        break;
+    case YO_NOTE_DELIVER:
+    case YO_NOTE_LOST:
+        room = yo_local_room_find(local, yo_blob_span(note->room));
+        if (room && note->kind == YO_NOTE_DELIVER) {
+            deliver(local, room, note);
+        } else if (room) {
+            lost(local, room);
+        }
+        break;
+    default:
+        assert(!"a note for a home came to members");
+    }
+    yo_note_free(note);
+}
