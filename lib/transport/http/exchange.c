@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#include "transport/http/exchange.h"
+
+#include "transport/http/exchange_type.h"
+
+struct yo_span yo_exchange_method(const struct yo_exchange *exchange)
+{
+    return exchange->method;
+}
+
+struct yo_span yo_exchange_path(const struct yo_exchange *exchange)
+{
+    return exchange->path;
+}
+
+struct yo_span yo_exchange_query(const struct yo_exchange *exchange)
+{
+    return exchange->query;
+}
+
+struct yo_span yo_exchange_header(const struct yo_exchange *exchange, const char *name)
+{
+    return exchange->ops->header(exchange, name);
+}
+
+struct yo_span yo_exchange_body(const struct yo_exchange *exchange)
+{
+    return exchange->body;
+}
+
+struct yo_span yo_exchange_address(const struct yo_exchange *exchange)
+{
+    return exchange->address;
+}
+
+bool yo_exchange_plain(const struct yo_exchange *exchange)
+{
+    return exchange->plain;
+}
+
+void yo_exchange_answer(struct yo_exchange *exchange, int status,
+                        const char *const *headers, struct yo_span body)
+{
+    exchange->ops->answer(exchange, status, headers, body);
+}
