@@ -13,7 +13,7 @@
 #include <mach-o/dyld.h>
 #endif
 
-#include "places.h" /* made by meson: YOMO_PLACE_... */
+#include <places.h> /* made by meson: YOMO_PLACE_... */
 
 /* The folder that this program's file is in. */
 static bool own_folder(char folder[PAGES_PATH_MAX])
