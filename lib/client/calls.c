@@ -15,6 +15,9 @@
 /* Bytes of a message around its payload, room and key: the map's keys and numbers. */
 #define ENVELOPE_SIZE 128
 
+/* Bytes of {event, data} around event and data. */
+#define CONTENT_SIZE 32
+
 static bool name_is_valid(struct yo_span name, size_t most)
 {
     return name.size > 0 && name.size <= most && yo_utf8_valid(name);
@@ -302,7 +305,7 @@ size_t yomo_room_limit(const yomo_room *room, int32_t delivery)
         return 0;
     }
     /* With the longest event and key, so that it holds for all of them. */
-    size_t around = ENVELOPE_SIZE + room->name.size + YO_EVENT_SIZE_MAX;
+    size_t around = ENVELOPE_SIZE + CONTENT_SIZE + room->name.size + YO_EVENT_SIZE_MAX;
     if (delivery == YOMO_LATEST) {
         around += YO_KEY_SIZE_MAX;
     }

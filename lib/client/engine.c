@@ -30,7 +30,7 @@ static void on_race_failed(void *user, enum yomo_transport_kind kind,
 static void on_race_lost(void *user, const struct yo_reason *why, yo_time now);
 static void on_race_idle(void *user, yo_time now);
 
-static const struct yo_race_events race_events = {
+static const struct yo_connect_events race_events = {
     .on_won = on_race_won,
     .on_failed = on_race_failed,
     .on_lost = on_race_lost,
@@ -79,7 +79,7 @@ void yo_engine_init(struct yomo_client *client)
     client->dialer = dialer;
     client->connect_letter = (struct yo_letter){.open = on_connect, .discard = ignore};
     client->close_letter = (struct yo_letter){.open = on_close, .discard = ignore};
-    yo_race_init(&client->race, &client->mem, &client->dialer, &race_events, client);
+    yo_connect_init(&client->race, &client->mem, &client->dialer, &race_events, client);
     yo_backoff_init(&client->backoff, settings->reconnect_min_ms,
                     settings->reconnect_max_ms, seed);
     yo_map_init(&client->serials, &client->mem);
@@ -126,11 +126,11 @@ static void tell(struct yomo_client *client, enum yomo_client_state state,
 
 /* Attempts. */
 
-static struct yo_race_plan make_plan(const struct yomo_client *client, yo_time now)
+static struct yo_connect_plan make_plan(const struct yomo_client *client, yo_time now)
 {
     const struct yo_settings *settings = &client->settings;
     const struct yo_target *target = yo_client_target(client);
-    struct yo_race_plan plan = {
+    struct yo_connect_plan plan = {
         .first = YOMO_TRANSPORT_WEBSOCKET,
         .second = YOMO_TRANSPORT_NONE,
         .delay = settings->race_delay_ms * YO_MS,
@@ -150,11 +150,11 @@ static struct yo_race_plan make_plan(const struct yomo_client *client, yo_time n
 
 static void attempt(struct yomo_client *client, yo_time now)
 {
-    struct yo_race_plan plan = make_plan(client, now);
+    struct yo_connect_plan plan = make_plan(client, now);
     client->retry_at = YO_NEVER;
     client->udp_failed = false;
     enter(client, YO_PHASE_RACING);
-    yo_race_start(&client->race, &plan, now);
+    yo_connect_start(&client->race, &plan, now);
     tell(client, YOMO_CLIENT_CONNECTING, NULL, 0);
 }
 
@@ -165,7 +165,7 @@ static void end_for_good(struct yomo_client *client, const struct yo_reason *why
     yo_client_unlock(client);
     client->why = *why;
     if (client->race.active) {
-        yo_race_abort(&client->race);
+        yo_connect_abort(&client->race);
     }
     enter(client, YO_PHASE_ENDING);
 }
@@ -241,8 +241,10 @@ static void on_race_idle(void *user, yo_time now)
 
 void yo_engine_open(struct yomo_client *client, yo_time now)
 {
-    client->opened_at = now;
-    enter(client, YO_PHASE_OPEN);
+    if (client->phase != YO_PHASE_OPEN) { /* else its hello came late */
+        client->opened_at = now;
+        enter(client, YO_PHASE_OPEN);
+    }
     tell(client, YOMO_CLIENT_OPEN, NULL, 0);
 }
 
@@ -375,7 +377,7 @@ void yo_engine_hurry(struct yomo_client *client)
 void yo_engine_turn(struct yomo_client *client, yo_time now)
 {
     client->woken = false;
-    yo_race_tick(&client->race, now);
+    yo_connect_tick(&client->race, now);
     if (client->phase == YO_PHASE_WAITING && client->retry_at <= now) {
         attempt(client, now);
     }
@@ -386,14 +388,14 @@ void yo_engine_turn(struct yomo_client *client, yo_time now)
         linger(client, now);
     }
     if (client->phase == YO_PHASE_ENDING && !client->conn &&
-        yo_race_idle(&client->race)) {
+        yo_connect_idle(&client->race)) {
         finish(client);
     }
 }
 
 yo_time yo_engine_deadline(const struct yomo_client *client)
 {
-    yo_time due = yo_race_deadline(&client->race);
+    yo_time due = yo_connect_deadline(&client->race);
     if (client->woken) {
         return 0;
     }

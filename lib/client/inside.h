@@ -21,7 +21,7 @@
 
 #include "base/map.h"
 #include "client/backoff.h"
-#include "client/race.h"
+#include "client/connect.h"
 #include "client/roster.h"
 #include "client/settings.h"
 #include "loop/mailbox.h"
@@ -82,7 +82,7 @@ struct yomo_client {
     /* The engine's: what the client is doing. */
     enum yo_client_phase phase;
     struct yo_dialer dialer;
-    struct yo_race race;
+    struct yo_connect race;
     struct yo_backoff backoff;
     struct yo_target redirect; /* where a server sent us; mem NULL: nowhere */
     struct yo_link room_list;  /* rooms whose join has reached the engine */

@@ -165,7 +165,13 @@ void yo_link_ready(struct yomo_client *client, const struct yo_effect *effect)
     }
     set_shared(client, client->kind, effect->session, most);
     YO_LIST_EACH (link, next, &client->room_list) {
-        yo_room_push(YO_CONTAINER(link, struct yomo_room, room_link));
+        struct yomo_room *room = YO_CONTAINER(link, struct yomo_room, room_link);
+        if (room->state == YO_ROOM_JOINED) {
+            /* Its hello came late: the session joins anew, and tells all again. */
+            room->state = YO_ROOM_ASKED;
+            yo_roster_begin(&room->roster);
+        }
+        yo_room_push(room);
     }
 }
 

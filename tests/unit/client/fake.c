@@ -24,8 +24,8 @@ static int conn_send(struct yo_conn *conn, uint32_t lane, struct yo_blob *messag
         return YOMO_ERR_TOO_BIG;
     }
     assert_true(fake->sent_count < FAKE_SENT_MAX);
-    fake->sent[fake->sent_count++] =
-        (struct fake_sent){lane, token, yo_blob_ref(message)};
+    struct yo_blob *copy = yo_blob_create(fake->dialer->mem, yo_blob_span(message));
+    fake->sent[fake->sent_count++] = (struct fake_sent){lane, token, copy};
     return YOMO_OK;
 }
 

@@ -8,7 +8,7 @@
 #define TESTS_CLIENT_FAKE_H
 
 #include "base/list.h"
-#include "client/race.h"
+#include "client/connect.h"
 
 #define FAKE_SENT_MAX 256
 #define FAKE_CONNS_MAX 16

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* race.c
+/* connect.c
  *
  * The happy path: the first transport is dialled, opens within `delay`, and wins; the
  * second is never started. Possible failure modes:
@@ -11,13 +11,13 @@
  * Invariants:
  *  1. an attempt is in `running` or in `ending` until its on_closed, or until it wins;
  *  2. `running` is empty unless `active`. */
-#include "client/race.h"
+#include "client/connect.h"
 
 #include <assert.h>
 
 struct yo_attempt {
     struct yo_link link;
-    struct yo_race *race;
+    struct yo_connect *race;
     struct yo_conn *conn;
     enum yomo_transport_kind kind;
     yo_time give_up_at;
@@ -44,18 +44,18 @@ void yo_reason_from(struct yo_reason *reason, const struct yo_close *why)
     yo_reason_set(reason, why->kind, why->error, why->text);
 }
 
-void yo_race_init(struct yo_race *race, const struct yomo_mem *mem,
-                  const struct yo_dialer *dialer, const struct yo_race_events *events,
+void yo_connect_init(struct yo_connect *race, const struct yomo_mem *mem,
+                  const struct yo_dialer *dialer, const struct yo_connect_events *events,
                   void *user)
 {
-    *race = (struct yo_race){.mem = mem, .dialer = *dialer, .events = events};
+    *race = (struct yo_connect){.mem = mem, .dialer = *dialer, .events = events};
     race->user = user;
     race->second_at = YO_NEVER;
     yo_list_init(&race->running);
     yo_list_init(&race->ending);
 }
 
-bool yo_race_idle(const struct yo_race *race)
+bool yo_connect_idle(const struct yo_connect *race)
 {
     return !race->active && yo_list_empty(&race->ending);
 }
@@ -77,14 +77,14 @@ static int weight(const struct yo_reason *why)
     }
 }
 
-static void note_failure(struct yo_race *race, const struct yo_reason *why)
+static void note_failure(struct yo_connect *race, const struct yo_reason *why)
 {
     if (weight(why) > weight(&race->why)) {
         race->why = *why;
     }
 }
 
-static void abandon_all(struct yo_race *race)
+static void abandon_all(struct yo_connect *race)
 {
     race->active = false;
     race->second_at = YO_NEVER;
@@ -97,15 +97,15 @@ static void abandon_all(struct yo_race *race)
     }
 }
 
-void yo_race_abort(struct yo_race *race)
+void yo_connect_abort(struct yo_connect *race)
 {
     abandon_all(race);
 }
 
-static void start_second(struct yo_race *race, yo_time now);
+static void start_second(struct yo_connect *race, yo_time now);
 
 /* After an attempt failed: is there another? */
-static void go_on_or_lose(struct yo_race *race, bool final, yo_time now)
+static void go_on_or_lose(struct yo_connect *race, bool final, yo_time now)
 {
     if (race->second_at != YO_NEVER && !final) {
         start_second(race, now);
@@ -120,7 +120,7 @@ static void go_on_or_lose(struct yo_race *race, bool final, yo_time now)
 static void attempt_failed(struct yo_attempt *attempt, const struct yo_reason *why,
                            yo_time now)
 {
-    struct yo_race *race = attempt->race;
+    struct yo_connect *race = attempt->race;
     note_failure(race, why);
     race->events->on_failed(race->user, attempt->kind, why, now);
     go_on_or_lose(race, why->kind == YO_CLOSE_FINAL, now);
@@ -129,7 +129,7 @@ static void attempt_failed(struct yo_attempt *attempt, const struct yo_reason *w
 static void on_open(void *user, struct yo_conn *conn, yo_time now)
 {
     struct yo_attempt *attempt = user;
-    struct yo_race *race = attempt->race;
+    struct yo_connect *race = attempt->race;
     if (attempt->abandoned) {
         return;
     }
@@ -146,11 +146,11 @@ static void on_closed(void *user, struct yo_conn *conn, const struct yo_close *w
 {
     (void)conn;
     struct yo_attempt *attempt = user;
-    struct yo_race *race = attempt->race;
+    struct yo_connect *race = attempt->race;
     yo_list_remove(&attempt->link);
     if (attempt->abandoned) {
         yo_free(race->mem, attempt);
-        if (yo_race_idle(race)) {
+        if (yo_connect_idle(race)) {
             race->events->on_idle(race->user, now);
         }
         return;
@@ -189,7 +189,7 @@ static const struct yo_conn_events attempt_events = {
     .on_closed = on_closed,
 };
 
-static int start_attempt(struct yo_race *race, enum yomo_transport_kind kind, yo_time now)
+static int start_attempt(struct yo_connect *race, enum yomo_transport_kind kind, yo_time now)
 {
     struct yo_attempt *attempt = yo_calloc(race->mem, 1, sizeof(*attempt));
     int rv = YOMO_ERR_NOMEM;
@@ -211,13 +211,13 @@ static int start_attempt(struct yo_race *race, enum yomo_transport_kind kind, yo
     return YOMO_OK;
 }
 
-static void start_second(struct yo_race *race, yo_time now)
+static void start_second(struct yo_connect *race, yo_time now)
 {
     race->second_at = YO_NEVER;
     (void)start_attempt(race, race->plan.second, now);
 }
 
-void yo_race_start(struct yo_race *race, const struct yo_race_plan *plan, yo_time now)
+void yo_connect_start(struct yo_connect *race, const struct yo_connect_plan *plan, yo_time now)
 {
     assert(!race->active && yo_list_empty(&race->running));
     race->plan = *plan;
@@ -234,7 +234,7 @@ void yo_race_start(struct yo_race *race, const struct yo_race_plan *plan, yo_tim
     race->failing = yo_list_empty(&race->running);
 }
 
-static void give_up_late_ones(struct yo_race *race, yo_time now)
+static void give_up_late_ones(struct yo_connect *race, yo_time now)
 {
     YO_LIST_EACH (link, next, &race->running) {
         struct yo_attempt *attempt = YO_CONTAINER(link, struct yo_attempt, link);
@@ -251,7 +251,7 @@ static void give_up_late_ones(struct yo_race *race, yo_time now)
     }
 }
 
-void yo_race_tick(struct yo_race *race, yo_time now)
+void yo_connect_tick(struct yo_connect *race, yo_time now)
 {
     if (!race->active) {
         return;
@@ -267,7 +267,7 @@ void yo_race_tick(struct yo_race *race, yo_time now)
     give_up_late_ones(race, now);
 }
 
-yo_time yo_race_deadline(const struct yo_race *race)
+yo_time yo_connect_deadline(const struct yo_connect *race)
 {
     if (!race->active) {
         return YO_NEVER;

@@ -19,7 +19,7 @@
 /* A race, and its story as text. */
 struct fixture {
     struct fake_dialer fake;
-    struct yo_race race;
+    struct yo_connect race;
     struct yo_conn *winner;
     char story[512];
 };
@@ -62,13 +62,13 @@ static void on_idle(void *user, yo_time now)
     tell(user, "idle ");
 }
 
-static const struct yo_race_events events = {on_won, on_failed, on_lost, on_idle};
+static const struct yo_connect_events events = {on_won, on_failed, on_lost, on_idle};
 
 static void begin_with(struct fixture *f, const struct yomo_mem *mem)
 {
     *f = (struct fixture){0};
     fake_init(&f->fake, mem);
-    yo_race_init(&f->race, mem, &f->fake.dialer, &events, f);
+    yo_connect_init(&f->race, mem, &f->fake.dialer, &events, f);
 }
 
 static void begin(struct fixture *f)
@@ -79,8 +79,8 @@ static void begin(struct fixture *f)
 static void start(struct fixture *f, enum yomo_transport_kind first,
                   enum yomo_transport_kind second, yo_time delay)
 {
-    const struct yo_race_plan plan = {first, second, delay, 10 * YO_SECOND};
-    yo_race_start(&f->race, &plan, 0);
+    const struct yo_connect_plan plan = {first, second, delay, 10 * YO_SECOND};
+    yo_connect_start(&f->race, &plan, 0);
 }
 
 /* Everything ends: the winner closes, the rest settles. */
@@ -90,7 +90,7 @@ static void end(struct fixture *f)
         ((struct fake_conn *)f->winner)->ended = true;
     }
     fake_settle(&f->fake, 0);
-    assert_true(yo_race_idle(&f->race));
+    assert_true(yo_connect_idle(&f->race));
     fake_finish(&f->fake);
 }
 
@@ -101,11 +101,11 @@ static void webtransport_alone_wins_when_it_is_quick(void **state)
     begin(&f);
     start(&f, WT, WS, 250 * YO_MS);
     assert_int_equal(f.fake.count, 1);
-    assert_int_equal(yo_race_deadline(&f.race), 250 * YO_MS);
+    assert_int_equal(yo_connect_deadline(&f.race), 250 * YO_MS);
     fake_open(fake_last(&f.fake, WT), 100 * YO_MS);
     assert_int_equal(f.fake.count, 1);
     assert_string_equal(f.story, "won 1 ");
-    assert_int_equal(yo_race_deadline(&f.race), YO_NEVER);
+    assert_int_equal(yo_connect_deadline(&f.race), YO_NEVER);
     end(&f);
 }
 
@@ -115,15 +115,15 @@ static void websocket_joins_after_the_delay(void **state)
     (void)state;
     begin(&f);
     start(&f, WT, WS, 250 * YO_MS);
-    yo_race_tick(&f.race, 249 * YO_MS);
+    yo_connect_tick(&f.race, 249 * YO_MS);
     assert_int_equal(f.fake.count, 1);
-    yo_race_tick(&f.race, 250 * YO_MS);
+    yo_connect_tick(&f.race, 250 * YO_MS);
     assert_int_equal(f.fake.count, 2);
     struct fake_conn *wt = fake_last(&f.fake, WT);
     fake_open(fake_last(&f.fake, WS), 300 * YO_MS);
     assert_true(wt->aborted);
     assert_string_equal(f.story, "won 2 (beaten) ");
-    assert_false(yo_race_idle(&f.race));
+    assert_false(yo_connect_idle(&f.race));
     fake_settle(&f.fake, 0);
     assert_string_equal(f.story, "won 2 (beaten) idle ");
     end(&f);
@@ -135,7 +135,7 @@ static void webtransport_may_still_win_after_the_delay(void **state)
     (void)state;
     begin(&f);
     start(&f, WT, WS, 250 * YO_MS);
-    yo_race_tick(&f.race, 250 * YO_MS);
+    yo_connect_tick(&f.race, 250 * YO_MS);
     fake_open(fake_last(&f.fake, WT), 300 * YO_MS);
     assert_true(fake_last(&f.fake, WS)->aborted);
     assert_string_equal(f.story, "won 1 ");
@@ -209,10 +209,10 @@ static void who_does_not_open_in_time_is_given_up(void **state)
     (void)state;
     begin(&f);
     start(&f, WT, WS, 250 * YO_MS);
-    yo_race_tick(&f.race, 250 * YO_MS);
-    yo_race_tick(&f.race, 10 * YO_SECOND);
+    yo_connect_tick(&f.race, 250 * YO_MS);
+    yo_connect_tick(&f.race, 10 * YO_SECOND);
     assert_string_equal(f.story, "failed 1 -302 ");
-    yo_race_tick(&f.race, yo_race_deadline(&f.race));
+    yo_connect_tick(&f.race, yo_connect_deadline(&f.race));
     assert_string_equal(f.story, "failed 1 -302 failed 2 -302 lost 0 -302 ");
     end(&f);
 }
@@ -223,7 +223,7 @@ static void nothing_comes_after_an_abort(void **state)
     (void)state;
     begin(&f);
     start(&f, WT, WS, 0);
-    yo_race_abort(&f.race);
+    yo_connect_abort(&f.race);
     fake_settle(&f.fake, 1);
     assert_string_equal(f.story, "idle ");
     end(&f);
@@ -237,8 +237,8 @@ static void a_dial_that_fails_is_told_later(void **state)
     f.fake.dial_result = YOMO_ERR_INVALID;
     start(&f, WT, WS, 250 * YO_MS);
     assert_string_equal(f.story, "");
-    assert_int_equal(yo_race_deadline(&f.race), 0);
-    yo_race_tick(&f.race, 0);
+    assert_int_equal(yo_connect_deadline(&f.race), 0);
+    yo_connect_tick(&f.race, 0);
     assert_string_equal(f.story, "lost 0 -100 ");
     end(&f);
 }
@@ -249,7 +249,7 @@ static void one_race_may_follow_the_other_while_it_still_ends(void **state)
     (void)state;
     begin(&f);
     start(&f, WT, NONE, 0);
-    yo_race_abort(&f.race);
+    yo_connect_abort(&f.race);
     start(&f, WT, NONE, 0);
     fake_settle(&f.fake, 1); /* the first */
     assert_string_equal(f.story, "");
@@ -265,7 +265,7 @@ static void run_one(struct fault *fault, void *user)
     begin_with(&f, &fault->mem);
     start(&f, WT, WS, 0);
     while (f.race.failing) {
-        yo_race_tick(&f.race, 0);
+        yo_connect_tick(&f.race, 0);
     }
     if (f.fake.count > 0) {
         fake_open(f.fake.conns[f.fake.count - 1], 1);
@@ -314,5 +314,5 @@ int main(void)
         cmocka_unit_test(memory_that_runs_out_is_a_failure_like_others),
         cmocka_unit_test(a_reason_is_cut_between_characters),
     };
-    return cmocka_run_group_tests_name("client/race", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("client/connect", tests, NULL, NULL);
 }

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* Every allocation of a client's life fails in turn: create, connect, join, messages both
+ * ways, a loss, coming back, leaving, closing. Whatever fails, calls say so or the client
+ * goes on over another connection, on_closed comes once, and nothing leaks. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "client/udp_blocked.h"
+#include "stage.h"
+#include "support/fault.h"
+
+#define WT YOMO_TRANSPORT_WEBTRANSPORT
+
+static const struct stage_member bob = {11, "bob", "{\"x\":1}"};
+
+static bool is_expected(struct fault *fault, int rv)
+{
+    return rv == YOMO_OK ||
+           ((rv == YOMO_ERR_NOMEM || rv == YOMO_ERR_CLOSED) && fault->failed);
+}
+
+/* Let time pass until an attempt is under way, and let the server accept it. NULL when
+ * the client does not get that far: the session could not be made, ... */
+static struct fake_conn *reach(struct stage *s)
+{
+    for (int i = 0; i < 50; i++) {
+        stage_pass(s, 20 * YO_MS);
+        if (s->client->phase == YO_PHASE_RACING && !s->fake.conns[s->fake.count - 1]->ended) {
+            struct fake_conn *conn = stage_accept(s, WT, 10);
+            if (s->client->phase == YO_PHASE_OPEN) {
+                return conn;
+            }
+        }
+    }
+    return NULL;
+}
+
+static void admit(struct stage *s, struct fake_conn *conn)
+{
+    stage_run(s);
+    if (!conn->ended && !stage_none(s, conn, YO_OP_CHANNEL_JOIN)) {
+        stage_admit(s, conn, "r", &bob, 1);
+    }
+}
+
+static void talk(struct fault *fault, struct stage *s, yomo_room *room,
+                 struct fake_conn *conn)
+{
+    yomo_peers *peers;
+    uint64_t id;
+    assert_true(is_expected(fault, yomo_room_broadcast(room, "a", "1", YOMO_RELIABLE)));
+    assert_true(is_expected(fault, yomo_room_broadcast(room, "b", "1", YOMO_UNRELIABLE)));
+    assert_true(is_expected(
+        fault, yomo_room_send(room, "c", "1", 1, YOMO_JSON, YOMO_LATEST, "k", &id)));
+    assert_true(is_expected(fault, yomo_room_set_state(room, "{\"y\":1}")));
+    stage_run(s);
+    if (!conn->ended) {
+        stage_data(s, conn, "r", &bob, "e", "{\"z\":1}");
+    }
+    int rv = yomo_room_peers(room, &peers);
+    assert_true(is_expected(fault, rv));
+    if (rv == YOMO_OK) {
+        yomo_peers_free(peers);
+    }
+}
+
+static void live(struct fault *fault, struct stage *s)
+{
+    yomo_room *room;
+    assert_int_equal(yomo_client_connect(s->client), YOMO_OK);
+    int rv = yomo_client_join(s->client, "r", "{}", &room);
+    assert_true(is_expected(fault, rv));
+    if (rv != YOMO_OK) {
+        return;
+    }
+    yomo_room_ref(room);
+    struct fake_conn *conn = reach(s);
+    if (conn) {
+        admit(s, conn);
+        talk(fault, s, room, conn);
+        if (!conn->ended) {
+            fake_closed(conn, YO_CLOSE_RETRY, YOMO_ERR_CLOSED, "", s->now);
+        }
+        conn = reach(s);
+    }
+    if (conn) {
+        admit(s, conn);
+    }
+    yomo_room_leave(room);
+    stage_run(s);
+    yomo_room_unref(room);
+}
+
+static void one_life(struct fault *fault, void *user)
+{
+    static const char *const options[] = {"transport", "webtransport", "reconnect-max",
+                                          "100ms", "reconnect-min", "100ms", NULL};
+    struct stage s;
+    (void)user;
+    int rv = stage_create(&s, &fault->mem, options);
+    if (rv != YOMO_OK) {
+        assert_true(is_expected(fault, rv));
+        return;
+    }
+    live(fault, &s);
+    stage_end(&s);
+    assert_true(s.closed);
+}
+
+static void each_allocation_may_fail(void **state)
+{
+    (void)state;
+    fault_each(one_life, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_allocation_may_fail),
+    };
+    return cmocka_run_group_tests_name("client/memory", tests, NULL, NULL);
+}
