@@ -110,7 +110,7 @@ static void take_escape(struct line *line, char byte)
         }
         return;
     }
-    if (!first && byte == '~') {
+    if (!first && byte == '~' && line->part_size == 3) {
         switch (line->part[2]) {
         case '1':
         case '7':

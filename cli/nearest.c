@@ -56,7 +56,7 @@ const char *nearest(const char *word, const char *(*next)(const void *from, size
         size_t d = name_size > WORD_SIZE_MAX ? best
                                              : distance(word, size, name, name_size);
         if (size > 2 && (strstr(name, word) || strstr(word, name))) {
-            d = least(d, 2);
+            d = least(d, 1);
         }
         if (d < best && d < size) {
             best = d;

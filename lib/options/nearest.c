@@ -59,7 +59,7 @@ const char *yo_option_nearest(int32_t scope, struct yo_span word)
         struct yo_span name = yo_span_of(option->name);
         size_t d = distance(word, name);
         if (contains(name, word) || contains(word, name)) {
-            d = least(d, 2);
+            d = least(d, 1);
         }
         if (d < best && d < word.size) {
             best = d;
