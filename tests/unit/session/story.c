@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <inttypes.h>
+
+#include "unit/session/story.h"
+#include "support/bytes.h"
+#include "wire/decode.h"
+#include "wire/encode.h"
+#include "wire/json.h"
+
+static void put_text(struct yo_buf *out, const char *key, struct yo_span text)
+{
+    if (text.data) {
+        yo_buf_printf(out, " %s=", key);
+        yo_buf_append_span(out, text);
+    }
+}
+
+static void put_number(struct yo_buf *out, const char *key, uint64_t number)
+{
+    if (number != 0) {
+        yo_buf_printf(out, " %s=%" PRIu64, key, number);
+    }
+}
+
+static void put_payload(struct yo_buf *out, struct yo_span payload)
+{
+    if (!payload.data) {
+        return;
+    }
+    yo_buf_append_text(out, " pl=");
+    if (yo_mp_to_json(out, payload) != YOMO_OK) {
+        yo_buf_append_text(out, "?");
+    }
+}
+
+static void put_error(struct yo_buf *out, int64_t code)
+{
+    if (code != 0) {
+        yo_buf_printf(out, " code=%s", yomo_error_name((int32_t)code));
+    }
+}
+
+static void put_members(struct yo_buf *out, struct yo_span members)
+{
+    struct yo_wire_member member;
+    struct yo_mp_reader reader;
+    uint32_t count;
+
+    if (!members.data) {
+        return;
+    }
+    assert_int_equal(yo_members_init(&reader, members, &count), YOMO_OK);
+    yo_buf_append_text(out, " m=[");
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(yo_members_next(&reader, &member), YOMO_OK);
+        yo_buf_append_text(out, i ? ", " : "");
+        yo_buf_append_span(out, member.peer);
+        yo_buf_printf(out, "/%" PRIu64, member.session);
+        put_payload(out, member.state);
+    }
+    yo_buf_append_text(out, "]");
+}
+
+void story_message(struct yo_buf *out, const struct yo_message *message)
+{
+    yo_buf_append_text(out, yo_op_name(message->op));
+    put_text(out, "c", message->channel);
+    put_payload(out, message->payload);
+    put_text(out, "p", message->peer);
+    put_text(out, "mesh", message->mesh);
+    put_number(out, "sid", message->session);
+    put_number(out, "d", (uint64_t)message->delivery);
+    put_text(out, "k", message->key);
+    put_number(out, "v", message->version);
+    put_number(out, "n", message->number);
+    put_number(out, "q", message->sequence);
+    put_number(out, "ts", message->timestamp);
+    put_error(out, message->code);
+    put_text(out, "msg", message->text);
+    put_number(out, "ver", message->protocol);
+    put_number(out, "epoch", message->epoch);
+    put_number(out, "lim.msg", message->limits.message_size);
+    put_number(out, "lim.rooms", message->limits.rooms);
+    put_number(out, "lim.silence", message->limits.silence_ms);
+    put_members(out, message->members);
+    yo_buf_append_text(out, message->more ? " more" : "");
+}
+
+static const char *const kinds[] = {
+    [YO_EFFECT_SEND] = "send",           [YO_EFFECT_CLOSE] = "close",
+    [YO_EFFECT_DROP] = "drop",           [YO_EFFECT_JOIN] = "join",
+    [YO_EFFECT_LEAVE] = "leave",         [YO_EFFECT_STATE] = "state",
+    [YO_EFFECT_PUBLISH] = "publish",     [YO_EFFECT_READY] = "ready",
+    [YO_EFFECT_JOINED] = "joined",       [YO_EFFECT_REFUSED] = "refused",
+    [YO_EFFECT_LEFT] = "left",           [YO_EFFECT_PEER] = "peer",
+    [YO_EFFECT_MESSAGE] = "message",     [YO_EFFECT_CONFIRMED] = "confirmed",
+    [YO_EFFECT_GOAWAY] = "goaway",       [YO_EFFECT_PONG] = "pong",
+};
+
+static void put_send(struct yo_buf *out, const struct yo_effect *effect)
+{
+    struct yo_message message;
+
+    yo_buf_printf(out, " %u: ", (unsigned)effect->lane);
+    assert_int_equal(yo_decode(effect->bytes, &message), YOMO_OK);
+    story_message(out, &message);
+}
+
+static void put_fields(struct yo_buf *out, const struct yo_effect *effect)
+{
+    static const char *const changes[] = {"present", "joined", "state", "left"};
+    static const char *const deliveries[] = {"", " unreliable", " latest"};
+
+    if (effect->room.data) {
+        yo_buf_append_text(out, " ");
+        yo_buf_append_span(out, effect->room);
+    }
+    if (effect->kind == YO_EFFECT_PEER) {
+        yo_buf_printf(out, " %s", changes[effect->change]);
+    }
+    yo_buf_append_text(out, deliveries[effect->delivery]);
+    put_text(out, "p", effect->peer);
+    put_number(out, "sid", effect->session);
+    put_payload(out, effect->payload);
+    put_text(out, "event", effect->event);
+    put_text(out, "k", effect->key);
+    put_text(out, "label", effect->label);
+    put_number(out, "v", effect->version);
+    put_number(out, "n", effect->number);
+    put_number(out, "q", effect->sequence);
+    put_number(out, "at", effect->since_ms);
+    put_number(out, "epoch", effect->epoch);
+    put_number(out, "after", effect->after_ms);
+    put_number(out, "rtt", effect->rtt);
+    put_number(out, "close", effect->code);
+    put_error(out, effect->error);
+    if (effect->kind != YO_EFFECT_DROP && effect->text.size > 0) {
+        put_text(out, "text", effect->text);
+    }
+    yo_buf_append_text(out, effect->extension ? " extension" : "");
+}
+
+void story_effects(struct yo_buf *out, const char *prefix, const struct yo_effects *effects)
+{
+    for (size_t i = 0; i < effects->count; i++) {
+        const struct yo_effect *effect = &effects->list[i];
+        yo_buf_printf(out, "%s%s", prefix, kinds[effect->kind]);
+        if (effect->kind == YO_EFFECT_SEND) {
+            put_send(out, effect);
+        } else {
+            put_fields(out, effect);
+        }
+        yo_buf_append_text(out, "\n");
+    }
+    assert_false(out->failed);
+}
+
+void assert_effects(const struct yo_effects *effects, const char *lines)
+{
+    struct yo_buf out;
+
+    yo_buf_init(&out, &yo_mem_libc);
+    story_effects(&out, "", effects);
+    yo_buf_append_byte(&out, 0);
+    assert_string_equal((const char *)out.data, lines);
+    yo_buf_finish(&out);
+}
+
+static struct yo_span keep(struct yo_buf *buf)
+{
+    struct yo_span kept = bytes_copy(yo_buf_span(buf));
+
+    yo_buf_finish(buf);
+    return kept;
+}
+
+struct yo_span story_encode(const struct yo_message *message)
+{
+    struct yo_buf buf;
+
+    yo_buf_init(&buf, &yo_mem_libc);
+    assert_int_equal(yo_encode(&buf, YO_DIALECT_YOMO, message), YOMO_OK);
+    return keep(&buf);
+}
+
+struct yo_span story_payload(const char *json)
+{
+    struct yo_buf buf;
+
+    if (!json) {
+        return YO_SPAN_NONE;
+    }
+    yo_buf_init(&buf, &yo_mem_libc);
+    assert_int_equal(yo_json_to_mp(&buf, yo_span_of(json)), YOMO_OK);
+    return keep(&buf);
+}

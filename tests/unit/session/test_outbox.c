@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/rand.h"
+#include "session/outbox.h"
+#include "support/bytes.h"
+#include "support/fault.h"
+
+static struct fault fault;
+static struct yo_outbox box;
+
+static int setup(void **state)
+{
+    const struct yo_outbox_limits limits = {
+        .reliable_bytes = 100, .unreliable_bytes = 50, .latest_slots = 3};
+
+    (void)state;
+    fault_init(&fault, 0, FAULT_ONCE);
+    yo_outbox_init(&box, &fault.mem, &limits);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    yo_outbox_finish(&box);
+    yo_outbox_finish(&box);
+    fault_assert_no_leak(&fault);
+    return 0;
+}
+
+static int put_out(const char *text, struct yo_outgoing out)
+{
+    struct yo_blob *message = yo_blob_create(&fault.mem, yo_span_of(text));
+    int rv;
+
+    assert_non_null(message);
+    out.message = message;
+    rv = yo_outbox_put(&box, &out);
+    yo_blob_unref(message);
+    return rv;
+}
+
+static int put(const char *text, enum yomo_delivery delivery)
+{
+    return put_out(text, (struct yo_outgoing){.delivery = delivery, .lane = 2});
+}
+
+static int put_latest(const char *text, const char *slot, uint64_t version)
+{
+    return put_out(text, (struct yo_outgoing){.delivery = YOMO_LATEST,
+                                              .lane = 2,
+                                              .slot = yo_span_of(slot),
+                                              .version = version});
+}
+
+static int put_insisted(const char *text, const char *slot)
+{
+    return put_out(text, (struct yo_outgoing){.delivery = YOMO_UNRELIABLE,
+                                              .insist = true,
+                                              .slot = yo_span_of(slot)});
+}
+
+static uint64_t expect(const char *text)
+{
+    struct yo_outbox_next next;
+
+    assert_true(yo_outbox_peek(&box, &next));
+    assert_text(yo_blob_span(next.message), text);
+    return next.token;
+}
+
+/* The next one is `text`; it is sent as a datagram whose fate follows. */
+static uint64_t fly(const char *text)
+{
+    uint64_t token = expect(text);
+
+    assert_int_not_equal(token, 0);
+    yo_outbox_sent(&box, true);
+    return token;
+}
+
+static void send(const char *text)
+{
+    expect(text);
+    yo_outbox_sent(&box, false);
+}
+
+static void expect_nothing(void)
+{
+    struct yo_outbox_next next;
+
+    assert_false(yo_outbox_peek(&box, &next));
+    assert_true(yo_outbox_empty(&box));
+}
+
+static void an_empty_box_has_nothing(void **state)
+{
+    (void)state;
+    expect_nothing();
+    assert_int_equal(yo_outbox_bytes(&box), 0);
+    assert_false(yo_outbox_fate(&box, 1, false));
+    yo_outbox_rewind(&box);
+}
+
+static void reliable_goes_first_then_latest_then_unreliable(void **state)
+{
+    (void)state;
+    put("u1", YOMO_UNRELIABLE);
+    put_latest("l1", "a", 1);
+    put("r1", YOMO_RELIABLE);
+    put("r2", YOMO_RELIABLE);
+    put("u2", YOMO_UNRELIABLE);
+    assert_int_equal(yo_outbox_bytes(&box), 10);
+    send("r1");
+    send("r2");
+    send("l1");
+    send("u1");
+    send("u2");
+    expect_nothing();
+    assert_int_equal(yo_outbox_bytes(&box), 0);
+}
+
+static void a_peek_says_how_it_goes(void **state)
+{
+    struct yo_outbox_next next;
+
+    (void)state;
+    put_out("r", (struct yo_outgoing){.delivery = YOMO_RELIABLE, .lane = 7});
+    assert_true(yo_outbox_peek(&box, &next));
+    assert_int_equal(next.lane, 7);
+    assert_int_equal(next.delivery, YOMO_RELIABLE);
+    assert_int_equal(next.token, 0);
+    yo_outbox_sent(&box, true); /* nothing of RELIABLE flies */
+    assert_int_equal(yo_outbox_bytes(&box), 0);
+    put_insisted("i", NULL);
+    assert_true(yo_outbox_peek(&box, &next));
+    assert_int_equal(next.delivery, YOMO_UNRELIABLE);
+    assert_int_not_equal(next.token, 0);
+}
+
+static void peeking_twice_is_the_same(void **state)
+{
+    (void)state;
+    put_latest("l", "a", 1);
+    assert_int_equal(expect("l"), expect("l"));
+}
+
+static void reliable_past_its_bytes_is_full(void **state)
+{
+    char text[101];
+
+    (void)state;
+    memset(text, 'x', 100);
+    text[100] = 0;
+    assert_int_equal(put(text, YOMO_RELIABLE), YOMO_OK);
+    assert_int_equal(put("y", YOMO_RELIABLE), YOMO_ERR_FULL);
+    assert_int_equal(put_insisted("y", NULL), YOMO_ERR_FULL);
+    assert_int_equal(yo_outbox_bytes(&box), 100);
+    send(text);
+    assert_int_equal(put("y", YOMO_RELIABLE), YOMO_OK);
+    send("y");
+    expect_nothing();
+}
+
+static void the_oldest_unreliable_gives_way(void **state)
+{
+    char text[] = "0123456789012345678-";
+
+    (void)state;
+    for (char c = 'a'; c < 'd'; c++) {
+        text[19] = c;
+        assert_int_equal(put(text, YOMO_UNRELIABLE), YOMO_OK);
+    }
+    assert_int_equal(box.dropped_unreliable, 1);
+    text[19] = 'b';
+    send(text);
+    text[19] = 'c';
+    send(text);
+    expect_nothing();
+}
+
+static void an_unreliable_one_that_never_fits_drives_nobody_out(void **state)
+{
+    char text[52];
+
+    (void)state;
+    memset(text, 'x', 51);
+    text[51] = 0;
+    put("u", YOMO_UNRELIABLE);
+    assert_int_equal(put(text, YOMO_UNRELIABLE), YOMO_OK);
+    assert_int_equal(box.dropped_unreliable, 1);
+    send("u");
+    expect_nothing();
+}
+
+static void a_newer_value_takes_the_turn_of_an_older(void **state)
+{
+    (void)state;
+    put_latest("a1", "a", 1);
+    put_latest("b1", "b", 1);
+    put_latest("a2", "a", 2);
+    assert_int_equal(box.replaced, 1);
+    send("a2");
+    send("b1");
+    expect_nothing();
+}
+
+static void an_older_value_changes_nothing(void **state)
+{
+    (void)state;
+    put_latest("a5", "a", 5);
+    assert_int_equal(put_latest("a4", "a", 4), YOMO_OK);
+    assert_int_equal(box.replaced, 0);
+    send("a5");
+    expect_nothing();
+}
+
+static void past_the_slots_the_oldest_gives_way(void **state)
+{
+    (void)state;
+    put_latest("a", "a", 1);
+    put_latest("b", "b", 1);
+    put_latest("c", "c", 1);
+    put_latest("d", "d", 1);
+    assert_int_equal(box.dropped_latest, 1);
+    send("b");
+    send("c");
+    send("d");
+    expect_nothing();
+}
+
+static void one_that_flies_gives_way_before_one_that_waits(void **state)
+{
+    uint64_t token;
+
+    (void)state;
+    put_latest("a", "a", 1);
+    put_latest("b", "b", 1);
+    put_latest("c", "c", 1);
+    fly("a");
+    token = fly("b");
+    put_latest("d", "d", 1);
+    assert_true(yo_outbox_fate(&box, token, false));
+    send("b");
+    send("c");
+    send("d");
+    expect_nothing();
+}
+
+static void a_lost_value_goes_out_again(void **state)
+{
+    uint64_t first, second;
+
+    (void)state;
+    put_latest("a1", "a", 1);
+    first = fly("a1");
+    expect_nothing();
+    assert_int_equal(yo_outbox_bytes(&box), 2);
+    assert_true(yo_outbox_fate(&box, first, false));
+    second = fly("a1");
+    assert_int_not_equal(first, second);
+    assert_false(yo_outbox_fate(&box, first, false));
+    assert_false(yo_outbox_fate(&box, second, true));
+    expect_nothing();
+    assert_int_equal(yo_outbox_bytes(&box), 0);
+    assert_int_equal(box.latest_count, 0);
+}
+
+static void a_lost_value_stays_lost_when_a_newer_one_went(void **state)
+{
+    uint64_t old, newer;
+
+    (void)state;
+    put_latest("a1", "a", 1);
+    old = fly("a1");
+    put_latest("a2", "a", 2);
+    newer = fly("a2");
+    assert_false(yo_outbox_fate(&box, old, false));
+    expect_nothing();
+    assert_true(yo_outbox_fate(&box, newer, false));
+    send("a2");
+}
+
+static void an_older_value_does_not_replace_one_that_flies(void **state)
+{
+    uint64_t token;
+
+    (void)state;
+    put_latest("a2", "a", 2);
+    token = fly("a2");
+    put_latest("a1", "a", 1);
+    expect_nothing();
+    assert_false(yo_outbox_fate(&box, token, true));
+}
+
+static void insisted_comes_back_until_it_is_acknowledged(void **state)
+{
+    uint64_t token;
+
+    (void)state;
+    put_insisted("ack", NULL);
+    put("r", YOMO_RELIABLE);
+    token = fly("ack");
+    assert_int_equal(box.reliable_bytes, 4);
+    assert_true(yo_outbox_fate(&box, token, false));
+    token = fly("ack");
+    send("r");
+    assert_false(yo_outbox_fate(&box, token, true));
+    assert_int_equal(yo_outbox_bytes(&box), 0);
+    assert_int_equal(box.insisted_count, 0);
+}
+
+static void a_lost_state_does_not_come_after_the_goodbye(void **state)
+{
+    uint64_t online, offline;
+
+    (void)state;
+    put_insisted("state", "alice");
+    online = fly("state");
+    put_insisted("offline", "alice");
+    offline = fly("offline");
+    assert_false(yo_outbox_fate(&box, online, false));
+    expect_nothing();
+    assert_false(yo_outbox_fate(&box, offline, true));
+    assert_int_equal(yo_outbox_bytes(&box), 0);
+}
+
+static void a_slot_of_an_insisted_one_is_no_slot_of_latest(void **state)
+{
+    (void)state;
+    put_insisted("i", "a");
+    put_latest("l", "a", 1);
+    send("i");
+    send("l");
+    expect_nothing();
+}
+
+static void what_cannot_be_sent_is_forgotten(void **state)
+{
+    (void)state;
+    put("u", YOMO_UNRELIABLE);
+    put_latest("l", "a", 1);
+    put_insisted("i", NULL);
+    expect("i");
+    yo_outbox_drop(&box);
+    expect("l");
+    yo_outbox_drop(&box);
+    expect("u");
+    yo_outbox_drop(&box);
+    expect_nothing();
+    assert_int_equal(box.dropped_latest, 1);
+    assert_int_equal(box.dropped_unreliable, 1);
+    assert_int_equal(yo_outbox_bytes(&box), 0);
+}
+
+static void a_rewind_keeps_what_was_promised(void **state)
+{
+    uint64_t token;
+
+    (void)state;
+    put_latest("a", "a", 1);
+    put_latest("b", "b", 1);
+    put_latest("c", "c", 1);
+    token = fly("a");
+    fly("b");
+    put("u", YOMO_UNRELIABLE);
+    put("r", YOMO_RELIABLE);
+    yo_outbox_rewind(&box);
+    assert_false(yo_outbox_fate(&box, token, true));
+    send("r");
+    send("a");
+    send("b");
+    send("c");
+    expect_nothing();
+}
+
+static void different_triples_have_different_slots(void **state)
+{
+    static const char *const triples[][3] = {
+        {"room", "event", "key"}, {"roome", "vent", "key"}, {"room", "eventk", "ey"},
+        {"room", "event", ""},    {"", "room", "event"},    {"room", "", "event"},
+    };
+    struct yo_buf names[6];
+
+    (void)state;
+    for (size_t i = 0; i < 6; i++) {
+        yo_buf_init(&names[i], &fault.mem);
+        assert_int_equal(yo_outbox_slot(&names[i], 1, yo_span_of(triples[i][0]),
+                                        yo_span_of(triples[i][1]),
+                                        yo_span_of(triples[i][2])),
+                         YOMO_OK);
+        for (size_t j = 0; j < i; j++) {
+            assert_false(yo_span_equal(yo_buf_span(&names[i]), yo_buf_span(&names[j])));
+        }
+    }
+    for (size_t i = 0; i < 6; i++) {
+        yo_buf_finish(&names[i]);
+    }
+}
+
+/* --- all in any order --- */
+
+static void random_put(struct yo_rand *rand)
+{
+    char slot[] = {(char)('a' + yo_rand_below(rand, 5)), 0};
+    char text[] = "0123456789abcdef";
+
+    text[1 + yo_rand_below(rand, 15)] = 0;
+    switch (yo_rand_below(rand, 5)) {
+    case 0:
+        put(text, YOMO_RELIABLE);
+        break;
+    case 1:
+        put(text, YOMO_UNRELIABLE);
+        break;
+    case 2:
+        put_insisted(text, yo_rand_below(rand, 2) ? slot : NULL);
+        break;
+    default:
+        put_latest(text, slot, yo_rand_below(rand, 10));
+        break;
+    }
+}
+
+static size_t count(const struct yo_link *head, size_t *bytes)
+{
+    size_t n = 0;
+
+    (void)bytes;
+    YO_LIST_EACH (link, next_link, head) {
+        n++;
+    }
+    return n;
+}
+
+static void any_order_keeps_the_bounds(void **state)
+{
+    uint64_t tokens[16] = {0};
+    struct yo_outbox_next next;
+    struct yo_rand rand;
+
+    (void)state;
+    yo_rand_seed(&rand, 5);
+    for (int i = 0; i < 50000; i++) {
+        uint64_t *token = &tokens[yo_rand_below(&rand, 16)];
+        switch (yo_rand_below(&rand, 4)) {
+        case 0:
+            if (yo_outbox_peek(&box, &next)) {
+                *token = next.token;
+                yo_outbox_sent(&box, yo_rand_below(&rand, 3) > 0);
+            }
+            break;
+        case 1:
+            yo_outbox_fate(&box, *token, yo_rand_below(&rand, 2));
+            break;
+        case 2:
+            if (yo_rand_below(&rand, 50) == 0) {
+                yo_outbox_rewind(&box);
+            } else if (yo_rand_below(&rand, 5) == 0 && yo_outbox_peek(&box, &next)) {
+                yo_outbox_drop(&box);
+            }
+            break;
+        default:
+            random_put(&rand);
+            break;
+        }
+        assert_true(box.reliable_bytes <= 100 && box.unreliable_bytes <= 50);
+        assert_true(box.latest_count <= 3);
+        assert_int_equal(box.tokens.count, count(&box.flying, NULL));
+    }
+    while (yo_outbox_peek(&box, &next)) {
+        yo_outbox_sent(&box, false);
+    }
+    yo_outbox_rewind(&box);
+    while (yo_outbox_peek(&box, &next)) {
+        yo_outbox_sent(&box, false);
+    }
+    assert_int_equal(yo_outbox_bytes(&box), 0);
+    assert_int_equal(box.slots.count, 0);
+}
+
+/* --- memory --- */
+
+static void fill_a_box(struct fault *memory, void *user)
+{
+    const struct yo_outbox_limits limits = {100, 50, 3};
+    struct yo_blob *message = yo_blob_create(&memory->mem, yo_span_of("message"));
+    const struct yo_outgoing all[] = {
+        {.message = message, .delivery = YOMO_RELIABLE, .lane = 2},
+        {.message = message, .delivery = YOMO_UNRELIABLE},
+        {.message = message, .delivery = YOMO_UNRELIABLE, .insist = true},
+        {.message = message,
+         .delivery = YOMO_UNRELIABLE,
+         .insist = true,
+         .slot = yo_span_of("a")},
+        {.message = message, .delivery = YOMO_LATEST, .slot = yo_span_of("a")},
+        {.message = message, .delivery = YOMO_LATEST, .slot = yo_span_of("b")},
+        {.message = message, .delivery = YOMO_LATEST, .slot = yo_span_of("b"), .version = 2},
+    };
+    struct yo_outbox filled;
+    struct yo_outbox_next next;
+
+    (void)user;
+    if (!message) {
+        return;
+    }
+    yo_outbox_init(&filled, &memory->mem, &limits);
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        size_t before = yo_outbox_bytes(&filled);
+        size_t slots = filled.slots.count;
+        int rv = yo_outbox_put(&filled, &all[i]);
+        if (rv != YOMO_OK) {
+            assert_int_equal(rv, YOMO_ERR_NOMEM);
+            assert_int_equal(yo_outbox_bytes(&filled), before);
+            assert_int_equal(filled.slots.count, slots);
+        }
+    }
+    while (yo_outbox_peek(&filled, &next)) {
+        yo_outbox_sent(&filled, true);
+    }
+    yo_outbox_finish(&filled);
+    assert_int_equal(message->refs, 1);
+    yo_blob_unref(message);
+}
+
+static void a_box_survives_every_failing_allocation(void **state)
+{
+    (void)state;
+    assert_true(fault_each(fill_a_box, NULL) > 8);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        TEST(an_empty_box_has_nothing),
+        TEST(reliable_goes_first_then_latest_then_unreliable),
+        TEST(a_peek_says_how_it_goes),
+        TEST(peeking_twice_is_the_same),
+        TEST(reliable_past_its_bytes_is_full),
+        TEST(the_oldest_unreliable_gives_way),
+        TEST(an_unreliable_one_that_never_fits_drives_nobody_out),
+        TEST(a_newer_value_takes_the_turn_of_an_older),
+        TEST(an_older_value_changes_nothing),
+        TEST(past_the_slots_the_oldest_gives_way),
+        TEST(one_that_flies_gives_way_before_one_that_waits),
+        TEST(a_lost_value_goes_out_again),
+        TEST(a_lost_value_stays_lost_when_a_newer_one_went),
+        TEST(an_older_value_does_not_replace_one_that_flies),
+        TEST(insisted_comes_back_until_it_is_acknowledged),
+        TEST(a_lost_state_does_not_come_after_the_goodbye),
+        TEST(a_slot_of_an_insisted_one_is_no_slot_of_latest),
+        TEST(what_cannot_be_sent_is_forgotten),
+        TEST(a_rewind_keeps_what_was_promised),
+        TEST(different_triples_have_different_slots),
+        TEST(any_order_keeps_the_bounds),
+        TEST(a_box_survives_every_failing_allocation),
+    };
+
+    return cmocka_run_group_tests_name("session/outbox", tests, NULL, NULL);
+}
