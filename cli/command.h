@@ -49,6 +49,7 @@ extern const struct command sub_command;
 extern const struct command pub_command;
 extern const struct command chat_command;
 extern const struct command ping_command;
+extern const struct command bench_command;
 
 /* The exit code that tells of `error`. */
 int exit_code_of(int32_t error);

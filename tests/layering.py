@@ -32,7 +32,7 @@ MAY_INCLUDE = {
 }
 ENGINES_SEE_OF_TRANSPORT = ["transport/transport.h"]
 OUTSIDE = [
-    (r"uv\.h|uv/.*", ["loop"]),
+    (r"uv\.h|uv/.*", ["loop", "cli"]),  # yomo bench is a host with loops of its own
     (r"openssl/.*", ["transport/tls", "transport/webtransport", "server"]),
     (r"ngtcp2/.*", ["transport/webtransport"]),
     (r"nghttp3/.*", ["transport/webtransport"]),
