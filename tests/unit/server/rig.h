@@ -64,6 +64,7 @@ void rig_open_with(struct rig *rig, const struct yomo_mem *mem, uint32_t workers
 
 /* Closes all and checks that the workers come to their end. */
 void rig_close(struct rig *rig);
+void rig_free(struct rig *rig); /* the same when the workers have ended already */
 
 /* Turn all workers until nothing is left to do. */
 void rig_settle(struct rig *rig);

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "rig_listener.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 #include <yomo/error.h>
 
 #include "rig.h"
@@ -15,6 +19,8 @@ struct yo_listener {
     struct yo_task end;
     void (*on_closed)(void *user);
     void *closed_user;
+    int fds[32]; /* held, so that ports are taken */
+    size_t fd_count;
 };
 
 struct yo_incoming {
@@ -31,6 +37,9 @@ static void on_end(struct yo_task *task, yo_time now)
     void *user = listener->closed_user;
 
     (void)now;
+    for (size_t i = 0; i < listener->fd_count; i++) {
+        (void)close(listener->fds[i]);
+    }
     yo_free(listener->mem, listener);
     on_closed(user);
 }
@@ -56,8 +65,8 @@ int yo_listener_create(struct yo_listener **out, struct yo_loop *loop,
 
 int yo_listener_add_udp(struct yo_listener *listener, int fd)
 {
-    (void)listener;
-    (void)close(fd);
+    assert_true(listener->fd_count < 32);
+    listener->fds[listener->fd_count++] = fd;
     return YOMO_OK;
 }
 
