@@ -275,8 +275,9 @@ enum yo_http_progress yo_http_reader_feed(struct yo_http_reader *reader, struct 
     if (error == HPE_OK && reader->state < STATE_BODY) {
         reader->head_size += taken;
         if (reader->head_size > YO_HTTP_HEAD_MAX) { /* also for what is not kept */
+            bool in_target = reader->target_size > 0 && reader->headers[0].name_size == 0;
             error = HPE_USER;
-            reader->status = 431;
+            reader->status = in_target ? 414 : 431;
         }
     }
     if (reader->state == STATE_DONE && (error == HPE_PAUSED || error == HPE_PAUSED_UPGRADE)) {
@@ -317,14 +318,28 @@ struct yo_span yo_http_reader_query(const struct yo_http_reader *reader)
     return reader->query;
 }
 
+/* llhttp has taken the blanks before a value, but not those behind it. */
+static struct yo_span trimmed(const struct yo_http_reader *reader,
+                              const struct header *header)
+{
+    struct yo_span value = yo_span(reader->text.data, 0);
+    if (header->value_size > 0) {
+        value = yo_span(reader->text.data + header->value_at, header->value_size);
+    }
+    while (value.size > 0 && (value.data[value.size - 1] == ' ' ||
+                              value.data[value.size - 1] == '\t')) {
+        value.size--;
+    }
+    return value;
+}
+
 struct yo_span yo_http_reader_header(const struct yo_http_reader *reader, const char *name)
 {
     for (size_t i = 0; i < reader->header_count; i++) {
         const struct header *header = &reader->headers[i];
         struct yo_span text = yo_span(reader->text.data + header->name_at, header->name_size);
         if (yo_span_equal_nocase(text, yo_span_of(name))) {
-            size_t at = header->value_size ? header->value_at : 0;
-            return yo_span(reader->text.data + at, header->value_size);
+            return trimmed(reader, header);
         }
     }
     return YO_SPAN_NONE;
