@@ -57,7 +57,8 @@ static int make_letters(struct yomo_server *server, struct yo_tls_server *tls,
     return YOMO_OK;
 }
 
-static int reload(struct yomo_server *server, struct yo_buf *why)
+/* `always` false: only if it is another one than the one in use. */
+static int reload(struct yomo_server *server, bool always, struct yo_buf *why)
 {
     struct yo_tls_server *tls = NULL, *old;
     struct yo_link letters, *link;
@@ -66,6 +67,13 @@ static int reload(struct yomo_server *server, struct yo_buf *why)
 
     if (rv != YOMO_OK) {
         return rv;
+    }
+    pthread_mutex_lock(&server->lock);
+    always |= memcmp(hash, server->certificate, sizeof(hash)) != 0;
+    pthread_mutex_unlock(&server->lock);
+    if (!always) {
+        yo_tls_server_unref(tls);
+        return YOMO_OK;
     }
     yo_list_init(&letters);
     rv = make_letters(server, tls, hash, &letters);
@@ -100,7 +108,7 @@ int32_t yomo_server_reload(yomo_server *server)
         return rv;
     }
     yo_buf_init(&why, server->config.mem);
-    rv = reload(server, &why);
+    rv = reload(server, true, &why);
     if (rv != YOMO_OK) {
         if (why.size == 0) {
             (void)yo_buf_append_text(&why, yomo_strerror(rv));
@@ -124,7 +132,7 @@ void yo_server_renew(struct yomo_server *server)
         return; /* the operator's: reloaded when the operator says so */
     }
     yo_buf_init(&why, server->config.mem);
-    if (reload(server, &why) != YOMO_OK) {
+    if (reload(server, false, &why) != YOMO_OK) {
         YO_LOG(server->config.log, YOMO_LOG_ERROR, "server",
                "the development certificate was not renewed: %.*s", (int)why.size,
                why.size > 0 ? (const char *)why.data : "");

@@ -15,9 +15,11 @@
 #include "server/handle.h"
 #include "server/site.h"
 
-#define COMPLAINTS_MAX 5        /* log lines about bad input in one second */
-#define CONN_QUEUE_SIZE 131072u /* bytes that a transport takes ahead of the network \
-                                 */
+#define RENEWAL_TIME (3600 * YO_SECOND)
+#define COMPLAINTS_MAX 5 /* log lines about bad input in one second */
+#define CONN_QUEUE_SIZE                                          \
+    131072u /* bytes that a transport takes ahead of the network \
+             */
 
 /* --- the turn -------------------------------------------------------------------- */
 
@@ -179,6 +181,15 @@ static const struct yo_listener_events listener_events = {
     .on_foreign_packet = on_foreign_packet,
 };
 
+/* A server that runs for weeks must not end up with an old certificate. */
+static void on_renewal(struct yo_timer *timer, yo_time now)
+{
+    struct yo_worker *worker = YO_CONTAINER(timer, struct yo_worker, renewal);
+
+    yo_server_renew(worker->server);
+    (void)yo_timer_set(timer, now + RENEWAL_TIME);
+}
+
 static uint32_t u32(uint64_t value)
 {
     return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
@@ -252,7 +263,12 @@ int yo_worker_create(struct yo_worker **out, const struct yo_worker_options *opt
         yo_worker_free(worker);
         return rv;
     }
+    yo_timer_init(&worker->renewal, worker->loop, on_renewal);
     rv = yo_worker_ready(worker);
+    if (rv == YOMO_OK && worker->index == 0 &&
+        !yo_options_text(worker->config->options, "tls-cert")) {
+        rv = yo_timer_set(&worker->renewal, yo_loop_now(worker->loop) + RENEWAL_TIME);
+    }
     rv = rv == YOMO_OK ? yo_mailbox_open(&worker->desk->box, worker->loop, worker) : rv;
     rv = rv == YOMO_OK ? open_listener(worker, options->secret) : rv;
     if (rv == YOMO_OK && worker->config->web_root) {

@@ -47,8 +47,9 @@ struct yo_worker {
     struct yo_buf slot;        /* the name of one, while it is needed */
     struct yo_task turn_end;   /* letters, then what is to be sent */
     bool ending_turn;
-    struct yo_task finish; /* nobody is left: close the doors and the loop */
-    struct yo_timer timer; /* the drain's and the close's next step */
+    struct yo_task finish;   /* nobody is left: close the doors and the loop */
+    struct yo_timer timer;   /* the drain's and the close's next step */
+    struct yo_timer renewal; /* of the development certificate, worker 0's */
     yo_time drain_until;
     size_t drain_batch;
     yo_time complained;   /* when the second began in which ... */
