@@ -139,7 +139,10 @@ void yo_peer_set_timer(struct yo_peer *peer)
     if (!yo_list_empty(&peer->paced)) {
         due = yo_time_min(due, peer->pace_due);
     }
-    (void)yo_timer_set(&peer->timer, due); /* its room was reserved */
+    /* One that comes too early looks again; moving it with each message would cost. */
+    if (!peer->timer.node.place || due < peer->timer.node.when) {
+        (void)yo_timer_set(&peer->timer, due); /* its room was reserved */
+    }
 }
 
 /* --- what is to be sent ---------------------------------------------------------- */

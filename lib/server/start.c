@@ -276,8 +276,9 @@ int32_t yomo_server_listen(yomo_server *server)
         (void)yo_buf_append_byte(&why, 0);
         yo_buf_swap(&server->error, &why);
     } else {
-        YO_LOG(server->config.log, YOMO_LOG_INFO, "server", "listening: %s",
-               (const char *)server->listening.data);
+        YO_LOG(server->config.log, YOMO_LOG_INFO, "server",
+               "on port %u, plain HTTP on %u (0: none), %u workers", server->ports.port,
+               server->ports.http_port, server->worker_count);
     }
     yo_buf_finish(&why);
     return rv;
