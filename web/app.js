@@ -127,7 +127,7 @@ function element(tag, className, text) {
     return node;
 }
 
-const ARROW = '<svg viewBox="0 0 22 22"><path d="M2.5 2.5 L19 9.2 L11.4 11.4 L9.2 19 Z"' +
+const ARROW = '<svg viewBox="0 0 26 26"><path d="M2.5 2.5 L21 10.4 L12.6 12.9 L9.6 21.2 Z"' +
     ' stroke-linejoin="round"/></svg>';
 
 class Person {
@@ -358,6 +358,7 @@ function speak() {
 say.addEventListener('input', () => {
     pointer.say = short(say.value, SAY_MAX);
     pointerChanged();
+    placeBubble(); // it may have grown
 });
 say.addEventListener('blur', () => {
     if (!say.value) {
@@ -415,16 +416,15 @@ function showStatus({ state, transport, reason }) {
     const button = $('.transport');
     button.dataset.state = state;
     $('.kind').textContent = KINDS[transport] ?? STATES[state];
-    if (state !== 'open') {
-        $('.rtt').textContent = '';
-    }
+    $('.rtt').textContent = '';
+    showRtt(room.rtt);
     button.title = state === 'open'
         ? `Click to use ${transport === 'websocket' ? 'WebTransport' : 'WebSocket'}`
         : reason;
 }
 
 function showRtt(milliseconds) {
-    if (room.status === 'open') {
+    if (room.status === 'open' && milliseconds > 0) {
         $('.rtt').textContent = milliseconds < 10 ? `${milliseconds.toFixed(1)} ms`
             : `${Math.round(milliseconds)} ms`;
     }

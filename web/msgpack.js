@@ -23,7 +23,7 @@ class Writer {
     }
 
     // One byte, and behind it `width` bytes written by the DataView's method `set`.
-    head(byte, set, width, value) {
+    head(byte, set = null, width = 0, value = 0) {
         this.room(1 + width);
         this.bytes[this.size] = byte;
         if (set) {

@@ -40,7 +40,9 @@ export class Room {
     #repeats = new Map();
     #failures = 0;
     #attempt = 0; // counts connections, so that a late one is known as late
-    #timers = {};
+    #retry;
+    #heard = 0; // when anything came last
+    #pinged = 0;
 
     constructor({ name, id, state, where }) {
         this.name = name;
@@ -53,7 +55,7 @@ export class Room {
 
     async connect() {
         const attempt = ++this.#attempt;
-        clearTimeout(this.#timers.retry);
+        clearTimeout(this.#retry);
         this.#dropLink('again');
         this.#setStatus('connecting');
         try {
@@ -72,7 +74,7 @@ export class Room {
 
     close() {
         this.#attempt++;
-        clearTimeout(this.#timers.retry);
+        clearTimeout(this.#retry);
         this.#dropLink('leaving');
         this.#forgetPeers();
         this.#setStatus('closed');
@@ -93,6 +95,7 @@ export class Room {
         this.#joined = false;
         this.#held = [];
         this.#fresh = new Map();
+        this.rtt = 0;
         this.#heard = performance.now();
         link.listen(
             (bytes) => this.#take(link, bytes),
@@ -103,7 +106,7 @@ export class Room {
             },
         );
         this.#control({ op: 'channel_join', c: this.name, pl: encode(this.#fullState()) });
-        this.#control({ op: 'ping', ts: Math.ceil(performance.now()) });
+        this.#ping(performance.now());
     }
 
     #dropLink(reason) {
@@ -126,7 +129,7 @@ export class Room {
         const most = Math.min(BACKOFF_MAX, BACKOFF_FIRST * 2 ** this.#failures++);
         const wait = (after ?? 0) + Math.random() * most;
         this.#setStatus('waiting', reason);
-        this.#timers.retry = setTimeout(() => this.connect(), wait);
+        this.#retry = setTimeout(() => this.connect(), wait);
     }
 
     #setStatus(state, reason = '') {
@@ -146,14 +149,16 @@ export class Room {
         const now = performance.now();
         if (now - this.#heard > SILENCE) {
             this.#lost({ final: false, reason: 'nothing was heard for too long' });
-        } else if (now - (this.#pinged ?? 0) >= PING_EVERY) {
-            this.#pinged = now;
-            this.#control({ op: 'ping', ts: Math.ceil(now) });
+        } else if (now - this.#pinged >= PING_EVERY) {
+            this.#ping(now);
         }
     }
 
-    #heard = 0;
-    #pinged = 0;
+    // `ts` is a whole number that comes back as it is: microseconds, for us.
+    #ping(now) {
+        this.#pinged = now;
+        this.#control({ op: 'ping', ts: Math.round(now * 1000) + 1 });
+    }
 
     // --- sending ---
 
@@ -238,7 +243,7 @@ export class Room {
     #takeControl(message) {
         switch (message.op) {
             case 'pong':
-                this.rtt = Math.max(0, performance.now() - Number(message.ts));
+                this.rtt = Math.max(0, performance.now() - Number(message.ts) / 1000);
                 this.onrtt(this.rtt);
                 break;
             case 'ping':
