@@ -6,13 +6,20 @@
 #define WIDTH 80
 
 /* Print `text` in lines of at most WIDTH characters that begin with `indent` blanks. A
- * newline in the text is kept. */
+ * newline in the text is kept, and so are the blanks behind it. */
 static void print_wrapped(FILE *out, const char *text, int indent)
 {
     int column = 0;
 
     while (*text) {
         size_t size = strcspn(text, " \n");
+        if (size == 0 && *text == ' ' && column == 0) {
+            size_t blanks = strspn(text, " ");
+            fprintf(out, "%*s", indent + (int)blanks - 1, "");
+            column = indent + (int)blanks - 1;
+            text += blanks;
+            continue;
+        }
         if (column > 0 && column + 1 + (int)size > WIDTH) {
             fputc('\n', out);
             column = 0;
