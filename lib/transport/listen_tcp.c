@@ -359,7 +359,7 @@ static void incoming_refuse(struct yo_incoming *incoming, const struct yo_respon
 
 static void incoming_dismiss(struct yo_incoming *incoming, const struct yo_close *how)
 {
-    static const struct yo_conn_events nobody = {NULL};
+    static const struct yo_conn_events nobody = {.on_open = NULL};
     static const struct yo_response welcome = {.status = 200};
     struct yo_tcp_door *door = ((struct visitor *)incoming)->door;
     struct yo_conn *conn = incoming_accept(incoming, &welcome, &nobody, NULL);

@@ -261,32 +261,46 @@ static int status_of(const struct yo_http_reader *reader, llhttp_errno_t error)
     }
 }
 
+/* Give llhttp the front of `*in`: of a head no more than may still come, so that its
+ * limit is the same whatever the pieces are, and counts what is not kept, too. */
+static llhttp_errno_t execute(struct yo_http_reader *reader, struct yo_span *in)
+{
+    const char *data = (const char *)in->data;
+    size_t size = in->size;
+    bool head = reader->state < STATE_BODY;
+    if (head && size > YO_HTTP_HEAD_MAX - reader->head_size) {
+        size = YO_HTTP_HEAD_MAX - reader->head_size;
+    }
+    llhttp_errno_t error = llhttp_execute(&reader->parser, data, size);
+    if (error != HPE_OK) {
+        size = (size_t)(llhttp_get_error_pos(&reader->parser) - data);
+    } else if (head) {
+        reader->head_size += size;
+    }
+    *in = yo_span_skip(*in, size);
+    return error;
+}
+
 enum yo_http_progress yo_http_reader_feed(struct yo_http_reader *reader, struct yo_span *in)
 {
+    llhttp_errno_t error = HPE_OK;
     if (reader->state == STATE_BAD) {
         return YO_HTTP_BAD;
     }
-    const char *data = (const char *)in->data;
-    llhttp_errno_t error = llhttp_execute(&reader->parser, data, in->size);
-    size_t taken = in->size;
-    if (error != HPE_OK) {
-        taken = (size_t)(llhttp_get_error_pos(&reader->parser) - data);
-    }
-    if (error == HPE_OK && reader->state < STATE_BODY) {
-        reader->head_size += taken;
-        if (reader->head_size > YO_HTTP_HEAD_MAX) { /* also for what is not kept */
+    while (in->size > 0 && error == HPE_OK) {
+        error = execute(reader, in);
+        if (error == HPE_OK && reader->state < STATE_BODY &&
+            reader->head_size == YO_HTTP_HEAD_MAX) {
             bool in_target = reader->target_size > 0 && reader->headers[0].name_size == 0;
-            error = HPE_USER;
             reader->status = in_target ? 414 : 431;
+            error = HPE_USER;
         }
     }
-    if (reader->state == STATE_DONE && (error == HPE_PAUSED || error == HPE_PAUSED_UPGRADE)) {
-        *in = yo_span_skip(*in, taken);
-        return YO_HTTP_DONE;
-    }
     if (error == HPE_OK) {
-        *in = yo_span_skip(*in, taken);
         return YO_HTTP_MORE;
+    }
+    if (reader->state == STATE_DONE && (error == HPE_PAUSED || error == HPE_PAUSED_UPGRADE)) {
+        return YO_HTTP_DONE;
     }
     reader->status = status_of(reader, error);
     reader->state = STATE_BAD;
