@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* dial_quic.c
+ *
+ * A socket, an endpoint with one connection on it, and nothing else; all of it goes when
+ * the connection has gone. */
+#include "transport/dial_quic.h"
+
+#include <yomo/error.h>
+
+#include "transport/quic_link.h"
+
+#define HANDSHAKE_DEFAULT (10 * YO_SECOND)
+
+struct attempt {
+    struct yo_quic_link link; /* first */
+};
+
+static void after_turn(struct yo_quic_link *link, yo_time now)
+{
+    (void)now;
+    if (yo_endpoint_empty(link->endpoint)) {
+        const struct yomo_mem *mem = yo_loop_mem(link->loop);
+        yo_quic_link_finish(link);
+        yo_free(mem, link);
+    }
+}
+
+static const struct yo_endpoint_events endpoint_events = {YO_QUIC_LINK_EVENTS};
+
+/* RFC 3986 3.2.2: a literal IPv6 address stands in brackets. */
+static int make_authority(struct yo_buf *out, const char *host, uint16_t port)
+{
+    bool brackets = strchr(host, ':') != NULL;
+    yo_buf_printf(out, brackets ? "[%s]" : "%s", host);
+    if (port != 443) {
+        yo_buf_printf(out, ":%u", port);
+    }
+    yo_buf_append_byte(out, 0);
+    return out->failed ? YOMO_ERR_NOMEM : YOMO_OK;
+}
+
+static int begin(struct attempt *attempt, const struct yo_dial_options *options,
+                 const union yo_address *remote, const struct yo_conn_events *events,
+                 void *user, struct yo_conn **out)
+{
+    struct yo_quic_socket *socket;
+    struct yo_buf authority;
+    yo_buf_init(&authority, yo_loop_mem(attempt->link.loop));
+    int rv = yo_quic_link_add(&attempt->link, -1, remote, &socket);
+    if (rv == YOMO_OK) {
+        rv = make_authority(&authority, options->host, options->port);
+    }
+    if (rv == YOMO_OK) {
+        struct yo_endpoint_connect connect = {
+            .socket = socket,
+            .local = &yo_udp_local(socket->udp)->sa,
+            .remote = &remote->sa,
+            .tls = options->tls,
+            .host = options->host,
+            .loopback = yo_address_loopback(remote),
+            .authority = (const char *)authority.data,
+            .path = options->path,
+            .origin = options->origin,
+        };
+        rv = yo_endpoint_connect(attempt->link.endpoint, &connect, options->extension, events,
+                                 user, out, yo_loop_update(attempt->link.loop));
+    }
+    yo_buf_finish(&authority);
+    return rv;
+}
+
+int yo_dial_quic(struct yo_conn **out, struct yo_loop *loop,
+                 const struct yo_dial_options *options, const union yo_address *remote,
+                 const struct yo_conn_events *events, void *user)
+{
+    static const uint8_t no_secret[YO_SECRET_SIZE]; /* clients make no IDs or tokens */
+    struct yo_endpoint_options endpoint = {
+        .secret = no_secret,
+        .message_size_max = options->message_size_max,
+        .queue_size_max = options->queue_size_max,
+        .handshake = options->handshake_ms ? options->handshake_ms * YO_MS
+                                           : HANDSHAKE_DEFAULT,
+        .idle = options->idle_ms * YO_MS,
+        .keepalive = options->keepalive_ms * YO_MS,
+    };
+    const struct yomo_mem *mem = yo_loop_mem(loop);
+    if (!options->host || !options->path || !options->tls) {
+        return YOMO_ERR_INVALID;
+    }
+    struct attempt *attempt = yo_calloc(mem, 1, sizeof(*attempt));
+    if (!attempt) {
+        return YOMO_ERR_NOMEM;
+    }
+    int rv = yo_quic_link_init(&attempt->link, loop, &endpoint, &endpoint_events,
+                               options->qlog_dir);
+    if (rv == YOMO_OK) {
+        rv = begin(attempt, options, remote, events, user, out);
+        if (rv == YOMO_OK) {
+            attempt->link.after_turn = after_turn;
+            return YOMO_OK;
+        }
+        yo_quic_link_finish(&attempt->link);
+    }
+    yo_free(mem, attempt);
+    return rv;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* capsule.c - HEAD collects type and length byte by byte; VALUE collects a CLOSE; SKIP
+ * counts down what nobody wants. */
+#include "transport/webtransport/capsule.h"
+
+#include <yomo/error.h>
+
+#include "base/text.h"
+#include "base/varint.h"
+
+void yo_capsules_init(struct yo_capsules *capsules)
+{
+    capsules->state = YO_CAPSULE_HEAD;
+    capsules->head_size = 0;
+    capsules->closed = false;
+    capsules->value_size = 0;
+}
+
+bool yo_capsules_partial(const struct yo_capsules *capsules)
+{
+    return capsules->state != YO_CAPSULE_HEAD || capsules->head_size > 0;
+}
+
+/* Both varints of the head, if they are there. */
+static bool head_complete(struct yo_capsules *c)
+{
+    struct yo_span head = yo_span(c->head, c->head_size);
+    uint64_t type, length;
+    size_t n = yo_varint_read(head, &type);
+    if (n == 0 || yo_varint_read(yo_span_skip(head, n), &length) == 0) {
+        return false;
+    }
+    c->type = type;
+    c->left = length;
+    return true;
+}
+
+static int begin_value(struct yo_capsules *c)
+{
+    c->head_size = 0;
+    c->value_size = 0;
+    if (c->type != YO_CAPSULE_CLOSE) {
+        c->state = YO_CAPSULE_SKIP; /* a DRAIN has no value, but skip one all the same */
+        return YOMO_OK;
+    }
+    if (c->left < 4 || c->left > sizeof(c->value)) {
+        return YOMO_ERR_PROTO;
+    }
+    c->state = YO_CAPSULE_VALUE;
+    return YOMO_OK;
+}
+
+static int finish_value(struct yo_capsules *c, struct yo_capsule *capsule)
+{
+    bool collected = c->state == YO_CAPSULE_VALUE;
+    c->state = YO_CAPSULE_HEAD;
+    if (!collected) {
+        capsule->event =
+            c->type == YO_CAPSULE_DRAIN ? YO_CAPSULE_IS_DRAIN : YO_CAPSULE_NONE;
+        return YOMO_OK;
+    }
+    const uint8_t *v = c->value;
+    capsule->code = (uint32_t)v[0] << 24 | (uint32_t)v[1] << 16 | (uint32_t)v[2] << 8 | v[3];
+    capsule->text = yo_span(v + 4, c->value_size - 4);
+    if (!yo_utf8_valid(capsule->text)) {
+        return YOMO_ERR_PROTO;
+    }
+    capsule->event = YO_CAPSULE_IS_CLOSE;
+    c->closed = true;
+    return YOMO_OK;
+}
+
+/* Take what belongs to the value at hand. */
+static void take(struct yo_capsules *c, struct yo_span *bytes)
+{
+    size_t n = bytes->size < c->left ? bytes->size : (size_t)c->left;
+    if (c->state == YO_CAPSULE_VALUE && n > 0) {
+        memcpy(c->value + c->value_size, bytes->data, n);
+        c->value_size += n;
+    }
+    c->left -= n;
+    *bytes = yo_span_skip(*bytes, n);
+}
+
+int yo_capsules_read(struct yo_capsules *capsules, struct yo_span *bytes,
+                     struct yo_capsule *capsule)
+{
+    capsule->event = YO_CAPSULE_NONE;
+    while (bytes->size > 0) {
+        if (capsules->closed) {
+            return YOMO_ERR_PROTO;
+        }
+        if (capsules->state == YO_CAPSULE_HEAD) {
+            capsules->head[capsules->head_size++] = bytes->data[0];
+            *bytes = yo_span_skip(*bytes, 1);
+            if (!head_complete(capsules)) {
+                continue;
+            }
+            int rv = begin_value(capsules);
+            if (rv != YOMO_OK) {
+                return rv;
+            }
+        } else {
+            take(capsules, bytes);
+        }
+        if (capsules->left == 0) {
+            int rv = finish_value(capsules, capsule);
+            if (rv != YOMO_OK || capsule->event != YO_CAPSULE_NONE) {
+                return rv;
+            }
+        }
+    }
+    return YOMO_OK;
+}
+
+size_t yo_capsule_write_close(uint8_t *out, uint32_t code, struct yo_span text)
+{
+    size_t n = yo_varint_write(out, YO_CAPSULE_CLOSE);
+    n += yo_varint_write(out + n, 4 + text.size);
+    out[n++] = (uint8_t)(code >> 24);
+    out[n++] = (uint8_t)(code >> 16);
+    out[n++] = (uint8_t)(code >> 8);
+    out[n++] = (uint8_t)code;
+    if (text.size > 0) {
+        memcpy(out + n, text.data, text.size);
+    }
+    return n + text.size;
+}
+
+size_t yo_capsule_write_drain(uint8_t *out)
+{
+    size_t n = yo_varint_write(out, YO_CAPSULE_DRAIN);
+    return n + yo_varint_write(out + n, 0);
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/* conn.h - one QUIC connection, its HTTP/3 and its session; for the files of this folder.
+ *
+ * conn.c: life, packets in, expiry, the end. setup.c: how ngtcp2 and OpenSSL are set up.
+ * streams.c: what comes on streams and datagrams. requests.c: HTTP/3's events. write.c:
+ * packets out. session.c, stream.c: the session. */
+#ifndef YO_WEBTRANSPORT_CONN_H
+#define YO_WEBTRANSPORT_CONN_H
+
+#include <ngtcp2/ngtcp2_crypto.h>
+#include <ngtcp2/ngtcp2_crypto_ossl.h>
+
+#include "base/heap.h"
+#include "transport/webtransport/address.h"
+#include "transport/webtransport/capsule.h"
+#include "transport/webtransport/cid_map.h"
+#include "transport/webtransport/datagram.h"
+#include "transport/webtransport/endpoint.h"
+#include "transport/webtransport/h3.h"
+#include "transport/webtransport/sendqueue.h"
+#include "transport/webtransport/session.h"
+
+enum yo_quic_state {
+    YO_QUIC_HANDSHAKE, /* TLS is not done */
+    YO_QUIC_READY,     /* TLS is; no session asked for yet */
+    YO_QUIC_ASKED,     /* server: the request was handed up; client: it was sent */
+    YO_QUIC_SESSION,   /* the session is open */
+    YO_QUIC_LEAVING,   /* the end was sent in HTTP/3 and waits to be acknowledged */
+    YO_QUIC_OVER       /* it goes in the next turn */
+};
+
+enum yo_quic_farewell { /* how it goes */
+    YO_QUIC_SILENT,     /* without a word */
+    YO_QUIC_SAY_CLOSE,  /* CONNECTION_CLOSE with `error` */
+    YO_QUIC_DRAINING    /* the peer has said it */
+};
+
+enum yo_stream_kind { YO_STREAM_HTTP, YO_STREAM_HELD, YO_STREAM_WT, YO_STREAM_DISCARD };
+struct yo_stream { /* first member of whatever is QUIC's stream_user_data; NULL: new */
+    enum yo_stream_kind kind;
+};
+
+/* What the client asked for, while nobody has answered. */
+struct yo_wt_asked {
+    struct yo_buf text; /* authority, path, origin behind each other */
+    size_t authority, path, origin;
+    bool has_origin;
+    struct yo_buf capsules; /* what came before the answer */
+    bool ended;
+};
+#define YO_EARLY_CAPSULES_MAX 4096
+
+struct yo_wt_stream {
+    struct yo_stream base;
+    struct yo_wt_session *session;
+    struct yo_link link;  /* in session->streams, ->unopened or ->early */
+    struct yo_link ready; /* in session->ready while it can send */
+    int64_t id;           /* -1: not opened yet */
+    bool bidirectional, local;
+    const struct yo_wt_stream_events *events; /* NULL: nobody listens */
+    void *user;
+    /* Out. */
+    struct yo_sendqueue out;
+    bool writable; /* our side is open */
+    bool blocked;  /* the peer's window is full */
+    bool stopped;  /* on_stop was told */
+    uint8_t header_unsent, header_unacked;
+    bool reset_due; /* once the header is acknowledged */
+    uint64_t reset_code;
+    /* In. */
+    struct yo_buf in; /* not taken yet */
+    bool readable;    /* on_data may still come */
+    bool ended;       /* FIN has come */
+    bool resume;      /* offer `in` again in the next turn */
+    bool in_event;
+    bool early;       /* in session->early */
+    uint64_t session_id; /* as its header says */
+};
+
+struct yo_wt_session {
+    struct yo_quic_conn *conn;
+    int64_t id; /* -1: none yet */
+    bool open;
+    const struct yo_wt_session_events *events; /* NULL: nobody listens yet */
+    void *user;
+    struct yo_datagrams datagrams;
+    struct yo_link streams, ready, unopened, early;
+    size_t unopened_count, early_count;
+    struct yo_link early_datagrams;
+    size_t early_datagram_count;
+    struct yo_capsules capsules;
+    bool wake, resume, progress, want_progress;
+    bool shut;          /* a stream was found to be closed for writing */
+    bool streams_first; /* in the next packet */
+};
+
+struct yo_quic_conn {
+    struct yo_cid_owner owner; /* first */
+    struct yo_endpoint *endpoint;
+    const struct yomo_mem *mem;
+    struct yo_link link;  /* in endpoint->conns */
+    struct yo_link dirty; /* in endpoint->dirty */
+    struct yo_heap_node timer;
+    enum yo_quic_state state;
+    yo_time now; /* of the call at hand */
+
+    ngtcp2_conn *quic;
+    ngtcp2_crypto_ossl_ctx *tls;
+    ngtcp2_crypto_conn_ref ref;
+    bool server, counted_handshake, bound, want_bind;
+    struct yo_address_count *address_count;
+    char address[64];
+    void *user;   /* the endpoint's owner's mark on a request */
+    void *socket; /* where the last packet came from */
+
+    struct yo_h3 *h3; /* from the time on when TLS has keys */
+    struct yo_wt_session session;
+    struct yo_wt_asked *asked; /* server */
+    char *ask;                 /* client: authority NUL path NUL origin NUL */
+    bool has_origin;
+
+    yo_time alarm; /* of the session's owner */
+    yo_time give_up; /* of the connection itself: no request, or no acknowledgement */
+
+    /* The end. */
+    enum yo_quic_farewell farewell;
+    ngtcp2_ccerr error;
+    char reason[128]; /* error.reason points here */
+    struct yo_wt_end end;
+    char end_text[128]; /* end.text, unless it lies in the capsule that brought it */
+    bool ended; /* the session's end was decided */
+};
+
+/* conn.c */
+int yo_quic_conn_create(struct yo_quic_conn **out, struct yo_endpoint *endpoint,
+                        bool server);
+void yo_quic_conn_destroy(struct yo_quic_conn *conn); /* tells whoever listens */
+int yo_quic_conn_read(struct yo_quic_conn *conn, const struct yo_quic_packet *packet,
+                      yo_time now); /* what ngtcp2 said */
+void yo_quic_conn_expire(struct yo_quic_conn *conn, yo_time now);
+void yo_quic_conn_turn(struct yo_quic_conn *conn, yo_time now); /* may destroy it */
+void yo_quic_conn_touch(struct yo_quic_conn *conn);
+/* Decide the end: the first to call wins. `error` and so on as in yo_wt_end. */
+void yo_quic_conn_note_end(struct yo_quic_conn *conn, const struct yo_wt_end *end);
+void yo_quic_conn_over(struct yo_quic_conn *conn, enum yo_quic_farewell farewell);
+/* CONNECTION_CLOSE with an HTTP/3 error. */
+void yo_quic_conn_fail(struct yo_quic_conn *conn, uint64_t h3_code, const char *reason);
+void yo_quic_conn_fail_quic(struct yo_quic_conn *conn, int liberr);
+void yo_quic_conn_rearm(struct yo_quic_conn *conn);
+
+/* setup.c */
+int yo_quic_setup_server(struct yo_quic_conn *conn, const struct yo_quic_packet *packet,
+                         const ngtcp2_pkt_hd *header, const ngtcp2_cid *original_dcid,
+                         const ngtcp2_cid *scid, ngtcp2_token_type token_type, yo_time now);
+int yo_quic_setup_client(struct yo_quic_conn *conn,
+                         const struct yo_endpoint_connect *options, yo_time now);
+void yo_quic_path(ngtcp2_path *path, void *socket, const struct sockaddr *local,
+                  const struct sockaddr *remote);
+
+/* streams.c */
+int yo_quic_on_stream_data(struct yo_quic_conn *conn, int64_t id, struct yo_stream *stream,
+                           struct yo_span bytes, bool end);
+int yo_quic_on_stream_reset(struct yo_quic_conn *conn, int64_t id,
+                            struct yo_stream *stream, uint64_t code);
+int yo_quic_on_stream_close(struct yo_quic_conn *conn, int64_t id,
+                            struct yo_stream *stream, const uint64_t *code);
+void yo_quic_on_acked(struct yo_quic_conn *conn, int64_t id, struct yo_stream *stream,
+                      uint64_t size);
+void yo_quic_on_unblocked(struct yo_quic_conn *conn, int64_t id, struct yo_stream *stream);
+int yo_quic_on_datagram(struct yo_quic_conn *conn, struct yo_span bytes);
+int yo_quic_bind_http(struct yo_quic_conn *conn); /* our three streams of HTTP/3 */
+extern struct yo_stream yo_stream_http, yo_stream_discard;
+
+/* requests.c */
+extern const struct yo_h3_events yo_quic_h3_events;
+void yo_quic_progress(struct yo_quic_conn *conn); /* after each packet: what is due? */
+void yo_wt_asked_free(struct yo_quic_conn *conn);
+void yo_wt_read_capsules(struct yo_quic_conn *conn, struct yo_span bytes);
+void yo_wt_peer_finished(struct yo_quic_conn *conn); /* FIN on the CONNECT stream */
+
+/* write.c */
+int yo_quic_conn_write(struct yo_quic_conn *conn, yo_time now); /* YOMO_ERR_AGAIN */
+size_t yo_quic_write_close(struct yo_quic_conn *conn, uint8_t *out, size_t size,
+                           ngtcp2_path *path, yo_time now);
+
+/* session.c */
+void yo_wt_session_init(struct yo_quic_conn *conn);
+void yo_wt_session_finish(struct yo_wt_session *session);
+void yo_wt_session_begin(struct yo_wt_session *session); /* it is open from now on */
+void yo_wt_session_adopt_early(struct yo_wt_session *session, yo_time now);
+void yo_wt_session_drop_streams(struct yo_wt_session *session, uint64_t code);
+void yo_wt_session_run(struct yo_wt_session *session, yo_time now); /* deferred events */
+int yo_wt_session_hold_datagram(struct yo_wt_session *session, struct yo_span bytes);
+
+/* stream.c */
+struct yo_wt_stream *yo_wt_stream_new(struct yo_wt_session *session, int64_t id,
+                                      bool bidirectional, bool local);
+void yo_wt_stream_free(struct yo_wt_stream *stream, yo_time now); /* with on_gone */
+void yo_wt_stream_receive(struct yo_wt_stream *stream, struct yo_span bytes, bool end,
+                          yo_time now);
+void yo_wt_stream_offer(struct yo_wt_stream *stream, yo_time now); /* what is kept */
+void yo_wt_stream_ready(struct yo_wt_stream *stream);
+void yo_wt_stream_acked(struct yo_wt_stream *stream, size_t size, yo_time now);
+void yo_wt_stream_shut_write(struct yo_wt_stream *stream, yo_time now);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#include "transport/webtransport/datagram.h"
+
+#include <yomo/error.h>
+
+struct datagram {
+    struct yo_link link;     /* while it waits */
+    struct yo_map_node node; /* while it flies */
+    struct yo_blob *blob;
+    uint64_t token, id; /* 0: nobody wants to know */
+};
+
+static struct datagram *first_of(const struct yo_datagrams *datagrams)
+{
+    struct yo_link *link = datagrams->waiting.next;
+    return link == &datagrams->waiting ? NULL : YO_CONTAINER(link, struct datagram, link);
+}
+
+void yo_datagrams_init(struct yo_datagrams *datagrams, const struct yomo_mem *mem)
+{
+    memset(datagrams, 0, sizeof(*datagrams));
+    datagrams->mem = mem;
+    yo_list_init(&datagrams->waiting);
+    yo_map_init(&datagrams->flying, mem);
+}
+
+void yo_datagrams_finish(struct yo_datagrams *datagrams)
+{
+    while (first_of(datagrams)) {
+        yo_datagrams_drop(datagrams);
+    }
+    struct yo_map_node *node = yo_map_next(&datagrams->flying, NULL);
+    while (node) {
+        struct yo_map_node *next = yo_map_next(&datagrams->flying, node);
+        yo_map_remove(&datagrams->flying, node);
+        yo_free(datagrams->mem, YO_CONTAINER(node, struct datagram, node));
+        node = next;
+    }
+    yo_map_finish(&datagrams->flying);
+}
+
+int yo_datagrams_push(struct yo_datagrams *datagrams, struct yo_blob *blob,
+                      uint64_t token)
+{
+    if (token != 0 && datagrams->flying.count >= YO_DATAGRAMS_FLYING_MAX) {
+        return YOMO_ERR_AGAIN;
+    }
+    struct datagram *d = yo_calloc(datagrams->mem, 1, sizeof(*d));
+    if (!d) {
+        return YOMO_ERR_NOMEM;
+    }
+    /* What waits with a token must not fail to fly: each has a place in the map now. */
+    d->token = token;
+    if (token != 0) {
+        d->id = ++datagrams->next_id;
+        if (yo_map_put(&datagrams->flying, &d->node, yo_span(&d->id, sizeof(d->id))) !=
+            YOMO_OK) {
+            yo_free(datagrams->mem, d);
+            return YOMO_ERR_NOMEM;
+        }
+    }
+    d->blob = yo_blob_ref(blob);
+    yo_list_push_back(&datagrams->waiting, &d->link);
+    datagrams->count++;
+    datagrams->size += blob->size;
+    return YOMO_OK;
+}
+
+struct yo_blob *yo_datagrams_peek(const struct yo_datagrams *datagrams, uint64_t *id)
+{
+    struct datagram *d = first_of(datagrams);
+    if (!d) {
+        return NULL;
+    }
+    *id = d->id;
+    return d->blob;
+}
+
+/* Take the first one off the queue; its blob is let go. */
+static struct datagram *take(struct yo_datagrams *datagrams)
+{
+    struct datagram *d = first_of(datagrams);
+    yo_list_remove(&d->link);
+    datagrams->count--;
+    datagrams->size -= d->blob->size;
+    yo_blob_unref(d->blob);
+    d->blob = NULL;
+    return d;
+}
+
+void yo_datagrams_sent(struct yo_datagrams *datagrams)
+{
+    struct datagram *d = take(datagrams);
+    if (d->token == 0) {
+        yo_free(datagrams->mem, d);
+    }
+}
+
+uint64_t yo_datagrams_drop(struct yo_datagrams *datagrams)
+{
+    struct datagram *d = take(datagrams);
+    uint64_t token = d->token;
+    if (token != 0) {
+        yo_map_remove(&datagrams->flying, &d->node);
+    }
+    yo_free(datagrams->mem, d);
+    return token;
+}
+
+uint64_t yo_datagrams_land(struct yo_datagrams *datagrams, uint64_t id)
+{
+    struct yo_map_node *node = yo_map_get(&datagrams->flying, yo_span(&id, sizeof(id)));
+    if (id == 0 || !node) {
+        return 0;
+    }
+    struct datagram *d = YO_CONTAINER(node, struct datagram, node);
+    uint64_t token = d->token;
+    yo_map_remove(&datagrams->flying, node);
+    yo_free(datagrams->mem, d);
+    return token;
+}

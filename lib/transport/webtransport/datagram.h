@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* datagram.h - the datagrams of one session: those that wait, and those whose fate is
+ * not known yet.
+ *
+ * QUIC keeps no datagrams, so they wait here until a packet has room. Only those that
+ * were given a token are remembered after that; QUIC may tell of one of them twice (a
+ * loss that turns out to have been none), the owner hears once. */
+#ifndef YO_WEBTRANSPORT_DATAGRAM_H
+#define YO_WEBTRANSPORT_DATAGRAM_H
+
+#include "base/blob.h"
+#include "base/list.h"
+#include "base/map.h"
+
+#define YO_DATAGRAMS_FLYING_MAX 4096 /* with a token, in one session */
+
+struct yo_datagrams {
+    const struct yomo_mem *mem;
+    struct yo_link waiting;
+    struct yo_map flying; /* by id */
+    uint64_t next_id;
+    size_t count, size; /* of those that wait */
+};
+
+void yo_datagrams_init(struct yo_datagrams *datagrams, const struct yomo_mem *mem);
+void yo_datagrams_finish(struct yo_datagrams *datagrams);
+
+/* Queue `blob` (a reference is taken). YOMO_ERR_NOMEM; YOMO_ERR_AGAIN when too many with
+ * a token are flying. */
+int yo_datagrams_push(struct yo_datagrams *datagrams, struct yo_blob *blob,
+                      uint64_t token);
+
+/* The next one, or NULL. `id` is what to tell QUIC: 0 when nobody wants to know. */
+struct yo_blob *yo_datagrams_peek(const struct yo_datagrams *datagrams, uint64_t *id);
+
+/* That one was sent; now it flies. */
+void yo_datagrams_sent(struct yo_datagrams *datagrams);
+
+/* That one will not be sent; returns its token. */
+uint64_t yo_datagrams_drop(struct yo_datagrams *datagrams);
+
+/* QUIC told of `id`: its token, or 0 when there was none or it has been told. */
+uint64_t yo_datagrams_land(struct yo_datagrams *datagrams, uint64_t id);
+
+#endif

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/* requests.c - CONNECT and what is said on its stream.
+ *
+ * A server hands a request up when it is whole and the client's SETTINGS have been seen
+ * (draft-ietf-webtrans-http3-16 7.1); a client asks when it has the server's. The
+ * connection has one session: a second CONNECT is rejected, and any other request gets a
+ * short page that says so. */
+#include <assert.h>
+#include <stdio.h>
+#include <yomo/error.h>
+
+#include "transport/webtransport/codes.h"
+#include "transport/webtransport/conn.h"
+#include "transport/webtransport/inside.h"
+
+static void out_of_memory(struct yo_quic_conn *conn)
+{
+    yo_quic_conn_fail(conn, YO_H3_INTERNAL_ERROR, "out of memory");
+}
+
+/* --- A server's side ----------------------------------------------------------------- */
+
+void yo_wt_asked_free(struct yo_quic_conn *conn)
+{
+    if (conn->asked) {
+        yo_buf_finish(&conn->asked->text);
+        yo_buf_finish(&conn->asked->capsules);
+        yo_free(conn->mem, conn->asked);
+        conn->asked = NULL;
+    }
+}
+
+static int keep_request(struct yo_quic_conn *conn, const struct yo_h3_head *head)
+{
+    struct yo_wt_asked *asked = yo_calloc(conn->mem, 1, sizeof(*asked));
+    if (!asked) {
+        return YOMO_ERR_NOMEM;
+    }
+    conn->asked = asked;
+    yo_buf_init(&asked->text, conn->mem);
+    yo_buf_init(&asked->capsules, conn->mem);
+    asked->authority = head->authority.size;
+    asked->path = head->path.size;
+    asked->origin = head->origin.size;
+    asked->has_origin = head->origin.data != NULL;
+    yo_buf_append_span(&asked->text, head->authority);
+    yo_buf_append_span(&asked->text, head->path);
+    yo_buf_append_span(&asked->text, head->origin);
+    if (asked->text.failed) {
+        yo_wt_asked_free(conn);
+        return YOMO_ERR_NOMEM;
+    }
+    return YOMO_OK;
+}
+
+static void on_request_head(struct yo_quic_conn *conn, int64_t id,
+                            const struct yo_h3_head *head)
+{
+    struct yo_wt_session *session = &conn->session;
+    int status = 0;
+    const char *text = "";
+
+    if (!yo_span_is(head->method, "CONNECT") || !head->protocol.data) {
+        status = 404;
+        text = "This is a WebTransport server; pages are served over HTTP/1.1.\n";
+    } else if (!yo_span_is(head->protocol, "webtransport") &&
+               !yo_span_is(head->protocol, "webtransport-h3")) {
+        status = 501; /* RFC 9220 3 */
+    }
+    if (status != 0) {
+        if (yo_h3_answer(conn->h3, id, status, NULL, yo_span_of(text)) == YOMO_ERR_NOMEM) {
+            out_of_memory(conn);
+        }
+        return;
+    }
+    if (session->id >= 0 || conn->ended) { /* no flow control, so one session: 5.1 */
+        ngtcp2_conn_shutdown_stream(conn->quic, 0, id, YO_H3_REQUEST_REJECTED);
+        return;
+    }
+    if (keep_request(conn, head) != YOMO_OK) {
+        out_of_memory(conn);
+        return;
+    }
+    session->id = id;
+}
+
+static void hand_up_request(struct yo_quic_conn *conn)
+{
+    struct yo_wt_asked *asked = conn->asked;
+    struct yo_span text = yo_buf_span(&asked->text);
+    struct yo_span target = yo_span(text.data + asked->authority, asked->path);
+    const uint8_t *mark = asked->path ? memchr(target.data, '?', target.size) : NULL;
+    size_t path = mark ? (size_t)(mark - target.data) : target.size;
+    struct yo_request request = {
+        .transport = YOMO_TRANSPORT_WEBTRANSPORT,
+        .secure = true,
+        .authority = yo_span(text.data, asked->authority),
+        .path = yo_span(target.data, path),
+        .query = mark ? yo_span_skip(target, path + 1) : YO_SPAN_NONE,
+        .origin = asked->has_origin
+                      ? yo_span(text.data + asked->authority + asked->path, asked->origin)
+                      : YO_SPAN_NONE,
+        .address = yo_span_of(conn->address),
+    };
+    conn->state = YO_QUIC_ASKED;
+    conn->give_up = YO_NEVER;
+    yo_endpoint_hand_up(conn, &request);
+}
+
+/* --- A client's side ----------------------------------------------------------------- */
+
+static void refuse_server(struct yo_quic_conn *conn, const char *text)
+{
+    yo_quic_conn_note_end(conn, &(struct yo_wt_end){.remote = true,
+                                                    .error = YOMO_ERR_DENIED,
+                                                    .text = yo_span_of(text)});
+    yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
+}
+
+static void ask_for_session(struct yo_quic_conn *conn)
+{
+    const struct yo_peer_settings *peer = yo_h3_peer(conn->h3);
+    struct yo_h3_ask ask;
+    int64_t id;
+
+    if (peer->webtransport == 0) {
+        refuse_server(conn, "the server does not offer WebTransport");
+        return;
+    }
+    if (ngtcp2_conn_open_bidi_stream(conn->quic, &id, &yo_stream_http) != 0) {
+        return; /* the server allows none now; perhaps later */
+    }
+    ask.authority = yo_span_of(conn->ask);
+    ask.path = yo_span_of(conn->ask + ask.authority.size + 1);
+    ask.origin = conn->has_origin ? yo_span_of((const char *)ask.path.data + ask.path.size + 1)
+                                  : YO_SPAN_NONE;
+    if (yo_h3_connect(conn->h3, id, &ask) != YOMO_OK) {
+        out_of_memory(conn);
+        return;
+    }
+    conn->session.id = id;
+    conn->state = YO_QUIC_ASKED;
+    yo_free(conn->mem, conn->ask);
+    conn->ask = NULL;
+}
+
+/* What an HTTP status that is not 2xx means. */
+static int error_of_status(int status)
+{
+    switch (status) {
+    case 401:
+        return YOMO_ERR_AUTH;
+    case 429:
+        return YOMO_ERR_RATE;
+    case 502:
+    case 504:
+        return YOMO_ERR_UNREACHABLE;
+    case 503:
+        return YOMO_ERR_DRAINING;
+    default:
+        return YOMO_ERR_DENIED;
+    }
+}
+
+static void on_response_head(struct yo_quic_conn *conn, const struct yo_h3_head *head)
+{
+    struct yo_wt_session *session = &conn->session;
+    char text[64];
+    if (conn->state != YO_QUIC_ASKED) {
+        return;
+    }
+    if (head->status >= 200 && head->status < 300) {
+        yo_wt_session_begin(session);
+        if (session->events && session->events->on_open) {
+            session->events->on_open(session->user, conn->now);
+        }
+        return;
+    }
+    snprintf(text, sizeof(text), "the server answered with HTTP status %d", head->status);
+    yo_quic_conn_note_end(conn, &(struct yo_wt_end){.remote = true,
+                                                    .error = error_of_status(head->status),
+                                                    .status = head->status,
+                                                    .text = yo_span_of(text)});
+    yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
+}
+
+void yo_quic_progress(struct yo_quic_conn *conn)
+{
+    if (conn->state != YO_QUIC_READY || !conn->h3 || !yo_h3_peer(conn->h3)->seen ||
+        !ngtcp2_conn_get_handshake_completed(conn->quic)) {
+        return;
+    }
+    if (conn->server && conn->asked) {
+        hand_up_request(conn);
+    } else if (!conn->server && conn->ask) {
+        ask_for_session(conn);
+    }
+}
+
+/* --- The CONNECT stream -------------------------------------------------------------- */
+
+/* The peer has ended the session: nothing is left to be said on this connection. Its end
+ * is also what tells the peer that its last words arrived. */
+static void peer_ended(struct yo_quic_conn *conn, const struct yo_wt_end *end)
+{
+    yo_quic_conn_note_end(conn, end);
+    conn->session.open = false;
+    yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
+}
+
+void yo_wt_read_capsules(struct yo_quic_conn *conn, struct yo_span bytes)
+{
+    struct yo_wt_session *session = &conn->session;
+    while (bytes.size > 0 && conn->state != YO_QUIC_OVER) {
+        struct yo_capsule capsule;
+        if (yo_capsules_read(&session->capsules, &bytes, &capsule) != YOMO_OK) {
+            yo_quic_conn_note_end(conn, &(struct yo_wt_end){.remote = true,
+                                                            .error = YOMO_ERR_PROTO});
+            yo_quic_conn_fail(conn, YO_H3_MESSAGE_ERROR, "capsule");
+            return;
+        }
+        if (capsule.event == YO_CAPSULE_IS_CLOSE) {
+            peer_ended(conn, &(struct yo_wt_end){.clean = true,
+                                                 .remote = true,
+                                                 .code = capsule.code,
+                                                 .text = capsule.text});
+        } else if (capsule.event == YO_CAPSULE_IS_DRAIN && session->open &&
+                   session->events && session->events->on_drain) {
+            session->events->on_drain(session->user, conn->now);
+        }
+    }
+}
+
+void yo_wt_peer_finished(struct yo_quic_conn *conn)
+{
+    if (yo_capsules_partial(&conn->session.capsules)) { /* RFC 9297 3.3 */
+        yo_quic_conn_note_end(
+            conn, &(struct yo_wt_end){.remote = true, .error = YOMO_ERR_PROTO});
+        yo_quic_conn_fail(conn, YO_H3_MESSAGE_ERROR, "capsule");
+    } else {
+        peer_ended(conn, &(struct yo_wt_end){.clean = true, .remote = true});
+    }
+}
+
+/* --- HTTP/3's events ----------------------------------------------------------------- */
+
+static void on_head(void *user, int64_t id, const struct yo_h3_head *head)
+{
+    struct yo_quic_conn *conn = user;
+    if (conn->state == YO_QUIC_OVER) {
+        return;
+    }
+    if (conn->server) {
+        on_request_head(conn, id, head);
+    } else if (id == conn->session.id) {
+        on_response_head(conn, head);
+    }
+}
+
+static void on_data(void *user, int64_t id, struct yo_span bytes)
+{
+    struct yo_quic_conn *conn = user;
+    if (id != conn->session.id || conn->state == YO_QUIC_OVER) {
+        return;
+    }
+    if (!conn->asked) {
+        yo_wt_read_capsules(conn, bytes);
+    } else if (bytes.size > YO_EARLY_CAPSULES_MAX - conn->asked->capsules.size) {
+        yo_quic_conn_fail(conn, YO_H3_EXCESSIVE_LOAD, "capsules before the answer");
+    } else if (yo_buf_append_span(&conn->asked->capsules, bytes) != YOMO_OK) {
+        out_of_memory(conn);
+    }
+}
+
+static void on_end(void *user, int64_t id)
+{
+    struct yo_quic_conn *conn = user;
+    if (id != conn->session.id || conn->state == YO_QUIC_OVER) {
+        return;
+    }
+    if (conn->server || conn->state != YO_QUIC_READY) {
+        yo_wt_peer_finished(conn);
+    }
+}
+
+static void on_goaway(void *user, int64_t id)
+{
+    struct yo_quic_conn *conn = user;
+    struct yo_wt_session *session = &conn->session;
+    (void)id;
+    if (session->open && session->events && session->events->on_drain) {
+        session->events->on_drain(session->user, conn->now);
+    }
+}
+
+static void stop_reading(void *user, int64_t id, uint64_t code)
+{
+    struct yo_quic_conn *conn = user;
+    ngtcp2_conn_shutdown_stream_read(conn->quic, 0, id, code);
+}
+
+static void reset(void *user, int64_t id, uint64_t code)
+{
+    struct yo_quic_conn *conn = user;
+    ngtcp2_conn_shutdown_stream_write(conn->quic, 0, id, code);
+}
+
+const struct yo_h3_events yo_quic_h3_events = {
+    .on_head = on_head,
+    .on_data = on_data,
+    .on_end = on_end,
+    .on_goaway = on_goaway,
+    .stop_reading = stop_reading,
+    .reset = reset,
+};

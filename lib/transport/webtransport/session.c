@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT */
+/* session.c - the session that lives on a connection.
+ *
+ * It exists from the start, but is open only when CONNECT was answered with 2xx. Streams
+ * and datagrams that come before are kept, a bounded number of them
+ * (draft-ietf-webtrans-http3-16 4.6), and looked at when it opens.
+ *
+ * Its end is decided once (yo_quic_conn_note_end) and told once, when the connection is
+ * destroyed. */
+#include <assert.h>
+#include <yomo/error.h>
+
+#include "base/text.h"
+#include "base/varint.h"
+#include "transport/webtransport/codes.h"
+#include "transport/webtransport/conn.h"
+
+#define LEAVE_MAX YO_SECOND /* a browser that was told may never acknowledge it */
+#define QUIC_OVERHEAD 27    /* flags, packet number, AEAD tag, frame header, room for an ACK */
+
+struct early_datagram {
+    struct yo_link link;
+    size_t size;
+    uint8_t bytes[];
+};
+
+static const struct yomo_mem *mem_of(const struct yo_wt_session *session)
+{
+    return session->datagrams.mem;
+}
+
+void yo_wt_session_init(struct yo_quic_conn *conn)
+{
+    struct yo_wt_session *session = &conn->session;
+    session->conn = conn;
+    session->id = -1;
+    yo_datagrams_init(&session->datagrams, conn->mem);
+    yo_list_init(&session->streams);
+    yo_list_init(&session->ready);
+    yo_list_init(&session->unopened);
+    yo_list_init(&session->early);
+    yo_list_init(&session->early_datagrams);
+    yo_capsules_init(&session->capsules);
+}
+
+static void drop_early_datagrams(struct yo_wt_session *session)
+{
+    struct yo_link *link;
+    while ((link = yo_list_pop_front(&session->early_datagrams))) {
+        yo_free(mem_of(session), YO_CONTAINER(link, struct early_datagram, link));
+    }
+    session->early_datagram_count = 0;
+}
+
+static void free_streams(struct yo_link *list, yo_time now)
+{
+    while (!yo_list_empty(list)) { /* on_gone may do anything but open new ones */
+        yo_wt_stream_free(YO_CONTAINER(list->next, struct yo_wt_stream, link), now);
+    }
+}
+
+void yo_wt_session_finish(struct yo_wt_session *session)
+{
+    yo_time now = session->conn->now;
+    free_streams(&session->streams, now);
+    free_streams(&session->unopened, now);
+    free_streams(&session->early, now);
+    drop_early_datagrams(session);
+    yo_datagrams_finish(&session->datagrams);
+}
+
+void yo_wt_session_listen(struct yo_wt_session *session,
+                          const struct yo_wt_session_events *events, void *user)
+{
+    session->events = events;
+    session->user = user;
+}
+
+/* --- Opening ------------------------------------------------------------------------- */
+
+void yo_wt_session_begin(struct yo_wt_session *session)
+{
+    session->open = true;
+    session->conn->state = YO_QUIC_SESSION;
+    session->conn->give_up = YO_NEVER;
+}
+
+static void announce(struct yo_wt_session *session, struct yo_wt_stream *stream,
+                     yo_time now)
+{
+    if (session->events && session->events->on_stream) {
+        session->events->on_stream(session->user, stream, now);
+    }
+    yo_wt_stream_offer(stream, now);
+}
+
+void yo_wt_session_adopt_early(struct yo_wt_session *session, yo_time now)
+{
+    struct yo_link *link;
+    while (session->open && (link = yo_list_pop_front(&session->early))) {
+        struct yo_wt_stream *stream = YO_CONTAINER(link, struct yo_wt_stream, link);
+        session->early_count--;
+        stream->early = false;
+        yo_list_push_back(&session->streams, &stream->link);
+        ngtcp2_conn_extend_max_offset(session->conn->quic, stream->in.size);
+        if (stream->session_id != (uint64_t)session->id) {
+            stream->readable = stream->writable = false;
+            ngtcp2_conn_shutdown_stream(session->conn->quic, 0, stream->id,
+                                        YO_WT_BUFFERED_STREAM_REJECTED);
+            continue;
+        }
+        announce(session, stream, now);
+    }
+    while (session->open && (link = yo_list_pop_front(&session->early_datagrams))) {
+        struct early_datagram *early = YO_CONTAINER(link, struct early_datagram, link);
+        uint64_t quarter = 0;
+        struct yo_span bytes = yo_span(early->bytes, early->size);
+        size_t n = yo_varint_read(bytes, &quarter);
+        session->early_datagram_count--;
+        if (quarter * 4 == (uint64_t)session->id && session->events &&
+            session->events->on_datagram) {
+            session->events->on_datagram(session->user, yo_span_skip(bytes, n), now);
+        }
+        yo_free(mem_of(session), early);
+    }
+}
+
+int yo_wt_session_hold_datagram(struct yo_wt_session *session, struct yo_span bytes)
+{
+    if (session->early_datagram_count >= YO_WT_EARLY_DATAGRAMS_MAX) {
+        return YOMO_ERR_FULL;
+    }
+    struct early_datagram *early = yo_malloc(mem_of(session), sizeof(*early) + bytes.size);
+    if (!early) {
+        return YOMO_ERR_NOMEM;
+    }
+    early->size = bytes.size;
+    memcpy(early->bytes, bytes.data, bytes.size);
+    yo_list_push_back(&session->early_datagrams, &early->link);
+    session->early_datagram_count++;
+    return YOMO_OK;
+}
+
+/* --- Events that were put off to the turn -------------------------------------------- */
+
+void yo_wt_session_run(struct yo_wt_session *session, yo_time now)
+{
+    struct yo_quic_conn *conn = session->conn;
+    if (session->wake) {
+        session->wake = false;
+        if (session->events && session->events->on_turn) {
+            session->events->on_turn(session->user, now);
+        }
+    }
+    if (session->open) {
+        yo_wt_session_adopt_early(session, now);
+    }
+    if (session->resume && session->open) {
+        session->resume = false;
+        YO_LIST_EACH(link, next, &session->streams)
+        {
+            struct yo_wt_stream *stream = YO_CONTAINER(link, struct yo_wt_stream, link);
+            if (stream->resume && session->open) {
+                yo_wt_stream_offer(stream, now);
+            }
+        }
+    }
+    if (session->progress && session->want_progress && session->open) {
+        session->want_progress = false;
+        if (session->events && session->events->on_progress) {
+            session->events->on_progress(session->user, now);
+        }
+    }
+    if (conn->alarm <= now) {
+        conn->alarm = YO_NEVER;
+        if (session->events && session->events->on_alarm) {
+            session->events->on_alarm(session->user, now);
+        }
+    }
+}
+
+void yo_wt_session_wake(struct yo_wt_session *session)
+{
+    session->wake = true;
+    yo_quic_conn_touch(session->conn);
+}
+
+void yo_wt_session_want_progress(struct yo_wt_session *session)
+{
+    session->want_progress = true;
+    session->progress = false;
+}
+
+void yo_wt_session_alarm(struct yo_wt_session *session, yo_time when)
+{
+    session->conn->alarm = when;
+    yo_quic_conn_touch(session->conn);
+}
+
+/* --- Datagrams ----------------------------------------------------------------------- */
+
+size_t yo_wt_session_datagram_max(const struct yo_wt_session *session)
+{
+    ngtcp2_conn *quic = session->conn->quic;
+    if (!session->open) {
+        return 0;
+    }
+    const ngtcp2_transport_params *peer = ngtcp2_conn_get_remote_transport_params(quic);
+    if (!peer || peer->max_datagram_frame_size < 4) {
+        return 0;
+    }
+    size_t head = yo_varint_size((uint64_t)session->id / 4);
+    size_t overhead = QUIC_OVERHEAD + ngtcp2_conn_get_dcid(quic)->datalen + head;
+    size_t path = ngtcp2_conn_get_path_max_tx_udp_payload_size(quic);
+    size_t by_path = path > overhead ? path - overhead : 0;
+    uint64_t frame = peer->max_datagram_frame_size - 3; /* type and length */
+    size_t by_peer = frame > head ? (size_t)(frame < 65536 ? frame : 65536) - head : 0;
+    return by_path < by_peer ? by_path : by_peer;
+}
+
+int yo_wt_session_send(struct yo_wt_session *session, struct yo_blob *blob, uint64_t token)
+{
+    if (!session->open) {
+        return YOMO_ERR_CLOSED;
+    }
+    if (blob->size > yo_wt_session_datagram_max(session)) {
+        return YOMO_ERR_TOO_BIG;
+    }
+    int rv = yo_datagrams_push(&session->datagrams, blob, token);
+    if (rv == YOMO_OK) {
+        yo_quic_conn_touch(session->conn);
+    }
+    return rv;
+}
+
+size_t yo_wt_session_datagrams_queued(const struct yo_wt_session *session)
+{
+    return session->datagrams.size;
+}
+
+/* --- Streams ------------------------------------------------------------------------- */
+
+int yo_wt_session_open(struct yo_wt_session *session, bool bidirectional,
+                       const struct yo_wt_stream_events *events, void *user,
+                       struct yo_wt_stream **out)
+{
+    if (!session->open) {
+        return YOMO_ERR_CLOSED;
+    }
+    if (session->unopened_count >= YO_WT_UNOPENED_MAX) {
+        return YOMO_ERR_FULL;
+    }
+    struct yo_wt_stream *stream = yo_wt_stream_new(session, -1, bidirectional, true);
+    if (!stream) {
+        return YOMO_ERR_NOMEM;
+    }
+    yo_wt_stream_listen(stream, events, user);
+    yo_list_push_back(&session->unopened, &stream->link);
+    session->unopened_count++;
+    yo_quic_conn_touch(session->conn);
+    *out = stream;
+    return YOMO_OK;
+}
+
+void yo_wt_session_drop_streams(struct yo_wt_session *session, uint64_t code)
+{
+    YO_LIST_EACH(link, next, &session->streams)
+    {
+        struct yo_wt_stream *stream = YO_CONTAINER(link, struct yo_wt_stream, link);
+        stream->readable = stream->writable = false;
+        yo_list_remove(&stream->ready);
+        ngtcp2_conn_shutdown_stream(session->conn->quic, 0, stream->id, code);
+    }
+}
+
+/* --- The end ------------------------------------------------------------------------- */
+
+/* The session takes part in nothing any more; its end will be told. */
+static void leave(struct yo_wt_session *session, const struct yo_wt_end *end)
+{
+    yo_quic_conn_note_end(session->conn, end);
+    session->open = false;
+}
+
+void yo_wt_session_close(struct yo_wt_session *session, uint32_t code, struct yo_span text)
+{
+    struct yo_quic_conn *conn = session->conn;
+    uint8_t capsule[YO_CAPSULE_SIZE_MAX];
+
+    if (conn->ended) {
+        return;
+    }
+    if (text.size > YO_CLOSE_TEXT_MAX) {
+        text.size = YO_CLOSE_TEXT_MAX;
+    }
+    while (text.size > 0 && !yo_utf8_valid(text)) { /* cut between characters */
+        text.size--;
+    }
+    bool told = false;
+    if (session->open) {
+        size_t n = yo_capsule_write_close(capsule, code, text);
+        told = yo_h3_capsules(conn->h3, session->id, yo_span(capsule, n)) == YOMO_OK &&
+               yo_h3_end(conn->h3, session->id) == YOMO_OK;
+    }
+    leave(session, &(struct yo_wt_end){.clean = true, .code = code, .text = text});
+    if (!told) {
+        yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
+        return;
+    }
+    yo_wt_session_drop_streams(session, YO_WT_SESSION_GONE);
+    conn->state = YO_QUIC_LEAVING;
+    yo_time wait = 3 * ngtcp2_conn_get_pto(conn->quic);
+    conn->give_up = yo_time_after(conn->now, yo_time_min(wait, LEAVE_MAX));
+    yo_quic_conn_touch(conn);
+}
+
+void yo_wt_session_break(struct yo_wt_session *session, uint64_t h3_code,
+                         struct yo_span text)
+{
+    char reason[124];
+    size_t n = text.size < sizeof(reason) - 1 ? text.size : sizeof(reason) - 1;
+    if (n > 0) {
+        memcpy(reason, text.data, n);
+    }
+    reason[n] = '\0';
+    leave(session, &(struct yo_wt_end){.text = yo_span(reason, n)});
+    yo_quic_conn_fail(session->conn, h3_code, reason);
+}
+
+void yo_wt_session_abort(struct yo_wt_session *session)
+{
+    leave(session, &(struct yo_wt_end){.error = YOMO_ERR_CLOSED});
+    yo_quic_conn_over(session->conn, YO_QUIC_SILENT);
+}
+
+int yo_wt_session_drain(struct yo_wt_session *session)
+{
+    uint8_t capsule[8];
+    if (!session->open) {
+        return YOMO_ERR_CLOSED;
+    }
+    size_t n = yo_capsule_write_drain(capsule);
+    int rv = yo_h3_capsules(session->conn->h3, session->id, yo_span(capsule, n));
+    if (rv == YOMO_OK) {
+        rv = yo_h3_goaway(session->conn->h3);
+    }
+    yo_quic_conn_touch(session->conn);
+    return rv;
+}
+
+yo_time yo_wt_session_rtt(const struct yo_wt_session *session)
+{
+    ngtcp2_conn_info info;
+    ngtcp2_conn_get_conn_info(session->conn->quic, &info);
+    return info.smoothed_rtt == NGTCP2_DEFAULT_INITIAL_RTT ? 0 : info.smoothed_rtt;
+}
+
+void yo_wt_session_address(const struct yo_wt_session *session, char out[64])
+{
+    memcpy(out, session->conn->address, 64);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* settings.h - the SETTINGS that nghttp3 cannot send, and those that it does not tell.
+ *
+ * Every dialect of WebTransport announces itself with a setting of its own; a server
+ * that sends them all is understood by every browser in the field. */
+#ifndef YO_WEBTRANSPORT_SETTINGS_H
+#define YO_WEBTRANSPORT_SETTINGS_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/span.h"
+
+/* What a peer's SETTINGS say of WebTransport, as bits. */
+enum {
+    YO_WT_DRAFT02 = 1 << 0, /* 0x2b603742 = 1: Chromium, Firefox */
+    YO_WT_DRAFT07 = 1 << 1, /* 0xc671706a > 0 */
+    YO_WT_DRAFT13 = 1 << 2, /* 0x14e9cd29 > 0: Safari */
+    YO_WT_DRAFT15 = 1 << 3  /* 0x2c7cf000 = 1 */
+};
+
+struct yo_peer_settings {
+    bool seen; /* the frame has been read to its end */
+    unsigned webtransport;
+    bool h3_datagram, connect_protocol;
+};
+
+/* Reads the SETTINGS frame at the start of a control stream, in pieces of any size. The
+ * frame's correctness is nghttp3's business; this one only looks on. */
+struct yo_settings_tee {
+    enum { YO_TEE_TYPE, YO_TEE_FRAME, YO_TEE_PAIRS, YO_TEE_DONE } state;
+    uint8_t partial[8];
+    uint8_t partial_size;
+    bool have_id, have_type;
+    uint64_t id, left;
+};
+
+/* Feed what comes on the control stream from its first byte on (the stream's type). */
+void yo_settings_tee_read(struct yo_settings_tee *tee, struct yo_span bytes,
+                          struct yo_peer_settings *settings);
+
+/* `head` is what nghttp3 writes first on its control stream: the stream's type and one
+ * SETTINGS frame. Append it to `out` with our settings added to the frame.
+ * YOMO_ERR_NOMEM; YOMO_ERR_STATE when it is not that. */
+int yo_settings_splice(struct yo_buf *out, struct yo_span head);
+
+#endif

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: MIT */
+/* setup.c - ngtcp2 and OpenSSL, set up for one connection.
+ *
+ * Windows: 64 KiB for a stream and a small multiple for the connection bound what a peer
+ * can make us keep; messages larger than that pass because credit follows what is
+ * consumed. Clients use no connection ID of their own: their sockets are not shared, and
+ * every packet towards them is smaller for it. */
+#include <assert.h>
+#include <openssl/ssl.h>
+#include <yomo/error.h>
+
+#include "base/rand.h"
+#include "transport/webtransport/codes.h"
+#include "transport/webtransport/conn.h"
+#include "transport/webtransport/inside.h"
+
+#define CONN_WINDOW (4 * YO_WT_STREAM_WINDOW)
+#define HTTP_STREAMS 3      /* control, QPACK encoder and decoder */
+
+void yo_quic_path(ngtcp2_path *path, void *socket, const struct sockaddr *local,
+                  const struct sockaddr *remote)
+{
+    path->local.addr = (ngtcp2_sockaddr *)(uintptr_t)local;
+    path->local.addrlen = yo_sockaddr_size(local);
+    path->remote.addr = (ngtcp2_sockaddr *)(uintptr_t)remote;
+    path->remote.addrlen = yo_sockaddr_size(remote);
+    path->user_data = socket;
+}
+
+/* --- Callbacks ----------------------------------------------------------------------- */
+
+static int on_stream_data(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t offset,
+                          const uint8_t *data, size_t size, void *user, void *stream)
+{
+    (void)quic, (void)offset;
+    return yo_quic_on_stream_data(user, id, stream, yo_span(data, size),
+                                  (flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0);
+}
+
+static int on_stream_close(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t code,
+                           void *user, void *stream)
+{
+    bool given = (flags & NGTCP2_STREAM_CLOSE_FLAG_APP_ERROR_CODE_SET) != 0;
+    (void)quic;
+    return yo_quic_on_stream_close(user, id, stream, given ? &code : NULL);
+}
+
+static int on_stream_reset(ngtcp2_conn *quic, int64_t id, uint64_t final_size,
+                           uint64_t code, void *user, void *stream)
+{
+    (void)quic, (void)final_size;
+    return yo_quic_on_stream_reset(user, id, stream, code);
+}
+
+static int on_acked(ngtcp2_conn *quic, int64_t id, uint64_t offset, uint64_t size,
+                    void *user, void *stream)
+{
+    (void)quic, (void)offset;
+    yo_quic_on_acked(user, id, stream, size);
+    return 0;
+}
+
+static int on_unblocked(ngtcp2_conn *quic, int64_t id, uint64_t max, void *user,
+                        void *stream)
+{
+    (void)quic, (void)max;
+    yo_quic_on_unblocked(user, id, stream);
+    return 0;
+}
+
+static int on_streams_max(ngtcp2_conn *quic, uint64_t max, void *user)
+{
+    struct yo_quic_conn *conn = user;
+    (void)quic;
+    if (conn->server && conn->h3) {
+        yo_h3_streams_max(conn->h3, max);
+    }
+    return 0;
+}
+
+static int on_streams_allowed(ngtcp2_conn *quic, uint64_t max, void *user)
+{
+    (void)quic, (void)max;
+    yo_quic_conn_touch(user); /* streams may wait for an ID */
+    return 0;
+}
+
+static int on_datagram(ngtcp2_conn *quic, uint32_t flags, const uint8_t *data, size_t size,
+                       void *user)
+{
+    (void)quic, (void)flags;
+    return yo_quic_on_datagram(user, yo_span(data, size));
+}
+
+static void fate(struct yo_quic_conn *conn, uint64_t id, enum yo_fate fate)
+{
+    struct yo_wt_session *session = &conn->session;
+    uint64_t token = yo_datagrams_land(&session->datagrams, id);
+    conn->endpoint->stats.datagrams_lost += fate == YO_FATE_LOST;
+    session->progress = true;
+    if (token != 0 && session->open && session->events && session->events->on_fate) {
+        session->events->on_fate(session->user, token, fate, conn->now);
+    }
+}
+
+static int on_datagram_acked(ngtcp2_conn *quic, uint64_t id, void *user)
+{
+    (void)quic;
+    fate(user, id, YO_FATE_ACKED);
+    return 0;
+}
+
+static int on_datagram_lost(ngtcp2_conn *quic, uint64_t id, void *user)
+{
+    (void)quic;
+    fate(user, id, YO_FATE_LOST);
+    return 0;
+}
+
+static void on_rand(uint8_t *dest, size_t size, const ngtcp2_rand_ctx *context)
+{
+    (void)context;
+    yo_rand_bytes(dest, size);
+}
+
+static int on_new_id(ngtcp2_conn *quic, ngtcp2_cid *cid, ngtcp2_stateless_reset_token *token,
+                     size_t size, void *user)
+{
+    struct yo_quic_conn *conn = user;
+    struct yo_endpoint *endpoint = conn->endpoint;
+    (void)quic;
+    assert(size == YO_CID_SIZE);
+    if (yo_cid_make(&endpoint->secrets, endpoint->options.worker, cid->data) != YOMO_OK) {
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    }
+    cid->datalen = size;
+    if (ngtcp2_crypto_generate_stateless_reset_token(token->data, endpoint->secrets.reset,
+                                                     sizeof(endpoint->secrets.reset),
+                                                     cid) != 0 ||
+        yo_cid_map_add(&endpoint->ids, &conn->owner, yo_span(cid->data, size)) !=
+            YOMO_OK) {
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    }
+    return 0;
+}
+
+static int on_retire_id(ngtcp2_conn *quic, const ngtcp2_cid *cid, void *user)
+{
+    struct yo_quic_conn *conn = user;
+    (void)quic;
+    yo_cid_map_remove(&conn->endpoint->ids, &conn->owner,
+                      yo_span(cid->data, cid->datalen));
+    return 0;
+}
+
+static int on_path_validated(ngtcp2_conn *quic, uint32_t flags, const ngtcp2_path *path,
+                             const ngtcp2_path *fallback, ngtcp2_path_validation_result rv,
+                             void *user)
+{
+    struct yo_quic_conn *conn = user;
+    (void)quic, (void)flags, (void)fallback;
+    if (rv == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS && conn->server) {
+        yo_sockaddr_print(path->remote.addr, conn->address);
+        conn->socket = path->user_data;
+    }
+    return 0;
+}
+
+static int begin_http(struct yo_quic_conn *conn)
+{
+    struct yo_endpoint *endpoint = conn->endpoint;
+    if (conn->h3) {
+        return 0;
+    }
+    int rv = yo_h3_create(&conn->h3, conn->mem, &endpoint->quic_mem, conn->server,
+                          &yo_quic_h3_events, conn);
+    if (rv == YOMO_OK) {
+        if (conn->server) {
+            yo_h3_streams_max(conn->h3, YO_WT_STREAMS_MAX);
+        }
+        rv = yo_quic_bind_http(conn);
+    }
+    if (rv != YOMO_OK) {
+        yo_quic_conn_fail(conn, YO_H3_GENERAL_PROTOCOL_ERROR, "no streams for HTTP/3");
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    }
+    return 0;
+}
+
+/* A token that proves the client's address when it comes again while we are busy. */
+static void send_token(struct yo_quic_conn *conn)
+{
+    struct yo_endpoint *endpoint = conn->endpoint;
+    const ngtcp2_path *path = ngtcp2_conn_get_path(conn->quic);
+    uint8_t token[NGTCP2_CRYPTO_MAX_REGULAR_TOKENLEN];
+    ngtcp2_ssize n = ngtcp2_crypto_generate_regular_token(
+        token, endpoint->secrets.token, sizeof(endpoint->secrets.token), path->remote.addr,
+        path->remote.addrlen, conn->now);
+    if (n > 0) {
+        ngtcp2_conn_submit_new_token(conn->quic, token, (size_t)n);
+    }
+}
+
+/* A server's HTTP/3 begins as soon as there are keys to send with, so that its SETTINGS
+ * are in its first flight; a client's when the server's limits are known. */
+static int on_tx_key(ngtcp2_conn *quic, ngtcp2_encryption_level level, void *user)
+{
+    struct yo_quic_conn *conn = user;
+    (void)quic;
+    return conn->server && level == NGTCP2_ENCRYPTION_LEVEL_1RTT ? begin_http(conn) : 0;
+}
+
+static int on_rx_key(ngtcp2_conn *quic, ngtcp2_encryption_level level, void *user)
+{
+    struct yo_quic_conn *conn = user;
+    (void)quic;
+    return !conn->server && level == NGTCP2_ENCRYPTION_LEVEL_1RTT ? begin_http(conn) : 0;
+}
+
+static int on_handshake_completed(ngtcp2_conn *quic, void *user)
+{
+    struct yo_quic_conn *conn = user;
+    struct yo_endpoint *endpoint = conn->endpoint;
+    if (conn->counted_handshake) {
+        conn->counted_handshake = false;
+        endpoint->stats.handshakes_now--;
+    }
+    if (conn->state == YO_QUIC_HANDSHAKE) {
+        conn->state = YO_QUIC_READY;
+    }
+    if (conn->server) {
+        send_token(conn);
+    }
+    if (endpoint->options.keepalive > 0) {
+        ngtcp2_conn_set_keep_alive_timeout(quic, endpoint->options.keepalive);
+    }
+    return 0;
+}
+
+static int on_stateless_reset(ngtcp2_conn *quic, const ngtcp2_pkt_stateless_reset2 *reset,
+                              void *user)
+{
+    struct yo_quic_conn *conn = user;
+    (void)quic, (void)reset;
+    yo_quic_conn_note_end(
+        conn, &(struct yo_wt_end){.remote = true,
+                                  .error = YOMO_ERR_CLOSED,
+                                  .text = yo_span_of("the peer does not know the "
+                                                     "connection any more")});
+    return 0;
+}
+
+static const ngtcp2_callbacks callbacks = {
+    .client_initial = ngtcp2_crypto_client_initial_cb,
+    .recv_client_initial = ngtcp2_crypto_recv_client_initial_cb,
+    .recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb,
+    .handshake_completed = on_handshake_completed,
+    .encrypt = ngtcp2_crypto_encrypt_cb,
+    .decrypt = ngtcp2_crypto_decrypt_cb,
+    .hp_mask = ngtcp2_crypto_hp_mask_cb,
+    .recv_stream_data = on_stream_data,
+    .acked_stream_data_offset = on_acked,
+    .stream_close = on_stream_close,
+    .recv_retry = ngtcp2_crypto_recv_retry_cb,
+    .extend_max_local_streams_bidi = on_streams_allowed,
+    .extend_max_local_streams_uni = on_streams_allowed,
+    .rand = on_rand,
+    .remove_connection_id = on_retire_id,
+    .update_key = ngtcp2_crypto_update_key_cb,
+    .path_validation = on_path_validated,
+    .stream_reset = on_stream_reset,
+    .extend_max_remote_streams_bidi = on_streams_max,
+    .extend_max_stream_data = on_unblocked,
+    .delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,
+    .delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,
+    .recv_datagram = on_datagram,
+    .ack_datagram = on_datagram_acked,
+    .lost_datagram = on_datagram_lost,
+    .version_negotiation = ngtcp2_crypto_version_negotiation_cb,
+    .recv_rx_key = on_rx_key,
+    .recv_tx_key = on_tx_key,
+    .recv_stateless_reset2 = on_stateless_reset,
+    .get_new_connection_id2 = on_new_id,
+    .get_path_challenge_data2 = ngtcp2_crypto_get_path_challenge_data2_cb,
+};
+
+/* --- Settings ------------------------------------------------------------------------ */
+
+static void on_qlog(void *user, uint32_t flags, const void *data, size_t size)
+{
+    struct yo_quic_conn *conn = user;
+    const ngtcp2_cid *id = ngtcp2_conn_get_client_initial_dcid(conn->quic);
+    struct yo_endpoint *endpoint = conn->endpoint;
+    if (endpoint->events->on_qlog) {
+        endpoint->events->on_qlog(endpoint->user, yo_span(id->data, id->datalen),
+                                  yo_span(data, size),
+                                  (flags & NGTCP2_QLOG_WRITE_FLAG_FIN) != 0);
+    }
+}
+
+static void fill_settings(const struct yo_endpoint *endpoint, ngtcp2_settings *settings,
+                          yo_time now)
+{
+    ngtcp2_settings_default(settings);
+    settings->initial_ts = now;
+    settings->cc_algo = NGTCP2_CC_ALGO_CUBIC;
+    settings->handshake_timeout = endpoint->options.handshake;
+    settings->qlog_write = endpoint->options.qlog ? on_qlog : NULL;
+}
+
+static void fill_params(const struct yo_endpoint *endpoint, ngtcp2_transport_params *params)
+{
+    ngtcp2_transport_params_default(params);
+    params->initial_max_stream_data_bidi_local = YO_WT_STREAM_WINDOW;
+    params->initial_max_stream_data_bidi_remote = YO_WT_STREAM_WINDOW;
+    params->initial_max_stream_data_uni = YO_WT_STREAM_WINDOW;
+    params->initial_max_data = CONN_WINDOW;
+    params->initial_max_streams_bidi = YO_WT_STREAMS_MAX;
+    params->initial_max_streams_uni = YO_WT_STREAMS_MAX + HTTP_STREAMS;
+    params->max_idle_timeout = endpoint->options.idle;
+    params->max_datagram_frame_size = 65535;
+    params->grease_quic_bit = 1;
+}
+
+static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)
+{
+    return YO_CONTAINER(ref, struct yo_quic_conn, ref)->quic;
+}
+
+/* Tie `ssl`, which is ours from here, to the connection. */
+static int tie_tls(struct yo_quic_conn *conn, SSL *ssl)
+{
+    if (!ssl) {
+        return YOMO_ERR_NOMEM;
+    }
+    if (ngtcp2_crypto_ossl_ctx_new(&conn->tls, ssl) != 0) {
+        SSL_free(ssl);
+        return YOMO_ERR_NOMEM;
+    }
+    conn->ref.get_conn = get_conn;
+    SSL_set_app_data(ssl, &conn->ref);
+    int rv = conn->server ? ngtcp2_crypto_ossl_configure_server_session(ssl)
+                          : ngtcp2_crypto_ossl_configure_client_session(ssl);
+    if (rv != 0) {
+        return YOMO_ERR_TLS_SETUP;
+    }
+    if (conn->server) {
+        SSL_set_accept_state(ssl);
+    } else {
+        SSL_set_connect_state(ssl);
+    }
+    ngtcp2_conn_set_tls_native_handle(conn->quic, conn->tls);
+    return YOMO_OK;
+}
+
+int yo_quic_setup_server(struct yo_quic_conn *conn, const struct yo_quic_packet *packet,
+                         const ngtcp2_pkt_hd *header, const ngtcp2_cid *original_dcid,
+                         const ngtcp2_cid *scid, ngtcp2_token_type token_type, yo_time now)
+{
+    struct yo_endpoint *endpoint = conn->endpoint;
+    ngtcp2_settings settings;
+    ngtcp2_transport_params params;
+    ngtcp2_path path;
+
+    fill_settings(endpoint, &settings, now);
+    settings.token = header->token;
+    settings.tokenlen = token_type == NGTCP2_TOKEN_TYPE_UNKNOWN ? 0 : header->tokenlen;
+    settings.token_type = token_type;
+    fill_params(endpoint, &params);
+    params.original_dcid = original_dcid ? *original_dcid : header->dcid;
+    params.original_dcid_present = 1;
+    if (original_dcid) {
+        params.retry_scid = header->dcid;
+        params.retry_scid_present = 1;
+    }
+    params.stateless_reset_token_present = 1;
+    if (ngtcp2_crypto_generate_stateless_reset_token(
+            params.stateless_reset_token, endpoint->secrets.reset,
+            sizeof(endpoint->secrets.reset), scid) != 0) {
+        return YOMO_ERR_TLS_SETUP;
+    }
+    yo_quic_path(&path, packet->socket, packet->local, packet->remote);
+    if (ngtcp2_conn_server_new(&conn->quic, &header->scid, scid, &path, header->version,
+                               &callbacks, &settings, &params, &endpoint->quic_mem.quic,
+                               conn) != 0) {
+        conn->quic = NULL;
+        return YOMO_ERR_NOMEM;
+    }
+    return tie_tls(conn, SSL_new(yo_tls_server_quic(endpoint->tls)));
+}
+
+int yo_quic_setup_client(struct yo_quic_conn *conn,
+                         const struct yo_endpoint_connect *options, yo_time now)
+{
+    struct yo_endpoint *endpoint = conn->endpoint;
+    ngtcp2_settings settings;
+    ngtcp2_transport_params params;
+    ngtcp2_path path;
+    ngtcp2_cid dcid, scid = {0};
+
+    dcid.datalen = YO_CID_SIZE;
+    yo_rand_bytes(dcid.data, dcid.datalen);
+    fill_settings(endpoint, &settings, now);
+    fill_params(endpoint, &params);
+    params.initial_max_streams_bidi = YO_WT_STREAMS_MAX;
+    yo_quic_path(&path, options->socket, options->local, options->remote);
+    if (ngtcp2_conn_client_new(&conn->quic, &dcid, &scid, &path, NGTCP2_PROTO_VER_V1,
+                               &callbacks, &settings, &params, &endpoint->quic_mem.quic,
+                               conn) != 0) {
+        conn->quic = NULL;
+        return YOMO_ERR_NOMEM;
+    }
+    SSL *ssl = SSL_new(yo_tls_client_quic(options->tls));
+    int rv = tie_tls(conn, ssl);
+    if (rv == YOMO_OK) {
+        rv = yo_tls_client_expect(options->tls, ssl, options->host, options->loopback);
+    }
+    return rv;
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/* stream.c - one stream of a session.
+ *
+ * The happy path out: bytes are queued, the stream joins session->ready, write.c takes
+ * from the queue, acknowledgements empty it. In: bytes go to on_data where they lie;
+ * what is not taken is kept, at most a stream window of it, and credit is given back for
+ * what was taken only.
+ *
+ * A reset must not overtake the stream's header, or the peer could not tell whose stream
+ * it was (facts: no RESET_STREAM_AT in QUIC as released): it waits until the header is
+ * acknowledged, and nothing else is sent meanwhile.
+ *
+ * Memory: QUIC points into `out` until it closes the stream, so a stream lives until
+ * then, or until the connection dies. */
+#include <assert.h>
+#include <yomo/error.h>
+
+#include "base/varint.h"
+#include "transport/webtransport/codes.h"
+#include "transport/webtransport/conn.h"
+
+#define SIGNAL_BIDI 0x41 /* draft-ietf-webtrans-http3-16 4.2, 4.3 */
+#define SIGNAL_UNI 0x54
+
+struct yo_wt_stream *yo_wt_stream_new(struct yo_wt_session *session, int64_t id,
+                                      bool bidirectional, bool local)
+{
+    const struct yomo_mem *mem = session->datagrams.mem;
+    struct yo_wt_stream *stream = yo_calloc(mem, 1, sizeof(*stream));
+    if (!stream) {
+        return NULL;
+    }
+    stream->base.kind = YO_STREAM_WT;
+    stream->session = session;
+    stream->id = id;
+    stream->bidirectional = bidirectional;
+    stream->local = local;
+    stream->writable = local || bidirectional;
+    stream->readable = !local || bidirectional;
+    yo_list_init(&stream->link);
+    yo_list_init(&stream->ready);
+    yo_sendqueue_init(&stream->out, mem);
+    yo_buf_init(&stream->in, mem);
+    if (local) {
+        uint8_t head[2 + YO_VARINT_SIZE_MAX];
+        size_t n = yo_varint_write(head, bidirectional ? SIGNAL_BIDI : SIGNAL_UNI);
+        n += yo_varint_write(head + n, (uint64_t)session->id);
+        if (yo_sendqueue_push(&stream->out, yo_span(head, n), NULL) != YOMO_OK) {
+            yo_free(mem, stream);
+            return NULL;
+        }
+        stream->header_unsent = stream->header_unacked = (uint8_t)n;
+    }
+    return stream;
+}
+
+void yo_wt_stream_free(struct yo_wt_stream *stream, yo_time now)
+{
+    const struct yomo_mem *mem = stream->out.mem;
+    if (stream->events && stream->events->on_gone) {
+        stream->events->on_gone(stream->user, stream, now);
+    }
+    yo_list_remove(&stream->link);
+    yo_list_remove(&stream->ready);
+    yo_sendqueue_finish(&stream->out);
+    yo_buf_finish(&stream->in);
+    yo_free(mem, stream);
+}
+
+/* --- In ------------------------------------------------------------------------------ */
+
+/* `size` bytes will not be needed any more: the peer may send that many again. The
+ * connection's credit is given back when bytes arrive, so that one stream that is held
+ * back does not hold back the others. */
+static void give_credit(struct yo_wt_stream *stream, size_t size)
+{
+    if (size > 0 && stream->id >= 0) {
+        ngtcp2_conn_extend_max_stream_offset(stream->session->conn->quic, stream->id,
+                                             size);
+        yo_quic_conn_touch(stream->session->conn);
+    }
+}
+
+/* Hand `bytes` up; returns how many were taken. */
+static size_t hand_up(struct yo_wt_stream *stream, struct yo_span bytes, yo_time now)
+{
+    if (!stream->events || !stream->events->on_data) {
+        stream->readable = !stream->ended;
+        return bytes.size;
+    }
+    bool end = stream->ended;
+    stream->in_event = true;
+    size_t taken = stream->events->on_data(stream->user, stream, bytes, end, now);
+    stream->in_event = false;
+    assert(taken <= bytes.size);
+    if (end && taken == bytes.size) {
+        stream->readable = false;
+    }
+    if (!stream->readable) { /* also when it was stopped meanwhile */
+        yo_buf_finish(&stream->in);
+    }
+    return taken;
+}
+
+void yo_wt_stream_offer(struct yo_wt_stream *stream, yo_time now)
+{
+    stream->resume = false;
+    if (!stream->readable || stream->in_event ||
+        (stream->in.size == 0 && !stream->ended)) {
+        return;
+    }
+    size_t taken = hand_up(stream, yo_buf_span(&stream->in), now);
+    if (stream->readable) {
+        yo_buf_consume(&stream->in, taken);
+        yo_buf_shrink(&stream->in, 0);
+    }
+    give_credit(stream, taken);
+}
+
+void yo_wt_stream_receive(struct yo_wt_stream *stream, struct yo_span bytes, bool end,
+                          yo_time now)
+{
+    if (!stream->readable) {
+        return;
+    }
+    stream->ended = stream->ended || end;
+    bool keep = stream->in.size > 0 || stream->in_event || !stream->session->open;
+    size_t taken = keep ? 0 : hand_up(stream, bytes, now);
+    give_credit(stream, taken);
+    if (taken < bytes.size && stream->readable &&
+        yo_buf_append_span(&stream->in, yo_span_skip(bytes, taken)) != YOMO_OK) {
+        yo_quic_conn_fail(stream->session->conn, YO_H3_INTERNAL_ERROR, "out of memory");
+    }
+}
+
+void yo_wt_stream_resume(struct yo_wt_stream *stream)
+{
+    stream->resume = true;
+    stream->session->resume = true;
+    yo_quic_conn_touch(stream->session->conn);
+}
+
+void yo_wt_stream_stop(struct yo_wt_stream *stream, uint32_t code)
+{
+    if (!stream->readable) {
+        return;
+    }
+    stream->readable = false;
+    if (!stream->in_event) {
+        yo_buf_finish(&stream->in);
+    }
+    if (stream->id >= 0 && !stream->session->conn->ended) {
+        ngtcp2_conn_shutdown_stream_read(stream->session->conn->quic, 0, stream->id,
+                                         yo_wt_code_to_h3(code));
+        yo_quic_conn_touch(stream->session->conn);
+    }
+}
+
+/* --- Out ----------------------------------------------------------------------------- */
+
+void yo_wt_stream_ready(struct yo_wt_stream *stream)
+{
+    bool due = stream->reset_due ? stream->header_unsent > 0
+                                 : yo_sendqueue_ready(&stream->out);
+    if (due && stream->writable && stream->id >= 0 && !stream->blocked &&
+        stream->ready.next == &stream->ready) {
+        yo_list_push_back(&stream->session->ready, &stream->ready);
+    }
+    yo_quic_conn_touch(stream->session->conn);
+}
+
+static bool can_queue(const struct yo_wt_stream *stream)
+{
+    return stream->writable && !stream->out.end && !stream->reset_due &&
+           !stream->session->conn->ended;
+}
+
+int yo_wt_stream_push(struct yo_wt_stream *stream, struct yo_span head,
+                      struct yo_blob *blob)
+{
+    if (!can_queue(stream)) {
+        return YOMO_ERR_CLOSED;
+    }
+    int rv = yo_sendqueue_push(&stream->out, head, blob);
+    if (rv == YOMO_OK) {
+        yo_wt_stream_ready(stream);
+    }
+    return rv;
+}
+
+int yo_wt_stream_write(struct yo_wt_stream *stream, struct yo_span bytes, size_t room,
+                       size_t *taken)
+{
+    *taken = 0;
+    if (!can_queue(stream)) {
+        return YOMO_ERR_CLOSED;
+    }
+    size_t free_room = stream->out.size < room ? room - stream->out.size : 0;
+    if (bytes.size > free_room) {
+        bytes.size = free_room;
+    }
+    if (bytes.size == 0) {
+        return YOMO_OK;
+    }
+    int rv = yo_sendqueue_push_bytes(&stream->out, bytes);
+    if (rv == YOMO_OK) {
+        *taken = bytes.size;
+        yo_wt_stream_ready(stream);
+    }
+    return rv;
+}
+
+void yo_wt_stream_end(struct yo_wt_stream *stream)
+{
+    if (can_queue(stream)) {
+        stream->out.end = true;
+        yo_wt_stream_ready(stream);
+    }
+}
+
+static void reset_now(struct yo_wt_stream *stream)
+{
+    stream->reset_due = false;
+    stream->writable = false;
+    yo_list_remove(&stream->ready);
+    ngtcp2_conn_shutdown_stream_write(stream->session->conn->quic, 0, stream->id,
+                                      stream->reset_code);
+    yo_quic_conn_touch(stream->session->conn);
+}
+
+void yo_wt_stream_reset(struct yo_wt_stream *stream, uint32_t code)
+{
+    if (!stream->writable || stream->reset_due || stream->session->conn->ended) {
+        return;
+    }
+    stream->reset_code = yo_wt_code_to_h3(code);
+    if (stream->header_unacked > 0) {
+        stream->reset_due = true;
+        yo_list_remove(&stream->ready);
+        yo_wt_stream_ready(stream);
+    } else {
+        reset_now(stream);
+    }
+}
+
+void yo_wt_stream_acked(struct yo_wt_stream *stream, size_t size, yo_time now)
+{
+    size_t header = size < stream->header_unacked ? size : stream->header_unacked;
+    yo_sendqueue_acked(&stream->out, size);
+    stream->header_unacked = (uint8_t)(stream->header_unacked - header);
+    if (stream->reset_due && stream->header_unacked == 0) {
+        reset_now(stream);
+    }
+    stream->session->progress = true;
+    if (size > header && stream->events && stream->events->on_acked) {
+        stream->events->on_acked(stream->user, stream, size - header, now);
+    }
+}
+
+void yo_wt_stream_shut_write(struct yo_wt_stream *stream, yo_time now)
+{
+    stream->writable = false;
+    yo_list_remove(&stream->ready);
+    if (!stream->stopped) {
+        stream->stopped = true;
+        if (stream->events && stream->events->on_stop) {
+            stream->events->on_stop(stream->user, stream, now);
+        }
+    }
+}
+
+/* --- What is asked of it ------------------------------------------------------------- */
+
+void yo_wt_stream_listen(struct yo_wt_stream *stream,
+                         const struct yo_wt_stream_events *events, void *user)
+{
+    stream->events = events;
+    stream->user = user;
+}
+
+void *yo_wt_stream_user(const struct yo_wt_stream *stream)
+{
+    return stream->user;
+}
+
+bool yo_wt_stream_bidirectional(const struct yo_wt_stream *stream)
+{
+    return stream->bidirectional;
+}
+
+bool yo_wt_stream_local(const struct yo_wt_stream *stream)
+{
+    return stream->local;
+}
+
+size_t yo_wt_stream_queued(const struct yo_wt_stream *stream)
+{
+    return stream->out.size - stream->header_unacked;
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT */
+/* streams.c - whose stream is it? And datagrams.
+ *
+ * A stream that the peer opens begins with a varint: 0x54 (unidirectional) or 0x41
+ * (bidirectional, client) mean WebTransport and are followed by the session's ID; all
+ * else is HTTP/3's, which then gets every byte from the first on. A bidirectional stream
+ * that a server opens can only be WebTransport's. The few bytes that decide may come in
+ * pieces; they are held until they are all there. */
+#include <assert.h>
+#include <yomo/error.h>
+
+#include "base/varint.h"
+#include "transport/webtransport/codes.h"
+#include "transport/webtransport/conn.h"
+
+#define SIGNAL_BIDI 0x41
+#define SIGNAL_UNI 0x54
+
+struct held { /* a stream that has not said what it is */
+    struct yo_stream base;
+    uint8_t size;
+    uint8_t bytes[2 * YO_VARINT_SIZE_MAX];
+};
+
+struct yo_stream yo_stream_http = {YO_STREAM_HTTP};
+struct yo_stream yo_stream_discard = {YO_STREAM_DISCARD};
+
+static bool is_uni(int64_t id)
+{
+    return (id & 2) != 0;
+}
+
+static void mark(struct yo_quic_conn *conn, int64_t id, struct yo_stream *stream)
+{
+    ngtcp2_conn_set_stream_user_data(conn->quic, id, stream);
+}
+
+/* The peer may send `size` bytes more. */
+static void give_credit(struct yo_quic_conn *conn, int64_t id, size_t size)
+{
+    if (size > 0) {
+        ngtcp2_conn_extend_max_stream_offset(conn->quic, id, size);
+        ngtcp2_conn_extend_max_offset(conn->quic, size);
+    }
+}
+
+static int callback_failed(struct yo_quic_conn *conn, int rv)
+{
+    if (rv == YOMO_ERR_PROTO && yo_h3_error(conn->h3) != 0) {
+        yo_quic_conn_fail(conn, yo_h3_error(conn->h3), "");
+    } else {
+        yo_quic_conn_fail(conn, YO_H3_INTERNAL_ERROR, "");
+    }
+    return NGTCP2_ERR_CALLBACK_FAILURE;
+}
+
+/* --- HTTP/3 -------------------------------------------------------------------------- */
+
+int yo_quic_bind_http(struct yo_quic_conn *conn)
+{
+    int64_t id[3];
+    for (int i = 0; i < 3; i++) {
+        if (ngtcp2_conn_open_uni_stream(conn->quic, &id[i], &yo_stream_http) != 0) {
+            return YOMO_ERR_PROTO; /* RFC 9114 6.2: the peer must allow them */
+        }
+    }
+    conn->bound = true;
+    return yo_h3_bind(conn->h3, id[0], id[1], id[2]);
+}
+
+static int feed_http(struct yo_quic_conn *conn, int64_t id, struct yo_span bytes, bool end)
+{
+    size_t consumed;
+    int rv = yo_h3_read(conn->h3, id, bytes, end, conn->now, &consumed);
+    if (rv != YOMO_OK) {
+        return callback_failed(conn, rv);
+    }
+    give_credit(conn, id, consumed);
+    return 0;
+}
+
+/* --- Classification ------------------------------------------------------------------ */
+
+/* A WebTransport stream whose header is complete. */
+static int begin_wt(struct yo_quic_conn *conn, int64_t id, uint64_t session_id,
+                    struct yo_stream **out)
+{
+    struct yo_wt_session *session = &conn->session;
+    if (session_id % 4 != 0) { /* draft-ietf-webtrans-http3-16 4: not a CONNECT's ID */
+        yo_quic_conn_fail(conn, YO_H3_ID_ERROR, "not a session ID");
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    }
+    bool early = !session->open;
+    bool refuse = early ? session->early_count >= YO_WT_EARLY_STREAMS_MAX || conn->ended
+                        : session_id != (uint64_t)session->id;
+    if (refuse) {
+        mark(conn, id, &yo_stream_discard);
+        ngtcp2_conn_shutdown_stream(conn->quic, 0, id,
+                                    conn->ended ? YO_WT_SESSION_GONE
+                                                : YO_WT_BUFFERED_STREAM_REJECTED);
+        *out = &yo_stream_discard;
+        return 0;
+    }
+    struct yo_wt_stream *stream = yo_wt_stream_new(session, id, !is_uni(id), false);
+    if (!stream) {
+        return callback_failed(conn, YOMO_ERR_NOMEM);
+    }
+    stream->session_id = session_id;
+    mark(conn, id, &stream->base);
+    yo_list_push_back(early ? &session->early : &session->streams, &stream->link);
+    stream->early = early;
+    session->early_count += early;
+    if (!early && session->events && session->events->on_stream) {
+        session->events->on_stream(session->user, stream, conn->now);
+    }
+    *out = &stream->base;
+    return 0;
+}
+
+static int feed_wt(struct yo_quic_conn *conn, struct yo_stream *base, struct yo_span bytes,
+                   bool end)
+{
+    struct yo_wt_stream *stream = (struct yo_wt_stream *)base;
+    if (bytes.size == 0 && !end) {
+        return 0;
+    }
+    if (stream->session->open) {
+        ngtcp2_conn_extend_max_offset(conn->quic, bytes.size);
+    } /* else when it opens: what comes too early is bounded by the connection's window */
+    yo_wt_stream_receive(stream, bytes, end, conn->now);
+    return 0;
+}
+
+static int feed(struct yo_quic_conn *conn, int64_t id, struct yo_stream *stream,
+                struct yo_span bytes, bool end)
+{
+    switch (stream->kind) {
+    case YO_STREAM_HTTP:
+        return feed_http(conn, id, bytes, end);
+    case YO_STREAM_WT:
+        return feed_wt(conn, stream, bytes, end);
+    default:
+        ngtcp2_conn_extend_max_offset(conn->quic, bytes.size);
+        return 0;
+    }
+}
+
+/* How many of the first bytes are a WebTransport header. 0: it is HTTP/3's; -1: more
+ * bytes are needed. */
+static int read_header(int64_t id, struct yo_span bytes, uint64_t *session_id)
+{
+    uint64_t type;
+    size_t n = yo_varint_read(bytes, &type);
+    if (n == 0) {
+        return -1;
+    }
+    if (type != (is_uni(id) ? SIGNAL_UNI : SIGNAL_BIDI)) {
+        return 0;
+    }
+    size_t m = yo_varint_read(yo_span_skip(bytes, n), session_id);
+    return m == 0 ? -1 : (int)(n + m);
+}
+
+/* Bytes of a stream that is new, or held. */
+static int classify(struct yo_quic_conn *conn, int64_t id, struct held *held,
+                    struct yo_span bytes, bool end)
+{
+    struct held local = {.base = {YO_STREAM_HELD}};
+    struct held *h = held ? held : &local;
+    struct yo_stream *stream = &yo_stream_http;
+    uint64_t session_id = 0;
+    int header = -1;
+    size_t before = h->size;
+
+    /* One byte more than was held may be enough: look at as many as there is room for. */
+    size_t n = sizeof(h->bytes) - h->size;
+    n = bytes.size < n ? bytes.size : n;
+    if (n > 0) {
+        memcpy(h->bytes + h->size, bytes.data, n);
+    }
+    h->size = (uint8_t)(h->size + n);
+    header = read_header(id, yo_span(h->bytes, h->size), &session_id);
+    if (header < 0 && !end) {
+        if (!held) {
+            held = yo_malloc(conn->mem, sizeof(*held));
+            if (!held) {
+                return callback_failed(conn, YOMO_ERR_NOMEM);
+            }
+            *held = local;
+            mark(conn, id, &held->base);
+        }
+        return 0; /* all of it is held: two varints always fit */
+    }
+    bool server_bidi = !is_uni(id) && (id & 1) != 0;
+    int rv = 0;
+    if (header > 0) {
+        rv = begin_wt(conn, id, session_id, &stream);
+        if (rv == 0) { /* the header is not the stream's content */
+            give_credit(conn, id, (size_t)header);
+            bytes = yo_span_skip(bytes, (size_t)header - before);
+            rv = feed(conn, id, stream, bytes, end);
+        }
+    } else if (server_bidi) {
+        yo_quic_conn_fail(conn, YO_H3_GENERAL_PROTOCOL_ERROR, "a server's stream");
+        rv = NGTCP2_ERR_CALLBACK_FAILURE;
+    } else {
+        mark(conn, id, &yo_stream_http);
+        if (before > 0) {
+            rv = feed_http(conn, id, yo_span(h->bytes, before), end && bytes.size == 0);
+        }
+        if (rv == 0 && (bytes.size > 0 || before == 0)) {
+            rv = feed_http(conn, id, bytes, end);
+        }
+    }
+    if (held) {
+        if (rv != 0 && ngtcp2_conn_get_stream_user_data(conn->quic, id) == held) {
+            mark(conn, id, &yo_stream_discard);
+        }
+        yo_free(conn->mem, held);
+    }
+    return rv;
+}
+
+/* --- QUIC's callbacks ---------------------------------------------------------------- */
+
+int yo_quic_on_stream_data(struct yo_quic_conn *conn, int64_t id, struct yo_stream *stream,
+                           struct yo_span bytes, bool end)
+{
+    if (conn->state == YO_QUIC_OVER || !conn->h3) {
+        return 0;
+    }
+    if (!stream || stream->kind == YO_STREAM_HELD) {
+        return classify(conn, id, (struct held *)stream, bytes, end);
+    }
+    return feed(conn, id, stream, bytes, end);
+}
+
+int yo_quic_on_stream_reset(struct yo_quic_conn *conn, int64_t id,
+                            struct yo_stream *stream, uint64_t code)
+{
+    if (stream == &yo_stream_http) {
+        yo_h3_peer_reset(conn->h3, id);
+        if (id == conn->session.id) { /* the session's end, without a word */
+            yo_quic_conn_note_end(
+                conn, &(struct yo_wt_end){.remote = true, .error = YOMO_ERR_CLOSED});
+            yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
+        }
+    } else if (stream && stream->kind == YO_STREAM_WT) {
+        struct yo_wt_stream *wt = (struct yo_wt_stream *)stream;
+        uint32_t app = 0;
+        bool given = yo_wt_code_from_h3(code, &app);
+        bool tell = wt->readable;
+        wt->readable = false;
+        yo_buf_finish(&wt->in);
+        if (tell && wt->events && wt->events->on_reset) {
+            wt->events->on_reset(wt->user, wt, given ? &app : NULL, conn->now);
+        }
+    }
+    return 0;
+}
+
+int yo_quic_on_stream_close(struct yo_quic_conn *conn, int64_t id,
+                            struct yo_stream *stream, const uint64_t *code)
+{
+    bool local = ngtcp2_conn_is_local_stream(conn->quic, id) != 0;
+    if (!local && conn->state != YO_QUIC_OVER) {
+        if (is_uni(id)) {
+            ngtcp2_conn_extend_max_streams_uni(conn->quic, 1);
+        } else {
+            ngtcp2_conn_extend_max_streams_bidi(conn->quic, 1);
+        }
+    }
+    if (!stream) {
+        return 0;
+    }
+    switch (stream->kind) {
+    case YO_STREAM_HELD:
+        yo_free(conn->mem, stream);
+        break;
+    case YO_STREAM_WT:
+        conn->session.early_count -= ((struct yo_wt_stream *)stream)->early;
+        yo_wt_stream_free((struct yo_wt_stream *)stream, conn->now);
+        break;
+    case YO_STREAM_HTTP:
+        if (conn->h3 && conn->state != YO_QUIC_OVER) {
+            int rv = yo_h3_closed(conn->h3, id, code ? *code : YO_H3_NO_ERROR);
+            if (rv != YOMO_OK) {
+                return callback_failed(conn, rv);
+            }
+        }
+        if (id == conn->session.id && conn->state == YO_QUIC_LEAVING) {
+            yo_quic_conn_fail(conn, YO_H3_NO_ERROR, ""); /* both sides have said it all */
+        }
+        break;
+    case YO_STREAM_DISCARD:
+        break;
+    }
+    return 0;
+}
+
+void yo_quic_on_acked(struct yo_quic_conn *conn, int64_t id, struct yo_stream *stream,
+                      uint64_t size)
+{
+    if (stream && stream->kind == YO_STREAM_WT) {
+        yo_wt_stream_acked((struct yo_wt_stream *)stream, (size_t)size, conn->now);
+    } else if (stream == &yo_stream_http && conn->h3) {
+        yo_h3_acked(conn->h3, id, size);
+    }
+}
+
+void yo_quic_on_unblocked(struct yo_quic_conn *conn, int64_t id, struct yo_stream *stream)
+{
+    if (stream && stream->kind == YO_STREAM_WT) {
+        struct yo_wt_stream *wt = (struct yo_wt_stream *)stream;
+        wt->blocked = false;
+        yo_wt_stream_ready(wt);
+    } else if (stream == &yo_stream_http && conn->h3) {
+        yo_h3_unblock(conn->h3, id);
+    }
+}
+
+/* RFC 9297 2.1 */
+int yo_quic_on_datagram(struct yo_quic_conn *conn, struct yo_span bytes)
+{
+    struct yo_wt_session *session = &conn->session;
+    uint64_t quarter;
+    size_t n = yo_varint_read(bytes, &quarter);
+    if (n == 0 || quarter > YO_VARINT_MAX / 4) {
+        yo_quic_conn_fail(conn, YO_H3_DATAGRAM_ERROR, "no quarter stream ID");
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    }
+    if (conn->ended) {
+        return 0;
+    }
+    if (!session->open) {
+        yo_wt_session_hold_datagram(session, bytes); /* or it is lost, as they may be */
+        return 0;
+    }
+    if (quarter * 4 == (uint64_t)session->id && session->events &&
+        session->events->on_datagram) {
+        session->events->on_datagram(session->user, yo_span_skip(bytes, n), conn->now);
+    }
+    return 0;
+}

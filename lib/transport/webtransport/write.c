@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/* write.c - packets out: everything that is due on one connection, in one pass.
+ *
+ * The happy path: ngtcp2 asks for one packet after the other until a train for one GSO
+ * send is full; each packet is filled with HTTP/3's bytes first, then datagrams and
+ * streams in turn, until it is full or nothing is left. Only the last packet of a train
+ * may be shorter than the others, so a packet that is followed by another is padded.
+ *
+ * While a packet is being filled nothing but ngtcp2's write calls may be made
+ * (NGTCP2_ERR_WRITE_MORE), so what they say is noted and acted upon afterwards. */
+#include <assert.h>
+#include <yomo/error.h>
+
+#include "base/varint.h"
+#include "transport/webtransport/codes.h"
+#include "transport/webtransport/conn.h"
+#include "transport/webtransport/inside.h"
+
+#define SPANS_MAX 16
+#define FRAMES_MAX 256 /* in one packet: more of them are not worth a packet's time */
+#define TRAINS_MAX 8   /* in one pass; then others have their turn */
+#define TRAIN_SMALL (12 * 1452)
+#define TRAIN_LARGE 64000
+
+#define NOTHING ((ngtcp2_ssize)1 << 40) /* there was nothing to offer */
+
+struct pass {
+    struct yo_quic_conn *conn;
+    ngtcp2_path *path;
+    ngtcp2_pkt_info *pi;
+    uint8_t *dest;
+    size_t dest_size;
+    ngtcp2_tstamp now;
+    uint64_t left; /* of the connection's window */
+};
+
+static ngtcp2_ssize write_spans(struct pass *p, int64_t id, const struct yo_span *spans,
+                                size_t count, bool end, ngtcp2_ssize *taken)
+{
+    ngtcp2_vec vecs[SPANS_MAX];
+    uint32_t flags = NGTCP2_WRITE_STREAM_FLAG_MORE | NGTCP2_WRITE_STREAM_FLAG_PADDING;
+    for (size_t i = 0; i < count; i++) {
+        vecs[i].base = (uint8_t *)(uintptr_t)spans[i].data;
+        vecs[i].len = spans[i].size;
+    }
+    if (end) {
+        flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
+    }
+    *taken = -1;
+    ngtcp2_ssize n =
+        ngtcp2_conn_writev_stream(p->conn->quic, p->path, p->pi, p->dest, p->dest_size,
+                                  taken, flags, id, vecs, count, p->now);
+    if (*taken > 0) {
+        p->left -= (uint64_t)*taken < p->left ? (uint64_t)*taken : p->left;
+    }
+    return n;
+}
+
+static size_t total(const struct yo_span *spans, size_t count)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        size += spans[i].size;
+    }
+    return size;
+}
+
+/* Did QUIC only say that this stream cannot be written to now? */
+static bool stream_only(ngtcp2_ssize n)
+{
+    return n == NGTCP2_ERR_STREAM_DATA_BLOCKED || n == NGTCP2_ERR_STREAM_SHUT_WR ||
+           n == NGTCP2_ERR_STREAM_NOT_FOUND;
+}
+
+static ngtcp2_ssize write_http(struct pass *p)
+{
+    struct yo_h3 *h3 = p->conn->h3;
+    struct yo_span spans[SPANS_MAX];
+    int64_t id;
+    bool end;
+    ngtcp2_ssize taken;
+
+    if (!h3 || !p->conn->bound) {
+        return NOTHING;
+    }
+    int count = yo_h3_pull(h3, &id, &end, spans, SPANS_MAX);
+    if (count < 0) {
+        yo_quic_conn_fail(p->conn, YO_H3_INTERNAL_ERROR, "HTTP/3");
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    }
+    if (id < 0 || (p->left == 0 && total(spans, (size_t)count) > 0)) {
+        return NOTHING;
+    }
+    ngtcp2_ssize n = write_spans(p, id, spans, (size_t)count, end, &taken);
+    if (taken >= 0 && yo_h3_took(h3, id, (size_t)taken) != YOMO_OK) {
+        yo_quic_conn_fail(p->conn, YO_H3_INTERNAL_ERROR, "HTTP/3");
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    }
+    if (n == NGTCP2_ERR_STREAM_DATA_BLOCKED) {
+        yo_h3_block(h3, id);
+    } else if (stream_only(n)) {
+        yo_h3_peer_stopped(h3, id);
+    }
+    return n;
+}
+
+static ngtcp2_ssize write_datagram(struct pass *p)
+{
+    struct yo_wt_session *session = &p->conn->session;
+    uint8_t head[YO_VARINT_SIZE_MAX];
+    uint64_t id;
+    int accepted = 0;
+    struct yo_blob *blob = session->open ? yo_datagrams_peek(&session->datagrams, &id) : NULL;
+
+    if (!blob) {
+        return NOTHING;
+    }
+    ngtcp2_vec vecs[2] = {{head, yo_varint_write(head, (uint64_t)session->id / 4)},
+                          {(uint8_t *)(uintptr_t)blob->data, blob->size}};
+    ngtcp2_ssize n = ngtcp2_conn_writev_datagram(
+        p->conn->quic, p->path, p->pi, p->dest, p->dest_size, &accepted,
+        NGTCP2_WRITE_DATAGRAM_FLAG_MORE | NGTCP2_WRITE_DATAGRAM_FLAG_PADDING, id, vecs, 2,
+        p->now);
+    if (accepted) {
+        yo_datagrams_sent(&session->datagrams);
+        session->progress = true;
+    }
+    return n;
+}
+
+static ngtcp2_ssize write_stream(struct pass *p)
+{
+    struct yo_wt_session *session = &p->conn->session;
+    struct yo_link *link = session->ready.next;
+    struct yo_span spans[SPANS_MAX];
+    bool last = false;
+    ngtcp2_ssize taken;
+
+    if (link == &session->ready || p->left == 0) {
+        return NOTHING;
+    }
+    struct yo_wt_stream *stream = YO_CONTAINER(link, struct yo_wt_stream, ready);
+    size_t count = yo_sendqueue_peek(&stream->out, spans, SPANS_MAX, &last);
+    if (stream->reset_due) { /* only its header, which is a chunk of its own */
+        count = 1;
+        last = false;
+    }
+    bool end = last && stream->out.end;
+    ngtcp2_ssize n = write_spans(p, stream->id, spans, count, end, &taken);
+    if (taken >= 0) {
+        size_t header = stream->header_unsent;
+        header = (size_t)taken < header ? (size_t)taken : header;
+        stream->header_unsent = (uint8_t)(stream->header_unsent - header);
+        bool whole = end && (size_t)taken == total(spans, count);
+        yo_sendqueue_sent(&stream->out, (size_t)taken);
+        stream->out.end_sent = stream->out.end_sent || whole;
+    }
+    /* The next stream's turn; this one comes back if it has more. */
+    yo_list_remove(&stream->ready);
+    if (n == NGTCP2_ERR_STREAM_DATA_BLOCKED) {
+        stream->blocked = true;
+    } else if (stream_only(n)) {
+        stream->writable = false;
+        session->shut = true;
+    } else if (stream->reset_due ? stream->header_unsent > 0
+                                 : yo_sendqueue_ready(&stream->out)) {
+        yo_list_push_back(&session->ready, &stream->ready);
+    }
+    return n;
+}
+
+/* ngtcp2_write_pkt: one packet. */
+static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path, ngtcp2_pkt_info *pi,
+                                 uint8_t *dest, size_t dest_size, ngtcp2_tstamp now,
+                                 void *user)
+{
+    struct yo_quic_conn *conn = user;
+    struct pass p = {conn, path, pi, dest, dest_size, now,
+                     ngtcp2_conn_get_max_data_left(quic)};
+    bool streams_first = conn->session.streams_first;
+
+    for (int frames = 0; frames < FRAMES_MAX; frames++) {
+        ngtcp2_ssize n = write_http(&p);
+        if (n == NOTHING) {
+            n = streams_first ? write_stream(&p) : write_datagram(&p);
+        }
+        if (n == NOTHING) {
+            n = streams_first ? write_datagram(&p) : write_stream(&p);
+        }
+        if (n == NOTHING) {
+            break;
+        }
+        if (n != NGTCP2_ERR_WRITE_MORE && !stream_only(n)) {
+            conn->session.streams_first = !streams_first; /* neither starves the other */
+            return n;
+        }
+    }
+    return ngtcp2_conn_writev_stream(quic, path, pi, dest, dest_size, NULL,
+                                     NGTCP2_WRITE_STREAM_FLAG_NONE, -1, NULL, 0, now);
+}
+
+/* Datagrams that have become too big because the path did would block the queue. */
+static void drop_oversize(struct yo_wt_session *session)
+{
+    uint64_t id;
+    struct yo_blob *blob;
+    if (session->datagrams.count == 0) {
+        return;
+    }
+    size_t max = yo_wt_session_datagram_max(session);
+    while ((blob = yo_datagrams_peek(&session->datagrams, &id)) && blob->size > max) {
+        uint64_t token = yo_datagrams_drop(&session->datagrams);
+        session->progress = true;
+        if (token && session->events && session->events->on_fate) {
+            session->events->on_fate(session->user, token, YO_FATE_LOST,
+                                     session->conn->now);
+        }
+    }
+}
+
+/* Streams that wait for an ID, as far as the peer allows. */
+static void open_streams(struct yo_wt_session *session)
+{
+    YO_LIST_EACH(link, next, &session->unopened)
+    {
+        struct yo_wt_stream *stream = YO_CONTAINER(link, struct yo_wt_stream, link);
+        ngtcp2_conn *quic = session->conn->quic;
+        int rv = stream->bidirectional
+                     ? ngtcp2_conn_open_bidi_stream(quic, &stream->id, &stream->base)
+                     : ngtcp2_conn_open_uni_stream(quic, &stream->id, &stream->base);
+        if (rv != 0) {
+            stream->id = -1;
+            continue; /* the other kind may be allowed */
+        }
+        yo_list_remove(&stream->link);
+        yo_list_push_back(&session->streams, &stream->link);
+        session->unopened_count--;
+        session->progress = true;
+        yo_wt_stream_ready(stream);
+    }
+}
+
+static void tell_stopped(struct yo_wt_session *session, yo_time now)
+{
+    session->shut = false;
+    YO_LIST_EACH(link, next, &session->streams)
+    {
+        struct yo_wt_stream *stream = YO_CONTAINER(link, struct yo_wt_stream, link);
+        bool can = stream->local || stream->bidirectional;
+        if (can && !stream->writable && !stream->stopped && session->open) {
+            yo_wt_stream_shut_write(stream, now);
+        }
+    }
+}
+
+static size_t train_size(const struct yo_quic_conn *conn)
+{
+    /* A long train only where there is a lot to send: room that is asked for and not
+     * used may cut the socket's batch short. */
+    bool much = conn->session.datagrams.size > TRAIN_SMALL ||
+                conn->session.ready.next != &conn->session.ready;
+    size_t quantum = ngtcp2_conn_get_send_quantum(conn->quic);
+    size_t size = much && quantum > TRAIN_SMALL ? TRAIN_LARGE : TRAIN_SMALL;
+    return size;
+}
+
+int yo_quic_conn_write(struct yo_quic_conn *conn, yo_time now)
+{
+    struct yo_endpoint *endpoint = conn->endpoint;
+    struct yo_wt_session *session = &conn->session;
+
+    conn->now = now;
+    if (session->open) {
+        open_streams(session);
+        drop_oversize(session);
+    }
+    for (int train = 0; train < TRAINS_MAX && conn->state != YO_QUIC_OVER; train++) {
+        size_t size = train_size(conn);
+        uint8_t *out = yo_endpoint_space(endpoint, conn->socket, size);
+        if (!out) {
+            return YOMO_ERR_AGAIN;
+        }
+        ngtcp2_path_storage ps;
+        ngtcp2_pkt_info pi = {0};
+        size_t segment = 0;
+        ngtcp2_path_storage_zero(&ps);
+        ngtcp2_ssize n = ngtcp2_conn_write_aggregate_pkt(
+            conn->quic, &ps.path, &pi, out, size, &segment, write_packet, now);
+        if (n < 0) {
+            yo_quic_conn_fail_quic(conn, (int)n);
+            break;
+        }
+        if (n == 0) {
+            break;
+        }
+        yo_endpoint_sent(conn, out, &ps.path, pi.ecn, (size_t)n,
+                         segment ? segment : (size_t)n);
+        if (train == TRAINS_MAX - 1) {
+            yo_quic_conn_touch(conn);
+        }
+    }
+    if (session->shut) {
+        tell_stopped(session, now);
+    }
+    if (session->progress && session->want_progress) {
+        yo_quic_conn_touch(conn);
+    }
+    return YOMO_OK;
+}
+
+size_t yo_quic_write_close(struct yo_quic_conn *conn, uint8_t *out, size_t size,
+                           ngtcp2_path *path, yo_time now)
+{
+    ngtcp2_pkt_info pi = {0};
+    ngtcp2_ssize n = ngtcp2_conn_write_connection_close(conn->quic, path, &pi, out, size,
+                                                        &conn->error, now);
+    return n > 0 ? (size_t)n : 0;
+}
