@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <inttypes.h>
+#include <yomo/error.h>
 
 #include "unit/session/story.h"
 #include "support/bytes.h"
