@@ -24,6 +24,7 @@
 #define READS_AT_ONCE 4    /* of YO_LOOP_READ_SIZE, then the others have their turn */
 #define ACCEPTS_AT_ONCE 64 /* the same for a listener */
 #define ACCEPT_REST (100 * YO_MS)
+#define UNSENT_MAX 131072
 #define OUT_KEEP 4096 /* capacity that an empty `out` may keep */
 
 #ifndef MSG_NOSIGNAL
@@ -226,10 +227,16 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     }
 }
 
-static void set_nodelay(int fd)
+static void set_options(int fd)
 {
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+#ifdef TCP_NOTSENT_LOWAT
+    /* What cannot be sent yet waits above us, where it is counted and may be replaced by
+     * something newer, and not in megabytes of the kernel's. */
+    int unsent = UNSENT_MAX;
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+#endif
 #ifdef SO_NOSIGPIPE
     setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof(on));
 #endif
@@ -251,7 +258,7 @@ static struct yo_tcp *create(struct yo_loop *loop, int fd, const union yo_addres
     yo_buf_init(&tcp->out, loop->mem);
     yo_task_init(&tcp->task, on_task);
     yo_loop_hold(loop);
-    set_nodelay(fd);
+    set_options(fd);
     return tcp;
 }
 

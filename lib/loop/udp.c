@@ -14,6 +14,9 @@
  * Invariants:
  *  1. entries lie in `out` one behind the other, none is empty, the last ends at `used`;
  *  2. `blocked` implies that at least one entry waits. */
+#ifdef __APPLE__
+#define __APPLE_USE_RFC_3542 /* IPV6_RECVPKTINFO and its kin */
+#endif
 #include "loop/udp.h"
 
 #include <assert.h>

@@ -51,7 +51,6 @@ struct yo_tcp_door {
     struct yo_tls_server *tls;
     struct yo_ws_shared shared;
     struct yo_tcp_listener *sockets[YO_TCP_DOOR_SOCKETS_MAX];
-    bool secure[YO_TCP_DOOR_SOCKETS_MAX];
     size_t socket_count;
     struct yo_map guests;
     struct yo_link visitors, linked;
@@ -73,6 +72,7 @@ struct visitor {
     struct yo_timer timer;
     enum state state;
     bool secure;
+    size_t behind; /* of our answers, when the timer last looked */
     struct yo_buf ahead; /* what came and is not looked at yet */
     char address[64];
     char accept[YO_WEBSOCKET_ACCEPT_SIZE + 1];
@@ -258,6 +258,7 @@ static bool show_page(struct visitor *visitor, yo_time now)
         return false;
     }
     yo_http_reader_next(visitor->reader);
+    visitor->behind = 0;
     (void)yo_timer_set(&visitor->timer,
                        yo_time_after(now, door->options.handshake_ms * YO_MS));
     return true;
@@ -517,6 +518,15 @@ static void on_end(void *user, int error, struct yo_span text, yo_time now)
 
 static const struct yo_pipe_events pipe_events = {on_ready, on_bytes, on_drain, on_end};
 
+/* Has it taken a good part of what we have said, since we last looked? */
+static bool still_takes(struct visitor *visitor)
+{
+    size_t before = visitor->behind;
+    visitor->behind = yo_pipe_queued(visitor->pipe);
+    return visitor->behind > 0 &&
+           (before == 0 || visitor->behind + YO_PIPE_PROGRESS <= before);
+}
+
 static void on_timer(struct yo_timer *timer, yo_time now)
 {
     struct visitor *visitor = YO_CONTAINER(timer, struct visitor, timer);
@@ -529,7 +539,10 @@ static void on_timer(struct yo_timer *timer, yo_time now)
         answer_and_leave(visitor, 503, YO_SPAN_NONE, NULL);
         break;
     case STATE_READING:
-        if (!yo_http_reader_idle(visitor->reader)) {
+        if (still_takes(visitor)) {
+            (void)yo_timer_set(timer,
+                               yo_time_after(now, door->options.handshake_ms * YO_MS));
+        } else if (!yo_http_reader_idle(visitor->reader)) {
             door->stats.handshakes_failed++;
             answer_and_leave(visitor, 408, YO_SPAN_NONE, NULL);
         } else {

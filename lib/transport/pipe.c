@@ -23,6 +23,8 @@ struct yo_pipe {
     const struct yo_pipe_events *events; /* NULL: nobody listens */
     void *user;
     struct yo_timer timer; /* for the linger */
+    yo_time linger, linger_end;
+    size_t behind; /* not taken by the kernel when the timer last looked */
     unsigned depth;
     bool ready; /* on_ready has come */
     bool ended; /* on_end has come */
@@ -119,8 +121,15 @@ void yo_pipe_reset(struct yo_pipe *pipe)
 
 static void on_linger_timer(struct yo_timer *timer, yo_time now)
 {
-    (void)now;
-    yo_pipe_close(YO_CONTAINER(timer, struct yo_pipe, timer));
+    struct yo_pipe *pipe = YO_CONTAINER(timer, struct yo_pipe, timer);
+    size_t behind = yo_tcp_queued(pipe->tcp);
+    bool takes = behind > 0 && behind + YO_PIPE_PROGRESS <= pipe->behind;
+    if (takes && now < pipe->linger_end) {
+        pipe->behind = behind;
+        (void)yo_timer_set(timer, yo_time_after(now, pipe->linger));
+    } else {
+        yo_pipe_close(pipe);
+    }
 }
 
 void yo_pipe_linger(struct yo_pipe *pipe, yo_time time)
@@ -143,8 +152,12 @@ void yo_pipe_linger(struct yo_pipe *pipe, yo_time time)
     }
     yo_list_push_back(&yard->lingering, &pipe->link);
     yo_tcp_pause(pipe->tcp, false);
+    yo_time now = yo_loop_now(yard->loop);
+    pipe->behind = yo_tcp_queued(pipe->tcp);
+    pipe->linger = time;
+    pipe->linger_end = yo_time_after(now, YO_PIPE_LINGER_MAX);
     /* The timer's place was reserved. */
-    (void)yo_timer_set(&pipe->timer, yo_time_after(yo_loop_now(yard->loop), time));
+    (void)yo_timer_set(&pipe->timer, yo_time_after(now, time));
 }
 
 /* --- From below ---------------------------------------------------------------------- */

@@ -57,7 +57,12 @@ const union yo_address *yo_pipe_remote(const struct yo_pipe *pipe);
 
 /* The three ends; no callback comes after any of them.
  * linger: what is written still goes out, then FIN; what comes is thrown away until the
- * peer's FIN, for at most `time`. close: at once. reset: at once, with RST. */
+ * peer's FIN, for at most `time`, or YO_PIPE_LINGER_MAX as long as the peer takes at
+ * least YO_PIPE_PROGRESS bytes in each `time`. close: at once. reset: at once, with
+ * RST. */
+#define YO_PIPE_PROGRESS 4096
+#define YO_PIPE_LINGER_MAX (60 * YO_SECOND)
+
 void yo_pipe_linger(struct yo_pipe *pipe, yo_time time);
 void yo_pipe_close(struct yo_pipe *pipe);
 void yo_pipe_reset(struct yo_pipe *pipe);

@@ -12,6 +12,12 @@
 
 #include "base/text.h"
 
+#ifdef __APPLE__
+#define MTIME st_mtimespec
+#else
+#define MTIME st_mtim
+#endif
+
 #define DEPTH_MAX 16
 #define HEADERS_MAX 16
 
@@ -207,7 +213,7 @@ static void answer_file(struct yo_files *files, struct yo_exchange *exchange, in
 {
     char etag[64];
     snprintf(etag, sizeof(etag), "\"%" PRIx64 "-%" PRIx64 "-%lx\"", (uint64_t)st->st_size,
-             (uint64_t)st->st_mtim.tv_sec, (unsigned long)st->st_mtim.tv_nsec);
+             (uint64_t)st->MTIME.tv_sec, (unsigned long)st->MTIME.tv_nsec);
     const char *headers[HEADERS_MAX * 2 + 1] = {
         "Content-Type",           yo_http_content_type(name), "ETag",   etag, "Cache-Control",
         "no-cache", "X-Content-Type-Options", "nosniff"};

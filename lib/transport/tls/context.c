@@ -272,7 +272,7 @@ static int load_ticket_secret(uint8_t secret[TICKET_FILE_SIZE], const char *path
     } else if (access(path, F_OK) < 0 && errno == ENOENT) {
         int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (fd < 0 || write(fd, secret, TICKET_FILE_SIZE) != TICKET_FILE_SIZE ||
-            (link(beside, path) < 0 && errno != EEXIST)) {
+            (link(beside, path) < 0 && errno != EEXIST && rename(beside, path) < 0)) {
             rv = file_error(why, path, strerror(errno));
         }
         if (fd >= 0) {

@@ -261,6 +261,33 @@ static void a_large_page_waits_for_a_slow_reader(void **state)
     raw_close(&raw);
 }
 
+static void a_reader_that_is_slow_but_reads_gets_all_of_it(void **state)
+{
+    (void)state;
+    for (int close_it = 0; close_it < 2; close_it++) {
+        struct raw raw;
+        size_t got = 0;
+        options.handshake_ms = 300;
+        restart();
+        raw_connect(&raw, port);
+        raw_say(&raw, "GET /large HTTP/1.1\r\n" HOST);
+        raw_say(&raw, close_it ? "Connection: close\r\n\r\n" : "\r\n");
+        uint64_t start_ms = yo_wall_ms();
+        static uint8_t piece[40000];
+        while (got < 4800000) { /* some three seconds, longer than either patience */
+            ssize_t n = recv(raw.fd, piece, sizeof(piece), MSG_DONTWAIT);
+            got += n > 0 ? (size_t)n : 0;
+            if (n == 0 || (n < 0 && errno != EAGAIN)) {
+                fail_msg("cut off after %zu bytes", got);
+            }
+            until_turn(loop, 1);
+            until_turn(loop, 20);
+            assert_true(yo_wall_ms() < start_ms + 30000);
+        }
+        raw_close(&raw);
+    }
+}
+
 static void what_is_not_http_is_answered_and_left(void **state)
 {
     (void)state;
@@ -552,6 +579,7 @@ int main(void)
         TEST(a_body_comes_through),
         TEST(a_page_that_nobody_answers_is_an_error),
         TEST(a_large_page_waits_for_a_slow_reader),
+        TEST(a_reader_that_is_slow_but_reads_gets_all_of_it),
         TEST(what_is_not_http_is_answered_and_left),
         TEST(a_page_elsewhere_cannot_reach_the_plain_listener),
         TEST(a_websocket_is_let_in_with_the_answers_headers),
