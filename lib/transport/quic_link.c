@@ -12,6 +12,12 @@
 
 #include "base/text.h"
 
+/* What the kernel may keep for us while we do something else: a thousand receivers of one
+ * message acknowledge it within milliseconds, and each small packet counts for 768 bytes
+ * there. The kernel gives less where net.core.rmem_max says so. */
+#define SERVER_BUFFER (8 << 20)
+#define CLIENT_BUFFER (1 << 20)
+
 static union yo_address *address(const struct sockaddr *sa)
 {
     return (union yo_address *)(uintptr_t)sa; /* all of them have room for IPv6 */
@@ -189,7 +195,10 @@ void yo_quic_link_finish(struct yo_quic_link *link)
 int yo_quic_link_add(struct yo_quic_link *link, int fd, const union yo_address *remote,
                      struct yo_quic_socket **out)
 {
-    struct yo_udp_options options = {.connected = remote != NULL};
+    struct yo_udp_options options = {
+        .connected = remote != NULL,
+        .buffer_size = remote ? CLIENT_BUFFER : SERVER_BUFFER,
+    };
     union yo_address any;
     if (link->count == YO_QUIC_LINK_SOCKETS_MAX) {
         if (fd >= 0) {
