@@ -166,6 +166,7 @@ struct yomo_room {
     struct yo_link pending;     /* struct yo_sending that want on_sent, oldest first */
     struct yo_blob *own_state;  /* payload */
     bool state_dirty;           /* the server has another one */
+    uint32_t lane;              /* of this connection, once it was used; 0: not yet */
     bool leaving, known;        /* known: joined before, only differences are told */
     uint64_t last_version;      /* of LATEST messages */
     yo_time sweep_at;           /* without the extension: who was not told of is gone */

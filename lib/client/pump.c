@@ -61,6 +61,13 @@ static void pump_control(struct yomo_client *client, const struct yo_conn_info *
     }
 }
 
+/* The room's lane on this connection. */
+static uint32_t lane_of(struct yomo_room *room)
+{
+    room->lane = yo_client_lane(room->client->session, room->name);
+    return room->lane;
+}
+
 /* Which way a message of `size` bytes goes. */
 static int choose_route(struct yomo_room *room, const struct yo_outbox_next *next,
                         uint64_t number, size_t size, const struct yo_conn_info *info,
@@ -74,7 +81,7 @@ static int choose_route(struct yomo_room *room, const struct yo_outbox_next *nex
         if (!client->extension && client->datagrams_only) {
             return YOMO_ERR_TOO_BIG; /* there is no other way */
         }
-        route->lane = yo_client_lane(client->session, room->name);
+        route->lane = lane_of(room);
     } else if (info->datagrams) {
         route->token = next->delivery == YOMO_LATEST ? next->token
                        : number                      ? number | YO_TOKEN_NUMBER
@@ -100,7 +107,7 @@ static int send_encoded(struct yomo_room *room, const struct yo_outbox_next *nex
     rv = yo_conn_send(client->conn, route->lane, blob, route->token);
     if (rv == YOMO_ERR_TOO_BIG && route->lane == YO_LANE_DATAGRAM && client->extension) {
         /* The path takes less than it did a moment ago. */
-        *route = (struct route){.lane = yo_client_lane(client->session, room->name)};
+        *route = (struct route){.lane = lane_of(room)};
         rv = yo_conn_send(client->conn, route->lane, blob, 0);
     }
     yo_blob_unref(blob);
@@ -198,7 +205,7 @@ static void restate(struct yomo_room *room, yo_time now)
 static void leave(struct yomo_room *room, yo_time now)
 {
     struct yomo_client *client = room->client;
-    uint32_t lane = yo_client_lane(client->session, room->name);
+    (void)lane_of(room); /* the leave goes there too */
     yo_effects_clear(&client->effects);
     room->state = YO_ROOM_LEAVING;
     room->leave_until = YO_NEVER;
@@ -207,9 +214,6 @@ static void leave(struct yomo_room *room, yo_time now)
         yo_dispatch(client, now);
     } else {
         yo_link_drop(client, rv, "");
-    }
-    if (lane >= YO_LANE_ROOMS && !client->ending) {
-        yo_conn_end_lane(client->conn, lane);
     }
 }
 

@@ -188,10 +188,20 @@ void yo_room_away(struct yomo_room *room)
         return;
     }
     room->state = YO_ROOM_WAITING;
+    room->lane = 0;
     room->sweep_at = YO_NEVER;
     yo_roster_begin(&room->roster);
     yo_outbox_rewind(&room->box);
     yo_sending_lost(room);
+}
+
+/* Nothing more will be sent in it. */
+static void end_lane(struct yomo_room *room)
+{
+    struct yomo_client *client = room->client;
+    if (client->conn && !client->ending && room->lane >= YO_LANE_ROOMS) {
+        yo_conn_end_lane(client->conn, room->lane);
+    }
 }
 
 void yo_room_over(struct yomo_room *room, int error, struct yo_span text)
@@ -200,6 +210,7 @@ void yo_room_over(struct yomo_room *room, int error, struct yo_span text)
     struct yo_reason why;
     yo_reason_set(&why, YO_CLOSE_DONE, error, text);
     room->state = YO_ROOM_OVER;
+    end_lane(room);
     yo_list_remove(&room->room_link);
     yo_list_remove(&room->pump_link);
     if (room->serial) {

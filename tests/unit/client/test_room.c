@@ -448,6 +448,7 @@ static void leaving_is_answered(void **state)
 {
     struct stage s;
     yomo_room *room;
+    uint32_t lane;
     (void)state;
     struct fake_conn *conn = begin_in_room(&s, NULL, &room);
     assert_int_equal(yomo_client_join(s.client, "r", NULL, NULL), YOMO_ERR_EXISTS);
@@ -457,12 +458,15 @@ static void leaving_is_answered(void **state)
     assert_int_equal(yomo_room_broadcast(room, "a", "1", YOMO_RELIABLE), YOMO_ERR_CLOSED);
     stage_run(&s);
     (void)stage_take(&s, conn, YO_OP_DATA, NULL); /* went out first */
-    struct yo_message leave = stage_take(&s, conn, YO_OP_PEER_OFFLINE, NULL);
+    struct yo_message leave = stage_take(&s, conn, YO_OP_PEER_OFFLINE, &lane);
     assert_true(yo_span_is(leave.channel, "r"));
+    assert_true(lane >= YO_LANE_ROOMS);
+    assert_int_equal(conn->ended_lane, 0); /* the leave is still to go there */
     stage_story(&s, "");
     const struct yo_message left = {.op = YO_OP_CHANNEL_LEAVE, .channel = yo_span_of("r")};
     stage_say(&s, conn, YO_LANE_CONTROL, &left);
     stage_story(&s, "left r OK\n");
+    assert_int_equal(conn->ended_lane, lane);
     stage_end(&s);
 }
 
