@@ -195,6 +195,22 @@ static uint32_t u32(uint64_t value)
     return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
 }
 
+/* A client that died without a word must be gone after `silence-timeout`, over QUIC
+ * too, where PING and idle timeout are all there is: the last packet, then the time
+ * until a PING, then the idle timeout, which that PING begins anew (RFC 9000 10.1). So
+ * the two together must not be more. */
+static void read_liveness(const yomo_options *options, struct yo_listener_options *out)
+{
+    uint64_t silence = yo_options_ms(options, "silence-timeout");
+    uint64_t keepalive = yo_options_ms(options, "keep-alive");
+    uint64_t idle = yo_options_ms(options, "idle-timeout");
+
+    out->silence_ms = silence;
+    out->keepalive_ms = keepalive < silence / 3 ? keepalive : silence / 3;
+    out->idle_ms =
+        idle < silence - out->keepalive_ms ? idle : silence - out->keepalive_ms;
+}
+
 static int open_listener(struct yo_worker *worker, const uint8_t *secret)
 {
     const yomo_options *o = worker->config->options;
@@ -205,9 +221,6 @@ static int open_listener(struct yo_worker *worker, const uint8_t *secret)
         .message_size_max = worker->config->limits.message_size,
         .queue_size_max = CONN_QUEUE_SIZE,
         .handshake_ms = yo_options_ms(o, "handshake-timeout"),
-        .idle_ms = yo_options_ms(o, "idle-timeout"),
-        .keepalive_ms = yo_options_ms(o, "keep-alive"),
-        .silence_ms = yo_options_ms(o, "silence-timeout"),
         .handshakes_max = u32(yo_options_number(o, "handshakes-max")),
         .connections_max = u32(yo_options_number(o, "connections-max")),
         .connections_per_address_max =
@@ -216,6 +229,7 @@ static int open_listener(struct yo_worker *worker, const uint8_t *secret)
         .allow_host_any = !worker->config->loopback,
     };
 
+    read_liveness(o, &options);
     return yo_listener_create(&worker->listener, worker->loop, &options,
                               &listener_events, worker);
 }

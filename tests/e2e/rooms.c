@@ -277,15 +277,10 @@ static void pages_and_programs_share_a_room(void **unused)
     say_data(&native[1], "2", YOMO_LATEST);
     say_data(&native[1], "3", YOMO_UNRELIABLE);
     UNTIL(scene.loop, page.count[YO_OP_DATA] >= 2 && native[0].count[YO_OP_DATA] >= 2);
-    yo_conn_abort(native[0].conn); /* as if its process had died */
-    UNTIL(scene.loop, native[0].closed);
-    if (kind == YOMO_TRANSPORT_WEBSOCKET) { /* a TCP end is seen at once */
-        UNTIL(scene.loop, page.count[YO_OP_PEER_OFFLINE] == 1);
-        assert_string_equal(page.peer, "n0");
+    for (int i = 0; i < 3; i++) {
+        leave_all(&native[i]);
     }
-    leave_all(&native[1]);
-    leave_all(&native[2]);
-    UNTIL(scene.loop, page.count[YO_OP_PEER_OFFLINE] >= 2);
+    UNTIL(scene.loop, page.count[YO_OP_PEER_OFFLINE] == 3); /* at once */
     leave_all(&page);
     leave_all(&datagram_page);
     close_scene(&scene);
@@ -400,7 +395,7 @@ static void a_silent_client_of_the_extension_is_closed(void **unused)
     struct guest a, b;
 
     (void)unused;
-    open_scene_with(&scene, NULL, "silence-timeout", "400ms", NULL);
+    open_scene_with(&scene, NULL, "silence-timeout", "2s", NULL);
     knock(&b, &scene, "/v1?id=b"); /* a page, kept alive by the transport */
     knock(&a, &scene, "/v1?yomo=1&id=a");
     join(&b, "r");
@@ -408,6 +403,28 @@ static void a_silent_client_of_the_extension_is_closed(void **unused)
     UNTIL(scene.loop, a.closed);
     assert_int_equal(a.why.kind, YO_CLOSE_RETRY);
     leave_all(&b);
+    close_scene(&scene);
+}
+
+static void a_client_that_dies_is_gone_for_the_others(void **unused)
+{
+    struct scene scene;
+    struct guest page, dead[2];
+
+    (void)unused;
+    open_scene_with(&scene, NULL, "silence-timeout", "3s", NULL);
+    knock_as(&page, &scene, YOMO_TRANSPORT_WEBSOCKET, false, "/v1?id=page");
+    join(&page, "r");
+    knock(&dead[0], &scene, "/v1?yomo=1&id=native");
+    join(&dead[0], "r");
+    knock(&dead[1], &scene, "/v1?id=other");
+    join(&dead[1], "r");
+    for (int i = 0; i < 2; i++) { /* as if its process had died */
+        yo_conn_abort(dead[i].conn);
+        UNTIL(scene.loop, dead[i].closed);
+    }
+    UNTIL(scene.loop, page.count[YO_OP_PEER_OFFLINE] == 2);
+    leave_all(&page);
     close_scene(&scene);
 }
 
@@ -533,6 +550,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(refusals_are_understood),
         cmocka_unit_test(clients_are_told_when_the_server_goes_away),
         cmocka_unit_test(a_silent_client_of_the_extension_is_closed),
+        cmocka_unit_test(a_client_that_dies_is_gone_for_the_others),
         cmocka_unit_test(clients_that_stop_halfway_hold_up_nobody),
         cmocka_unit_test(pages_are_served),
     };
