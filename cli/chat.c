@@ -20,6 +20,14 @@
 
 #define EVENT "chat"
 #define NAMES_SHOWN 8
+#define GONE_KEPT 16
+
+/* Who has left: what it said last may still be on its way, since words and presence come
+ * by streams of their own. */
+struct gone {
+    uint64_t session;
+    char name[128];
+};
 
 struct chat {
     bool screen; /* a terminal, with a line below */
@@ -28,6 +36,8 @@ struct chat {
     struct text name;    /* our own */
     struct text plain;   /* input of which the end of the line is still to come */
     struct text scratch; /* for one line to be printed */
+    struct gone gone[GONE_KEPT];
+    size_t gone_next; /* which one is overwritten next */
     uint64_t sent, confirmed;
 };
 
@@ -66,22 +76,22 @@ static bool colours(const struct chat *chat)
     return chat->screen && chat->terminal.colours;
 }
 
-/* The same person has the same colour wherever it is seen. */
-static int colour_of(const char *id)
+/* The same name has the same colour, today and tomorrow. */
+static int colour_of(const char *name)
 {
     static const int palette[] = {31, 32, 33, 34, 35, 36, 91, 92, 94, 95, 96};
     unsigned hash = 2166136261u; /* FNV-1a */
 
-    for (; *id; id++) {
-        hash = (hash ^ (unsigned char)*id) * 16777619u;
+    for (; *name; name++) {
+        hash = (hash ^ (unsigned char)*name) * 16777619u;
     }
     return palette[hash % (sizeof(palette) / sizeof(palette[0]))];
 }
 
-static void put_name(struct chat *chat, const char *name, const char *id)
+static void put_name(struct chat *chat, const char *name)
 {
     if (colours(chat)) {
-        text_format(&chat->scratch, "\033[1;%dm", colour_of(id));
+        text_format(&chat->scratch, "\033[1;%dm", colour_of(name));
     }
     text_put_harmless(&chat->scratch, name);
     if (colours(chat)) {
@@ -102,13 +112,12 @@ static void print_notice(struct session *session, const char *name, const char *
     print(session);
 }
 
-static void print_message(struct session *session, const char *name, const char *id,
-                          const char *text)
+static void print_message(struct session *session, const char *name, const char *text)
 {
     struct chat *chat = session->user;
 
     put_time(chat);
-    put_name(chat, name, id);
+    put_name(chat, name);
     text_put(&chat->scratch, chat->screen ? "  " : ": ");
     text_put_harmless(&chat->scratch, text);
     print(session);
@@ -124,16 +133,36 @@ static void put_peer_name(struct text *to, const yomo_peer *peer)
     }
 }
 
-/* The name that belongs to a message: its sender is one of the members, unless it has
- * just left. */
-static void put_sender_name(struct text *to, yomo_room *room, const yomo_message *message)
+static void keep_gone(struct chat *chat, const yomo_peer *peer, const char *name)
+{
+    struct gone *gone = &chat->gone[chat->gone_next++ % GONE_KEPT];
+
+    gone->session = yomo_peer_session(peer);
+    snprintf(gone->name, sizeof(gone->name), "%.*s",
+             (int)text_fit(name, strlen(name), (int)sizeof(gone->name) / 4), name);
+}
+
+static const char *name_of_gone(const struct chat *chat, uint64_t session)
+{
+    for (size_t i = 0; i < GONE_KEPT && session != 0; i++) {
+        if (chat->gone[i].session == session) {
+            return chat->gone[i].name;
+        }
+    }
+    return NULL;
+}
+
+/* The name that belongs to a message: its sender is one of the members, or was. */
+static void put_sender_name(struct text *to, struct session *session,
+                            const yomo_message *message)
 {
     const char *from = yomo_message_from(message);
     uint64_t sender = yomo_message_session(message);
+    const char *gone = name_of_gone(session->user, sender);
     yomo_peers *peers = NULL;
     bool found = false;
 
-    if (yomo_room_peers(room, &peers) == YOMO_OK) {
+    if (yomo_room_peers(session->room, &peers) == YOMO_OK) {
         for (size_t i = 0; i < yomo_peers_count(peers) && !found; i++) {
             const yomo_peer *peer = yomo_peers_at(peers, i);
             found = sender ? yomo_peer_session(peer) == sender
@@ -145,7 +174,7 @@ static void put_sender_name(struct text *to, yomo_room *room, const yomo_message
     }
     yomo_peers_free(peers);
     if (!found) {
-        text_put(to, from);
+        text_put(to, gone ? gone : from);
     }
 }
 
@@ -223,6 +252,9 @@ static void on_peer(struct session *session, const yomo_peer *peer, int32_t chan
         return; /* on_joined tells all at once */
     }
     put_peer_name(&name, peer);
+    if (change == YOMO_PEER_LEFT && name.data) {
+        keep_gone(session->user, peer, name.data);
+    }
     if (change != YOMO_PEER_STATE && name.data) {
         print_notice(session, name.data, change == YOMO_PEER_LEFT ? " left" : " came");
     }
@@ -241,9 +273,8 @@ static void on_message(struct session *session, const yomo_message *message)
     json = yomo_message_json(message, NULL);
     if (json && (text_put_member(&text, json, NULL) ||
                  text_put_member(&text, json, "text")) && text.data) {
-        put_sender_name(&name, session->room, message);
-        print_message(session, name.data ? name.data : "", yomo_message_from(message),
-                      text.data);
+        put_sender_name(&name, session, message);
+        print_message(session, name.data ? name.data : "", text.data);
     }
     text_finish(&name);
     text_finish(&text);
@@ -296,7 +327,7 @@ static void say(struct session *session, const char *text)
     }
     chat->sent++;
     if (chat->screen) {
-        print_message(session, chat->name.data, yomo_client_id(session->client), text);
+        print_message(session, chat->name.data, text);
     }
 }
 
@@ -487,6 +518,7 @@ static int run(struct args *args)
         return EXIT_FAILED;
     }
     chat.screen = terminal_usable() && terminal_begin(&chat.terminal);
+    update_status(&session);
     code = session_run(&session, args->arguments[1], state.data);
     on_ending(&session); /* when it ended before it began */
     text_finish(&state);

@@ -17,6 +17,7 @@ const PING_EVERY = 4000; // well within the silence after which a server gives u
 const SILENCE = 15_000;
 const BACKOFF_FIRST = 250;
 const BACKOFF_MAX = 30_000;
+const GONE_KEPT = 16;
 const REPEATS = [120, 400]; // a latest value is sent again, lest the last datagram be lost
 
 const utf8 = new TextEncoder();
@@ -35,6 +36,7 @@ export class Room {
     #joined = false;
     #held = []; // changes that overtook the snapshot
     #sequence = 0n;
+    #gone = new Map(); // who has left: what they said last may still be on its way
     #fresh = null; // members of a snapshot that is not complete
     #version = 0;
     #repeats = new Map();
@@ -335,6 +337,10 @@ export class Room {
     #leave(session) {
         const peer = this.peers.get(session);
         if (this.peers.delete(session)) {
+            this.#gone.set(session, peer);
+            if (this.#gone.size > GONE_KEPT) {
+                this.#gone.delete(this.#gone.keys().next().value);
+            }
             this.onpeer('leave', peer);
         }
     }
@@ -364,7 +370,8 @@ export class Room {
         } catch {
             return; // anybody may send anything
         }
-        const sender = this.peers.get(String(message.sid)) ??
+        const session = String(message.sid);
+        const sender = this.peers.get(session) ?? this.#gone.get(session) ??
             { session: String(message.sid ?? message.p), id: message.p ?? '', state: {} };
         if (message.d === 2 && !this.#isNewest(sender, event, message)) {
             return;
