@@ -160,6 +160,11 @@ static void on_closed(void *user, struct yo_conn *conn, const struct yo_close *w
     if (reason.error == 0) {
         reason.error = YOMO_ERR_CLOSED; /* it never opened: that is no success */
     }
+    if (reason.error == YOMO_ERR_CERT || reason.error == YOMO_ERR_TLS) {
+        /* That was not the server's word: a hotel's portal may stand in between, for an
+         * hour, or a certificate be renewed. */
+        reason.kind = YO_CLOSE_RETRY;
+    }
     attempt_failed(attempt, &reason, now);
     yo_free(race->mem, attempt);
 }

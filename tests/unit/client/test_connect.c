@@ -172,7 +172,7 @@ static void when_both_fail_the_weightier_reason_counts(void **state)
     (void)state;
     begin(&f);
     start(&f, WT, WS, 0);
-    fake_closed(fake_last(&f.fake, WS), YO_CLOSE_RETRY, YOMO_ERR_CERT, "expired", 1);
+    fake_closed(fake_last(&f.fake, WS), YO_CLOSE_FINAL, YOMO_ERR_CERT, "expired", 1);
     fake_closed(fake_last(&f.fake, WT), YO_CLOSE_RETRY, YOMO_ERR_TIMEOUT, "", 2);
     assert_string_equal(f.story, "failed 2 -305 failed 1 -302 lost 0 -305 ");
     end(&f);
