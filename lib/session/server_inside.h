@@ -24,6 +24,7 @@ struct yo_attendance {
     uint32_t stale_leaves; /* answers to come for leaves that a join followed */
     uint32_t ack_tries;    /* of a presencejs ACK in datagrams, so far */
     yo_time ack_due;       /* when it is sent again; YO_NEVER: not */
+    size_t label_size;     /* of the name under which presencejs hears its data */
     size_t size;
     uint8_t name[];
 };
@@ -65,7 +66,7 @@ int yo_server_done(struct yo_effects *effects); /* seal, or undo when memory ran
 /* How many bytes a message has when it is relayed to presencejs. */
 size_t yo_server_relayed_size(const struct yo_server_session *session, enum yo_op op,
                               struct yo_span room, struct yo_span payload,
-                              struct yo_span peer);
+                              size_t peer_size);
 
 /* server_rooms.c */
 struct yo_attendance *yo_server_find(const struct yo_server_session *session,

@@ -115,7 +115,7 @@ static int check_state(const struct yo_server_session *session,
     }
     if (session->identity.datagrams_only &&
         yo_server_over(yo_server_relayed_size(session, YO_OP_PEER_STATE, message->channel,
-                                              message->payload, label),
+                                              message->payload, label.size),
                        session->limits.datagram_size)) {
         *text = "the state is too big for a datagram";
         return YOMO_ERR_TOO_BIG;
@@ -139,7 +139,7 @@ static void refuse_state(struct yo_server_session *session, const struct yo_inco
 
 static struct yo_effect *add_state(struct yo_server_session *session,
                                    const struct yo_incoming *in, enum yo_effect_kind kind,
-                                   const struct yo_attendance *room,
+                                   struct yo_attendance *room,
                                    struct yo_span payload)
 {
     const struct yo_message message = {.payload = payload, .peer = in->message->peer};
@@ -149,6 +149,7 @@ static struct yo_effect *add_state(struct yo_server_session *session,
         effect->room = name_of(room);
         effect->payload = payload;
         effect->label = label_of(session, &message);
+        room->label_size = effect->label.size;
     }
     return effect;
 }

@@ -197,7 +197,7 @@ static size_t bin_size(size_t size)
 
 size_t yo_server_relayed_size(const struct yo_server_session *session, enum yo_op op,
                               struct yo_span room, struct yo_span payload,
-                              struct yo_span peer)
+                              size_t peer_size)
 {
     size_t size = 1; /* the map's head: less than 16 keys */
 
@@ -208,7 +208,7 @@ size_t yo_server_relayed_size(const struct yo_server_session *session, enum yo_o
     }
     size += str_size(1) + str_size(room.size);
     size += payload.data ? str_size(2) + bin_size(payload.size) : 0;
-    size += str_size(1) + str_size(peer.size);
+    size += str_size(1) + str_size(peer_size);
     if (session->identity.mesh.data) {
         size += str_size(4) + str_size(session->identity.mesh.size);
     }
@@ -313,10 +313,10 @@ static void on_data(struct yo_server_session *session, const struct yo_incoming 
                yo_server_over(message->key.size, limits->key_size)) {
         yo_server_refuse(session, in, YOMO_ERR_TOO_BIG, "the key is too long");
     } else if (session->identity.datagrams_only &&
-               yo_server_over(yo_server_relayed_size(session, YO_OP_DATA,
-                                                     message->channel, message->payload,
-                                                     session->identity.id),
-                              limits->datagram_size)) {
+               yo_server_over(
+                   yo_server_relayed_size(session, YO_OP_DATA, message->channel,
+                                          message->payload, room->label_size),
+                   limits->datagram_size)) {
         yo_server_refuse(session, in, YOMO_ERR_TOO_BIG, "too big for a datagram");
     } else {
         room->ack_due = YO_NEVER; /* only who has the ACK sends data */

@@ -667,6 +667,32 @@ static void what_does_not_fit_a_datagram_is_dropped(void **state)
     assert_int_equal(effects.list[0].error, YOMO_ERR_TOO_BIG);
 }
 
+/* Its data is relayed under its label, which may be longer than its id. */
+static void a_long_label_counts_too(void **state)
+{
+    char json[200];
+    int published[2] = {0};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct yo_message label =
+            about(YO_OP_PEER_STATE, "r", i ? "{\"id\":\"alice-in-chains\"}" : "{}");
+        use_presencejs(true);
+        enter("r");
+        yo_server_session_recv(session, LANE_DATAGRAM, story_encode(&label), now, &effects);
+        for (int size = 1; size < 150; size++) {
+            struct yo_message data;
+            snprintf(json, sizeof(json), "{\"event\":\"e\",\"data\":\"%0*d\"}", size, 0);
+            data = about(YO_OP_DATA, "r", json);
+            yo_effects_clear(&effects);
+            yo_server_session_recv(session, LANE_DATAGRAM, story_encode(&data), now,
+                                   &effects);
+            published[i] += effects.list[0].kind == YO_EFFECT_PUBLISH;
+        }
+    }
+    assert_int_equal(published[0] - published[1], strlen("alice-in-chains") - 5);
+}
+
 static void the_relayed_size_is_exact(void **state)
 {
     static const size_t sizes[] = {0, 1, 31, 32, 255, 256, 65535, 65536};
@@ -683,7 +709,7 @@ static void the_relayed_size_is_exact(void **state)
         yo_buf_init(&relayed, &fault.mem);
         yo_encode(&relayed, YO_DIALECT_PRESENCEJS, &message);
         assert_int_equal(yo_server_relayed_size(session, message.op, message.channel,
-                                                message.payload, message.peer),
+                                                message.payload, message.peer.size),
                          relayed.size);
         yo_buf_finish(&relayed);
     }
@@ -865,6 +891,7 @@ int main(void)
         TEST(an_ack_in_a_datagram_is_repeated_until_it_shows),
         TEST(no_second_ack_after_peer_online),
         TEST(what_does_not_fit_a_datagram_is_dropped),
+        TEST(a_long_label_counts_too),
         TEST(the_relayed_size_is_exact),
         TEST(a_state_too_big_for_datagrams_does_not_keep_one_out),
         TEST(a_proven_presencejs_is_let_in_under_its_own_name),
