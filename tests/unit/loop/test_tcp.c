@@ -7,6 +7,8 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <sys/resource.h>
+#include <time.h>
 
 #include "loop/tcp.h"
 #include "support/until.h"
@@ -240,6 +242,27 @@ static void a_listener_takes_a_bound_socket_and_many_clients(void **state)
     server.tcp = NULL;
 }
 
+static void without_descriptors_clients_wait_until_there_are_some(void **state)
+{
+    (void)state;
+    struct rlimit before, none;
+    yo_tcp_connect(&client.tcp, loop, yo_tcp_listener_local(listener), &events, &client);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 3; /* less than there are: no new one */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    UNTIL(loop, client.connects == 1);
+    clock_t start = clock();
+    for (int i = 0; i < 10; i++) {
+        until_turn(loop, 5);
+    }
+    /* The listener rests meanwhile instead of asking again and again. */
+    assert_true(clock() - start < CLOCKS_PER_SEC / 20);
+    assert_null(server.tcp);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    UNTIL(loop, server.tcp != NULL);
+}
+
 static void a_port_in_use_is_an_error(void **state)
 {
     (void)state;
@@ -265,6 +288,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(nobody_at_home_is_unreachable, start, stop),
         cmocka_unit_test_setup_teardown(a_listener_takes_a_bound_socket_and_many_clients,
                                         start, stop),
+        cmocka_unit_test_setup_teardown(
+            without_descriptors_clients_wait_until_there_are_some, start, stop),
         cmocka_unit_test_setup_teardown(a_port_in_use_is_an_error, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

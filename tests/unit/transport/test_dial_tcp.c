@@ -442,6 +442,35 @@ static void a_tunnel_leads_to_the_server(void **state)
     }
 }
 
+static void no_descriptor_is_inherited(void **state)
+{
+    (void)state;
+    struct server server;
+    struct client client;
+    bool before[1024];
+    for (int fd = 0; fd < 1024; fd++) {
+        before[fd] = fcntl(fd, F_GETFD) >= 0;
+    }
+    assert_int_equal(server_start(&server, loop, true), YOMO_OK);
+    options.port = server.port;
+    options.secure = true;
+    options.host = "localhost";
+    assert_int_equal(dial(&client), YOMO_OK);
+    UNTIL(loop, client.opened && server.conn);
+    int fresh = 0;
+    for (int fd = 0; fd < 1024; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+        if (flags >= 0 && !before[fd]) {
+            fresh++;
+            assert_true(flags & FD_CLOEXEC);
+        }
+    }
+    assert_true(fresh >= 3); /* a listener and two ends */
+    yo_conn_abort(client.conn);
+    UNTIL(loop, client.closed && server.closed);
+    server_stop(&server, loop);
+}
+
 /* --- Without memory ------------------------------------------------------------------ */
 
 static void meet(struct fault *fault, void *user)
@@ -550,6 +579,7 @@ int main(void)
         TEST(a_server_that_is_not_trusted_is_an_error),
         TEST(tls_against_a_plain_server_is_an_error),
         TEST(a_tunnel_leads_to_the_server),
+        TEST(no_descriptor_is_inherited),
         TEST(it_all_survives_every_failing_allocation),
     };
     return cmocka_run_group_tests(tests, start_group, stop_group);
