@@ -90,7 +90,7 @@ class Installation:
             fail(f"{name}: the library's version is not {args.version}")
         if f"OpenSSL {args.openssl}" not in said["yomo"]:
             fail(f"{name}: the library does not use OpenSSL {args.openssl}")
-        if "HOST_CONNECTS" in defines and "connected" not in said:
+        if "connected" not in said:
             fail(f"{name}: did not connect")
         return said
 
@@ -134,7 +134,7 @@ def host_flags(*options):
     return result.stdout.split()
 
 
-def check_hosts_openssl(installation, flags, static, defines):
+def check_hosts_openssl(installation, flags, static):
     """Both OpenSSLs in one process, each seen by its own side only."""
     version = host_flags("--modversion")[0]
     dynamic = host_flags("--cflags", "--libs")
@@ -148,8 +148,7 @@ def check_hosts_openssl(installation, flags, static, defines):
         cases += [("host-archives", archives, static),
                   ("host-archives-last", static, archives)]
     for name, first, second in cases:
-        said = installation.try_program(name, first + second, "c",
-                                        defines + ["HOST_OPENSSL"])
+        said = installation.try_program(name, first + second, "c", ["HOST_OPENSSL"])
         if version not in said["host"] or said["host"] != said["host's headers"]:
             fail(f"{name}: the host's OpenSSL is not its own {version}")
 
@@ -167,12 +166,11 @@ def main():
             if args.version not in said or f"OpenSSL {args.openssl}" not in said:
                 fail("the installed program does not know its version")
         exported = symbols(installation.lib / "libyomo.so", "-D")
-        defines = ["HOST_CONNECTS"] if "yomo_server_listen" in exported else []
         languages = ["c"] + (["c++"] if args.cpp else [])
 
         flags = installation.flags()
         for language in languages:
-            said = installation.try_program("shared", flags, language, defines)
+            said = installation.try_program("shared", flags, language)
             foreign = [name for name in said["needed"]
                        if not name.startswith(("libyomo.so.", "libc.so."))]
             if foreign and language == "c":
@@ -181,7 +179,7 @@ def main():
         # As docs/embedding.md says for a machine that has both libraries.
         static = ["-l:libyomo.a" if flag == "-lyomo" else flag
                   for flag in installation.flags("--static")]
-        check_hosts_openssl(installation, flags, static, defines)
+        check_hosts_openssl(installation, flags, static)
 
         if args.static:
             if symbols(installation.lib / "libyomo.a") != exported:
@@ -190,7 +188,7 @@ def main():
                 library.unlink()
             for language in languages:
                 said = installation.try_program("static", installation.flags("--static"),
-                                                language, defines)
+                                                language)
                 if any(name.startswith("libyomo") for name in said["needed"]):
                     fail("the static program needs the shared library")
     finally:

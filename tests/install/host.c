@@ -42,7 +42,6 @@ static void use_hosts_openssl(void)
 static void use_hosts_openssl(void) {}
 #endif
 
-#ifdef HOST_CONNECTS
 struct heard {
     const char *name;
     int joined;
@@ -176,20 +175,16 @@ static void connect_all(const char *state_dir)
     yomo_server_free(server);
     printf("connected: webtransport websocket\n");
 }
-#endif
 
 int main(int argc, char **argv)
 {
     expect(argc == 2, "one argument: an empty folder for state");
-    (void)argv;
     use_hosts_openssl();
     expect(yomo_version() == (YOMO_VERSION_MAJOR << 16 | YOMO_VERSION_MINOR << 8 |
                               YOMO_VERSION_PATCH),
            "headers and library are of one version");
     printf("yomo: %s\n", yomo_version_string());
-#ifdef HOST_CONNECTS
     connect_all(argv[1]);
-#endif
     use_hosts_openssl();
 #ifdef HOST_OPENSSL
     printf("host: %s\n", OpenSSL_version(OPENSSL_VERSION));
