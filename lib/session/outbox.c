@@ -6,7 +6,8 @@
  *  3. reliable_bytes is the size of RELIABLE and insisted messages, those that fly
  *     included, and never passes reliable_max; unreliable_bytes likewise for UNRELIABLE;
  *     latest_count never passes latest_max;
- *  4. `tokens` has room for every item that may fly, so that `sent` cannot fail. */
+ *  4. only what is insisted on and flies has a `next`;
+ *  5. `tokens` has room for every item that may fly, so that `sent` cannot fail. */
 #include "session/outbox.h"
 
 #include "base/check.h"
@@ -16,6 +17,7 @@ struct yo_outbox_item {
     struct yo_link link;
     struct yo_map_node by_slot, by_token;
     struct yo_blob *message;
+    struct yo_blob *next; /* insisted, flying: what takes its place when it has landed */
     enum yomo_delivery delivery;
     uint32_t lane;
     bool insist;
@@ -74,14 +76,24 @@ static size_t *bytes_of(struct yo_outbox *box, const struct yo_outbox_item *item
     return item->delivery == YOMO_LATEST ? &box->latest_bytes : &box->unreliable_bytes;
 }
 
-static void land(struct yo_outbox *box, struct yo_outbox_item *item)
+/* No longer in any list. Returns whether something newer is to be sent in its place. */
+static bool land(struct yo_outbox *box, struct yo_outbox_item *item)
 {
+    struct yo_blob *next = item->next;
+
     if (item->flying) {
         yo_map_remove(&box->tokens, &item->by_token);
         item->flying = false;
     }
     item->token = 0;
     yo_list_remove(&item->link);
+    if (next) {
+        *bytes_of(box, item) -= item->message->size;
+        yo_blob_unref(item->message);
+        item->message = next;
+        item->next = NULL;
+    }
+    return next != NULL;
 }
 
 /* Take the item out of everything and free it. */
@@ -151,22 +163,29 @@ static struct yo_span slot_key(uint8_t *key, const struct yo_outgoing *out)
 static int replace(struct yo_outbox *box, struct yo_outbox_item *item,
                    const struct yo_outgoing *out)
 {
+    struct yo_blob **place;
+    size_t freed;
+
     if (out->version < item->version) {
         return YOMO_OK;
     }
-    if (check_room(box, out, item->message->size) != YOMO_OK) {
+    place = item->insist && item->flying ? &item->next : &item->message;
+    freed = *place ? (*place)->size : 0;
+    if (check_room(box, out, freed) != YOMO_OK) {
         return YOMO_ERR_FULL;
     }
-    if (item->flying) {
+    if (item->flying && !item->insist) {
         land(box, item);
         yo_list_push_back(list_of(box, item), &item->link);
     }
-    item->token = 0;
+    if (!item->flying) {
+        item->token = 0;
+    }
     *bytes_of(box, item) += out->message->size;
-    *bytes_of(box, item) -= item->message->size;
+    *bytes_of(box, item) -= freed;
     yo_blob_ref(out->message);
-    yo_blob_unref(item->message);
-    item->message = out->message;
+    yo_blob_unref(*place);
+    *place = out->message;
     item->lane = out->lane;
     item->version = out->version;
     box->replaced++;
@@ -349,11 +368,10 @@ bool yo_outbox_fate(struct yo_outbox *box, uint64_t token, bool acked)
         return false; /* replaced since, or given up */
     }
     item = YO_CONTAINER(node, struct yo_outbox_item, by_token);
-    if (acked) {
+    if (!land(box, item) && acked) {
         forget(box, item);
         return false;
     }
-    land(box, item);
     yo_list_push_front(list_of(box, item), &item->link);
     return true;
 }

@@ -11,9 +11,10 @@
  *
  * What is insisted on is presencejs's control traffic in datagrams: it waits with
  * RELIABLE, goes out as a datagram, and again when it is lost. With a slot a newer one
- * takes its place, waiting or flying, so that a peer_state which was lost does not come
- * after the peer_offline that followed it. The ACK of a join is not to be insisted on:
- * the session repeats it itself.
+ * takes its place; while the older flies the newer waits for its fate, since two
+ * datagrams may change places on their way and a peer_state must not come after the
+ * peer_offline that followed it. The ACK of a join is not to be insisted on: the session
+ * repeats it itself.
  *
  * Pure: blobs in, blobs out. Between a peek and its sent or drop there is no put. */
 #ifndef YO_SESSION_OUTBOX_H
@@ -81,7 +82,7 @@ void yo_outbox_sent(struct yo_outbox *box, bool fate_follows);
 void yo_outbox_drop(struct yo_outbox *box);
 
 /* The transport told what became of the datagram with `token`. Returns true when
- * something is now waiting to be sent again. */
+ * something is waiting to be sent because of that. */
 bool yo_outbox_fate(struct yo_outbox *box, uint64_t token, bool acked);
 
 /* The connection is gone and another may come (a client): UNRELIABLE is dropped, flying

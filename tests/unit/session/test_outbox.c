@@ -321,18 +321,42 @@ static void insisted_comes_back_until_it_is_acknowledged(void **state)
     assert_int_equal(box.insisted_count, 0);
 }
 
-static void a_lost_state_does_not_come_after_the_goodbye(void **state)
+/* Whatever became of the state, it cannot arrive after the goodbye. */
+static void a_goodbye_waits_for_the_fate_of_the_state(void **state)
 {
-    uint64_t online, offline;
+    (void)state;
+    for (int acked = 0; acked < 2; acked++) {
+        uint64_t first, second;
+        put_insisted("state", "alice");
+        first = fly("state");
+        put_insisted("state 2", "alice");
+        put_insisted("offline", "alice");
+        expect_nothing();
+        assert_int_equal(yo_outbox_bytes(&box), 5 + 7);
+        assert_true(yo_outbox_fate(&box, first, acked));
+        second = fly("offline");
+        assert_int_equal(yo_outbox_bytes(&box), 7);
+        assert_false(yo_outbox_fate(&box, second, true));
+        assert_int_equal(yo_outbox_bytes(&box), 0);
+    }
+}
+
+static void what_waits_for_a_fate_counts_as_reliable(void **state)
+{
+    char text[100];
 
     (void)state;
-    put_insisted("state", "alice");
-    online = fly("state");
-    put_insisted("offline", "alice");
-    offline = fly("offline");
-    assert_false(yo_outbox_fate(&box, online, false));
+    memset(text, 'x', 99);
+    text[99] = 0;
+    put_insisted("a", "alice");
+    fly("a");
+    assert_int_equal(put_insisted(text, "alice"), YOMO_OK);
+    assert_int_equal(put_insisted("b", "bob"), YOMO_ERR_FULL);
+    assert_int_equal(put_insisted("b", "alice"), YOMO_OK);
+    assert_int_equal(put_insisted(text, "bob"), YOMO_ERR_FULL);
+    yo_outbox_rewind(&box);
+    send("b");
     expect_nothing();
-    assert_false(yo_outbox_fate(&box, offline, true));
     assert_int_equal(yo_outbox_bytes(&box), 0);
 }
 
@@ -559,7 +583,8 @@ int main(void)
         TEST(a_lost_value_stays_lost_when_a_newer_one_went),
         TEST(an_older_value_does_not_replace_one_that_flies),
         TEST(insisted_comes_back_until_it_is_acknowledged),
-        TEST(a_lost_state_does_not_come_after_the_goodbye),
+        TEST(a_goodbye_waits_for_the_fate_of_the_state),
+        TEST(what_waits_for_a_fate_counts_as_reliable),
         TEST(a_slot_of_an_insisted_one_is_no_slot_of_latest),
         TEST(what_cannot_be_sent_is_forgotten),
         TEST(a_rewind_keeps_what_was_promised),
