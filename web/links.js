@@ -8,8 +8,9 @@
 //   listen(onmessage, onclosed) onmessage(bytes) for each message from the first on;
 //                               onclosed({ final, reason }) once, last
 
-// Codes from 4000 on mean "stay away", as in docs/protocol.md.
-const isFinal = (code) => code >= 4000;
+// What a close code means, as in docs/protocol.md: these and those from 4000 on are final.
+const FINAL = [1000, 1002, 1003, 1009];
+const isFinal = (code) => FINAL.includes(code) || code >= 4000;
 
 /** What came before anybody listened waits. */
 class Link {

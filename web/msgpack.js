@@ -53,6 +53,10 @@ class Writer {
             }
         } else if (value >= -32) {
             this.head(Number(value) & 0xff);
+        } else if (value >= -0x80) {
+            this.head(0xd0, 'setInt8', 1, Number(value));
+        } else if (value >= -0x8000) {
+            this.head(0xd1, 'setInt16', 2, Number(value));
         } else if (value >= -0x80000000) {
             this.head(0xd2, 'setInt32', 4, Number(value));
         } else {

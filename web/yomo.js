@@ -18,6 +18,8 @@ const SILENCE = 15_000;
 const BACKOFF_FIRST = 250;
 const BACKOFF_MAX = 30_000;
 const GONE_KEPT = 16;
+const HELD_MAX = 1000;
+const EARLY = 500; // how long a message waits to be told who its sender is
 const REPEATS = [120, 400]; // a latest value is sent again, lest the last datagram be lost
 
 const utf8 = new TextEncoder();
@@ -34,7 +36,8 @@ export class Room {
 
     #link = null;
     #joined = false;
-    #held = []; // changes that overtook the snapshot
+    #held = []; // what overtook the snapshot
+    #early = new Map(); // session -> messages that overtook the news of their sender
     #sequence = 0n;
     #gone = new Map(); // who has left: what they said last may still be on its way
     #fresh = null; // members of a snapshot that is not complete
@@ -179,7 +182,8 @@ export class Room {
     setState(state) {
         this.state = state;
         if (this.#joined) {
-            this.#control({ op: 'peer_state', c: this.name, pl: encode(this.#fullState()) });
+            const state = { op: 'peer_state', c: this.name, pl: encode(this.#fullState()) };
+            this.#send({ t: 'control', ...state }, 'room');
         }
     }
 
@@ -285,10 +289,21 @@ export class Room {
         } else if (message.op === 'snapshot') {
             this.#takeSnapshot(message);
         } else if (!this.#joined) {
-            this.#held.push(message);
-        } else if (BigInt(message.q ?? 0) > this.#sequence) {
+            this.#hold(message);
+        } else if (this.#isNews(message)) {
             this.#takeChange(message);
         }
+    }
+
+    #hold(message) {
+        if (this.#held.length < HELD_MAX) {
+            this.#held.push(message);
+        }
+    }
+
+    // What is not after the snapshot is in it.
+    #isNews(message) {
+        return message.q === undefined || BigInt(message.q) > this.#sequence;
     }
 
     #readState(payload) {
@@ -314,7 +329,13 @@ export class Room {
         this.#failures = 0;
         this.#becomes(this.#fresh);
         this.#setStatus('open');
-        this.#held.splice(0).forEach((held) => this.#takeControl(held));
+        this.#held.splice(0).forEach((held) => {
+            if (held.t === 'data') {
+                this.#takeData(held);
+            } else {
+                this.#takeRoom(held);
+            }
+        });
     }
 
     /** After a break only the differences are told. */
@@ -332,6 +353,7 @@ export class Room {
         peer.versions = known?.versions;
         this.peers.set(peer.session, peer);
         this.onpeer(known ? 'state' : 'join', peer);
+        this.#takeEarly(peer.session);
     }
 
     #leave(session) {
@@ -359,9 +381,42 @@ export class Room {
     }
 
     #takeData(message) {
-        if (message.c !== this.name || !this.#joined || !message.pl) {
+        if (message.c !== this.name || !message.pl) {
             return;
         }
+        if (!this.#joined) {
+            if (message.d !== 1) {
+                this.#hold(message);
+            }
+        } else if (this.#isNews(message)) {
+            this.#deliver(message, String(message.sid));
+        }
+    }
+
+    #deliver(message, session) {
+        const sender = this.peers.get(session) ?? this.#gone.get(session);
+        if (!sender && message.sid && !message.d && !message.late) {
+            this.#keepEarly(message, session);
+            return;
+        }
+        this.#tell(message, sender ?? { session, id: message.p ?? '', state: {} });
+    }
+
+    #keepEarly(message, session) {
+        const waiting = this.#early.get(session) ?? [];
+        if (this.#early.size < GONE_KEPT && waiting.length < HELD_MAX) {
+            this.#early.set(session, [...waiting, message]);
+            setTimeout(() => this.#takeEarly(session), EARLY);
+        }
+    }
+
+    #takeEarly(session) {
+        const waiting = this.#early.get(session) ?? [];
+        this.#early.delete(session);
+        waiting.forEach((message) => this.#deliver({ ...message, late: true }, session));
+    }
+
+    #tell(message, sender) {
         let event, data;
         try {
             const content = decode(message.pl);
@@ -370,13 +425,9 @@ export class Room {
         } catch {
             return; // anybody may send anything
         }
-        const session = String(message.sid);
-        const sender = this.peers.get(session) ?? this.#gone.get(session) ??
-            { session: String(message.sid ?? message.p), id: message.p ?? '', state: {} };
-        if (message.d === 2 && !this.#isNewest(sender, event, message)) {
-            return;
+        if (message.d !== 2 || this.#isNewest(sender, event, message)) {
+            this.onmessage(event, data, sender);
         }
-        this.onmessage(event, data, sender);
     }
 
     // Datagrams overtake each other; the server keeps no order between them either.
