@@ -108,6 +108,7 @@ struct yo_quic_conn {
     ngtcp2_crypto_ossl_ctx *tls;
     ngtcp2_crypto_conn_ref ref;
     bool server, counted_handshake, bound, want_bind;
+    bool drained; /* at its last write ngtcp2 had nothing more to say */
     struct yo_address_count *address_count;
     char address[64];
     void *user;   /* the endpoint's owner's mark on a request */

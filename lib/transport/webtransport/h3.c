@@ -60,6 +60,7 @@ struct yo_h3 {
     /* Out. */
     int64_t control; /* -1: not bound yet */
     bool control_blocked, spliced;
+    bool quiet; /* nothing to send was found, and nothing has happened since */
     struct yo_sendqueue control_out;
     /* In. */
     int64_t peer_control; /* -1: not seen yet */
@@ -395,6 +396,7 @@ int yo_h3_bind(struct yo_h3 *h3, int64_t control, int64_t encoder, int64_t decod
         return YOMO_ERR_NOMEM;
     }
     h3->control = control;
+    h3->quiet = false;
     return YOMO_OK;
 }
 
@@ -414,6 +416,7 @@ int yo_h3_read(struct yo_h3 *h3, int64_t id, struct yo_span bytes, bool end, yo_
                size_t *consumed)
 {
     bool peer_uni = (id & 3) == (h3->server ? 2 : 3);
+    h3->quiet = false;
     h3->consumed = 0;
     *consumed = 0;
     if (h3->peer_control < 0 && peer_uni && bytes.size > 0 && bytes.data[0] == 0x00) {
@@ -434,18 +437,21 @@ int yo_h3_read(struct yo_h3 *h3, int64_t id, struct yo_span bytes, bool end, yo_
 int yo_h3_closed(struct yo_h3 *h3, int64_t id, uint64_t code)
 {
     int rv = nghttp3_conn_close_stream(h3->http, id, code);
+    h3->quiet = false;
     return rv == 0 || rv == NGHTTP3_ERR_STREAM_NOT_FOUND ? YOMO_OK : fail(h3, rv);
 }
 
 void yo_h3_peer_reset(struct yo_h3 *h3, int64_t id)
 {
     nghttp3_conn_shutdown_stream_read(h3->http, id);
+    h3->quiet = false;
 }
 
 void yo_h3_peer_stopped(struct yo_h3 *h3, int64_t id)
 {
     if (id != h3->control) {
         nghttp3_conn_shutdown_stream_write(h3->http, id);
+        h3->quiet = false;
     }
 }
 
@@ -495,6 +501,10 @@ int yo_h3_pull(struct yo_h3 *h3, int64_t *id, bool *end, struct yo_span *spans,
     bool again = true;
 
     assert(count <= VECS_MAX);
+    if (h3->quiet) { /* asked for each packet; asking nghttp3 costs as much as one */
+        *id = -1;
+        return 0;
+    }
     for (;;) {
         int fin = 0;
         n = nghttp3_conn_writev_stream(h3->http, id, &fin, vecs, count);
@@ -519,6 +529,7 @@ int yo_h3_pull(struct yo_h3 *h3, int64_t *id, bool *end, struct yo_span *spans,
         *end = false;
         return (int)yo_sendqueue_peek(&h3->control_out, spans, count, &last);
     }
+    h3->quiet = *id < 0;
     for (nghttp3_ssize i = 0; i < n; i++) {
         spans[i] = yo_span(vecs[i].base, vecs[i].len);
     }
@@ -541,6 +552,7 @@ void yo_h3_acked(struct yo_h3 *h3, int64_t id, uint64_t size)
         yo_sendqueue_acked(&h3->control_out, (size_t)size);
     } else {
         nghttp3_conn_add_ack_offset(h3->http, id, size);
+        h3->quiet = false;
     }
 }
 
@@ -555,6 +567,7 @@ void yo_h3_block(struct yo_h3 *h3, int64_t id)
 
 void yo_h3_unblock(struct yo_h3 *h3, int64_t id)
 {
+    h3->quiet = false;
     if (id == h3->control) {
         h3->control_blocked = false;
     } else {
@@ -602,6 +615,7 @@ int yo_h3_connect(struct yo_h3 *h3, int64_t id, const struct yo_h3_ask *ask)
         free_stream(h3, stream);
         return YOMO_ERR_NOMEM;
     }
+    h3->quiet = false;
     return YOMO_OK;
 }
 
@@ -650,6 +664,7 @@ int yo_h3_answer(struct yo_h3 *h3, int64_t id, int status, const char *const *he
         return YOMO_ERR_NOT_FOUND;
     }
     stream->answered = rv == 0;
+    h3->quiet = false;
     return rv == 0 ? YOMO_OK : YOMO_ERR_NOMEM;
 }
 
@@ -671,6 +686,7 @@ int yo_h3_capsules(struct yo_h3 *h3, int64_t id, struct yo_span bytes)
     memcpy(stream->out + stream->out_size, bytes.data, bytes.size);
     stream->out_size += bytes.size;
     nghttp3_conn_resume_stream(h3->http, id);
+    h3->quiet = false;
     return YOMO_OK;
 }
 
@@ -682,10 +698,12 @@ int yo_h3_end(struct yo_h3 *h3, int64_t id)
     }
     stream->end = true;
     nghttp3_conn_resume_stream(h3->http, id);
+    h3->quiet = false;
     return YOMO_OK;
 }
 
 int yo_h3_goaway(struct yo_h3 *h3)
 {
+    h3->quiet = false;
     return nghttp3_conn_shutdown(h3->http) == 0 ? YOMO_OK : YOMO_ERR_NOMEM;
 }

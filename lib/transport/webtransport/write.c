@@ -7,7 +7,11 @@
  * may be shorter than the others, so a packet that is followed by another is padded.
  *
  * While a packet is being filled nothing but ngtcp2's write calls may be made
- * (NGTCP2_ERR_WRITE_MORE), so what they say is noted and acted upon afterwards. */
+ * (NGTCP2_ERR_WRITE_MORE), so what they say is noted and acted upon afterwards.
+ *
+ * Each of these calls costs about as much as encrypting a small packet, so there are as
+ * few as can be: what is the last of all ends its packet in the same call, and a train
+ * after which ngtcp2 had nothing to say is the last one. */
 #include <assert.h>
 #include <yomo/error.h>
 
@@ -34,11 +38,23 @@ struct pass {
     uint64_t left; /* of the connection's window */
 };
 
+/* Is there anything to send besides `stream` (may be NULL) and `datagrams` of them? */
+static bool more_than(const struct yo_wt_session *session,
+                      const struct yo_wt_stream *stream, size_t datagrams)
+{
+    const struct yo_link *first = stream ? &stream->ready : &session->ready;
+    return first->next != &session->ready || session->datagrams.count > datagrams;
+}
+
+
 static ngtcp2_ssize write_spans(struct pass *p, int64_t id, const struct yo_span *spans,
-                                size_t count, bool end, ngtcp2_ssize *taken)
+                                size_t count, bool end, bool more, ngtcp2_ssize *taken)
 {
     ngtcp2_vec vecs[SPANS_MAX];
-    uint32_t flags = NGTCP2_WRITE_STREAM_FLAG_MORE | NGTCP2_WRITE_STREAM_FLAG_PADDING;
+    uint32_t flags = NGTCP2_WRITE_STREAM_FLAG_NONE;
+    if (more) {
+        flags = NGTCP2_WRITE_STREAM_FLAG_MORE | NGTCP2_WRITE_STREAM_FLAG_PADDING;
+    }
     for (size_t i = 0; i < count; i++) {
         vecs[i].base = (uint8_t *)(uintptr_t)spans[i].data;
         vecs[i].len = spans[i].size;
@@ -91,7 +107,7 @@ static ngtcp2_ssize write_http(struct pass *p)
     if (id < 0 || (p->left == 0 && total(spans, (size_t)count) > 0)) {
         return NOTHING;
     }
-    ngtcp2_ssize n = write_spans(p, id, spans, (size_t)count, end, &taken);
+    ngtcp2_ssize n = write_spans(p, id, spans, (size_t)count, end, true, &taken);
     if (taken >= 0 && yo_h3_took(h3, id, (size_t)taken) != YOMO_OK) {
         yo_quic_conn_fail(p->conn, YO_H3_INTERNAL_ERROR, "HTTP/3");
         return NGTCP2_ERR_CALLBACK_FAILURE;
@@ -115,12 +131,15 @@ static ngtcp2_ssize write_datagram(struct pass *p)
     if (!blob) {
         return NOTHING;
     }
+    uint32_t flags = NGTCP2_WRITE_DATAGRAM_FLAG_NONE;
+    if (more_than(session, NULL, 1)) {
+        flags = NGTCP2_WRITE_DATAGRAM_FLAG_MORE | NGTCP2_WRITE_DATAGRAM_FLAG_PADDING;
+    }
     ngtcp2_vec vecs[2] = {{head, yo_varint_write(head, (uint64_t)session->id / 4)},
                           {(uint8_t *)(uintptr_t)blob->data, blob->size}};
     ngtcp2_ssize n = ngtcp2_conn_writev_datagram(
-        p->conn->quic, p->path, p->pi, p->dest, p->dest_size, &accepted,
-        NGTCP2_WRITE_DATAGRAM_FLAG_MORE | NGTCP2_WRITE_DATAGRAM_FLAG_PADDING, id, vecs, 2,
-        p->now);
+        p->conn->quic, p->path, p->pi, p->dest, p->dest_size, &accepted, flags, id, vecs,
+        2, p->now);
     if (accepted) {
         yo_datagrams_sent(&session->datagrams);
         session->progress = true;
@@ -146,7 +165,8 @@ static ngtcp2_ssize write_stream(struct pass *p)
         last = false;
     }
     bool end = last && stream->out.end;
-    ngtcp2_ssize n = write_spans(p, stream->id, spans, count, end, &taken);
+    bool more = !last || more_than(session, stream, 0);
+    ngtcp2_ssize n = write_spans(p, stream->id, spans, count, end, more, &taken);
     if (taken >= 0) {
         size_t header = stream->header_unsent;
         header = (size_t)taken < header ? (size_t)taken : header;
@@ -195,8 +215,11 @@ static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path, ngtcp2_pk
             return n;
         }
     }
-    return ngtcp2_conn_writev_stream(quic, path, pi, dest, dest_size, NULL,
-                                     NGTCP2_WRITE_STREAM_FLAG_NONE, -1, NULL, 0, now);
+    ngtcp2_ssize n = ngtcp2_conn_writev_stream(quic, path, pi, dest, dest_size, NULL,
+                                               NGTCP2_WRITE_STREAM_FLAG_NONE, -1, NULL, 0,
+                                               now);
+    conn->drained = n == 0;
+    return n;
 }
 
 /* Datagrams that have become too big because the path did would block the queue. */
@@ -284,6 +307,7 @@ int yo_quic_conn_write(struct yo_quic_conn *conn, yo_time now)
         ngtcp2_pkt_info pi = {0};
         size_t segment = 0;
         ngtcp2_path_storage_zero(&ps);
+        conn->drained = false;
         ngtcp2_ssize n = ngtcp2_conn_write_aggregate_pkt(
             conn->quic, &ps.path, &pi, out, size, &segment, write_packet, now);
         if (n < 0) {
@@ -295,6 +319,9 @@ int yo_quic_conn_write(struct yo_quic_conn *conn, yo_time now)
         }
         yo_endpoint_sent(conn, out, &ps.path, pi.ecn, (size_t)n,
                          segment ? segment : (size_t)n);
+        if (conn->drained) {
+            break;
+        }
         if (train == TRAINS_MAX - 1) {
             yo_quic_conn_touch(conn);
         }
