@@ -71,7 +71,8 @@ bool yo_address_equal(const union yo_address *a, const union yo_address *b)
     if (a->sa.sa_family == AF_INET6) {
         return a->in6.sin6_port == b->in6.sin6_port &&
                a->in6.sin6_scope_id == b->in6.sin6_scope_id &&
-               memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof(struct in6_addr)) == 0;
+               memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof(struct in6_addr)) ==
+                   0;
     }
     return false;
 }
@@ -83,7 +84,8 @@ int yo_address_parse(union yo_address *address, const char *literal, uint16_t po
     if (inet_pton(AF_INET, literal, &parsed.in.sin_addr) == 1) {
         parsed.in.sin_family = AF_INET;
         parsed.in.sin_port = htons(port);
-    } else if (uv_ip6_addr(literal, port, &parsed.in6) != 0) { /* takes "fe80::1%eth0" */
+    } else if (uv_ip6_addr(literal, port, &parsed.in6) !=
+               0) { /* takes "fe80::1%eth0" */
         return YOMO_ERR_INVALID;
     }
     *address = parsed;

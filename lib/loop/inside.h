@@ -21,16 +21,16 @@ struct yo_loop {
     uv_check_t check;     /* after what the sleep brought */
     uv_idle_t awake;      /* runs while tasks wait: no sleep */
     struct yo_heap timers;
-    size_t reserved;         /* timers that must not fail to be set */
-    struct yo_link tasks;    /* deferred */
-    yo_time now;             /* of this turn, when `fresh` */
-    bool fresh;              /* `now` was read in this turn */
-    bool firing;             /* timers are being fired, those due at `now` */
-    bool touched;            /* libuv has not told the kernel of all watchers yet */
+    size_t reserved;      /* timers that must not fail to be set */
+    struct yo_link tasks; /* deferred */
+    yo_time now;          /* of this turn, when `fresh` */
+    bool fresh;           /* `now` was read in this turn */
+    bool firing;          /* timers are being fired, those due at `now` */
+    bool touched;         /* libuv has not told the kernel of all watchers yet */
     bool closing, finished;
-    uint64_t alarm_ms;       /* when `alarm` is due on libuv's clock; 0: stopped */
-    size_t handles;          /* libuv handles and requests that are not gone yet */
-    uint8_t *read_buffer;    /* YO_LOOP_READ_SIZE bytes for whoever reads now */
+    uint64_t alarm_ms;    /* when `alarm` is due on libuv's clock; 0: stopped */
+    size_t handles;       /* libuv handles and requests that are not gone yet */
+    uint8_t *read_buffer; /* YO_LOOP_READ_SIZE bytes for whoever reads now */
     void (*on_closed)(void *user);
     void *user;
 };

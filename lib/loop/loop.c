@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* loop.c
  *
- * The happy path of a turn, in libuv's order: the alarm and the host's timers; `prepare`,
- * which ends whatever began since the last turn's end; the sleep; packets and bytes; and
- * `check`, which ends the turn: due timers fire, deferred tasks run, the alarm is set to
- * the next timer. Both ends are needed: a turn that does not sleep (yo_loop_turn) has
- * to send what its own packets caused, and work that the host queues between two turns
- * must not wait for a packet.
+ * The happy path of a turn, in libuv's order: the alarm and the host's timers;
+ * `prepare`, which ends whatever began since the last turn's end; the sleep; packets
+ * and bytes; and `check`, which ends the turn: due timers fire, deferred tasks run, the
+ * alarm is set to the next timer. Both ends are needed: a turn that does not sleep
+ * (yo_loop_turn) has to send what its own packets caused, and work that the host queues
+ * between two turns must not wait for a packet.
  *
  * Invariants:
  *  1. `tasks` is not empty outside a turn's end only while `awake` runs;
@@ -178,8 +178,8 @@ static void end_turn(struct yo_loop *loop)
     running = NULL;
 }
 
-int yo_loop_create(struct yo_loop **out, const struct yomo_mem *mem, struct uv_loop_s *host,
-                   const struct yo_log *log)
+int yo_loop_create(struct yo_loop **out, const struct yomo_mem *mem,
+                   struct uv_loop_s *host, const struct yo_log *log)
 {
     struct yo_loop *loop = yo_calloc(mem, 1, sizeof(*loop));
     if (!loop) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* mailbox.c - invariants, under `lock`:
- *  1. while `letters` is not empty and the box open, somebody will come for them: either
- *     `woken` (libuv's async was sent) or `task` is deferred (set by the loop's thread);
+ *  1. while `letters` is not empty and the box open, somebody will come for them:
+ * either `woken` (libuv's async was sent) or `task` is deferred (set by the loop's
+ * thread);
  *  2. once `closed`, `letters` is empty and `wake` is never sent again. */
 #include "loop/mailbox.h"
 

@@ -4,8 +4,8 @@
  * The happy path: the name goes to getaddrinfo on one of libuv's threads; the addresses
  * come back in the order of RFC 6724, families are made to alternate, and the callback
  * comes from the loop. Literals and localhost take the same way without the thread.
- * Failure modes: no address (RESOLVE); cancelled while the thread is inside getaddrinfo,
- * which cannot be stopped: the struct then lives on until it returns. */
+ * Failure modes: no address (RESOLVE); cancelled while the thread is inside
+ * getaddrinfo, which cannot be stopped: the struct then lives on until it returns. */
 #include "loop/resolve.h"
 
 #include <assert.h>
@@ -49,7 +49,8 @@ static void set_port(union yo_address *address, uint16_t port)
 }
 
 /* The next entry of `family` from `info` on, or of the other one. */
-static const struct addrinfo *next_of(const struct addrinfo *info, int family, bool same)
+static const struct addrinfo *next_of(const struct addrinfo *info, int family,
+                                      bool same)
 {
     for (; info; info = info->ai_next) {
         bool ip = info->ai_family == AF_INET || info->ai_family == AF_INET6;
@@ -60,7 +61,8 @@ static const struct addrinfo *next_of(const struct addrinfo *info, int family, b
     return NULL;
 }
 
-static size_t alternate(union yo_address *out, const struct addrinfo *list, uint16_t port)
+static size_t alternate(union yo_address *out, const struct addrinfo *list,
+                        uint16_t port)
 {
     size_t count = 0;
     const struct addrinfo *first = list;

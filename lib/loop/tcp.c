@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* tcp.c
  *
- * The happy path: a socket is connected or accepted, uv_poll tells when there is something
- * to read, and writes go to the kernel at once. What the kernel does not take is kept in
- * `out`, and POLLOUT is asked for until it is gone. Own sendmsg instead of libuv's
- * streams, because those raise SIGPIPE in a host that did not ask for it.
+ * The happy path: a socket is connected or accepted, uv_poll tells when there is
+ * something to read, and writes go to the kernel at once. What the kernel does not take
+ * is kept in `out`, and POLLOUT is asked for until it is gone. Own sendmsg instead of
+ * libuv's streams, because those raise SIGPIPE in a host that did not ask for it.
  *
  * Failure modes: a failed write marks the socket `broken` and on_error comes at the end
  * of the turn, never inside yo_tcp_write; an accept that finds no descriptors left
@@ -58,7 +58,8 @@ static void watch(struct yo_tcp *tcp)
         return;
     }
     int wanted = 0;
-    if (tcp->started && !tcp->paused && !tcp->ended && !tcp->connecting && !tcp->broken) {
+    if (tcp->started && !tcp->paused && !tcp->ended && !tcp->connecting &&
+        !tcp->broken) {
         wanted |= UV_READABLE;
     }
     if (tcp->connecting || (tcp->out.size > 0 && !tcp->broken)) {
@@ -164,7 +165,8 @@ static void read_more(struct yo_tcp *tcp, yo_time now)
         fail(tcp, ENOMEM);
         return;
     }
-    for (int i = 0; i < READS_AT_ONCE && (tcp->watched & UV_READABLE) && !tcp->closed; i++) {
+    for (int i = 0; i < READS_AT_ONCE && (tcp->watched & UV_READABLE) && !tcp->closed;
+         i++) {
         ssize_t n = recv(tcp->fd, buffer, YO_LOOP_READ_SIZE, MSG_DONTWAIT);
         if (n > 0) {
             if (tcp->events->on_read) {
@@ -200,8 +202,8 @@ static void finish_connect(struct yo_tcp *tcp, yo_time now)
     tcp->broken = number != 0;
     watch(tcp);
     if (tcp->events->on_connect) {
-        tcp->events->on_connect(tcp->user, tcp, number ? yo_socket_error(number) : YOMO_OK,
-                                now);
+        tcp->events->on_connect(tcp->user, tcp,
+                                number ? yo_socket_error(number) : YOMO_OK, now);
     }
 }
 
@@ -210,7 +212,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     struct yo_tcp *tcp = poll->data;
     yo_time now = yo_loop_enter(tcp->loop);
     if (status < 0) {
-        /* POLLERR: libuv has stopped the watcher; the read or the write will say why. */
+        /* POLLERR: libuv has stopped the watcher; the read or the write will say why.
+         */
         events = tcp->watched;
         tcp->watched = 0;
         watch(tcp);
@@ -232,8 +235,8 @@ static void set_options(int fd)
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 #ifdef TCP_NOTSENT_LOWAT
-    /* What cannot be sent yet waits above us, where it is counted and may be replaced by
-     * something newer, and not in megabytes of the kernel's. */
+    /* What cannot be sent yet waits above us, where it is counted and may be replaced
+     * by something newer, and not in megabytes of the kernel's. */
     int unsent = UNSENT_MAX;
     setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 #endif
@@ -243,7 +246,8 @@ static void set_options(int fd)
 }
 
 /* Takes `fd`, also when there is no memory. */
-static struct yo_tcp *create(struct yo_loop *loop, int fd, const union yo_address *remote)
+static struct yo_tcp *create(struct yo_loop *loop, int fd,
+                             const union yo_address *remote)
 {
     struct yo_tcp *tcp = yo_calloc(loop->mem, 1, sizeof(*tcp));
     if (!tcp || uv_poll_init(loop->uv, &tcp->poll, fd) != 0) {
@@ -262,8 +266,9 @@ static struct yo_tcp *create(struct yo_loop *loop, int fd, const union yo_addres
     return tcp;
 }
 
-int yo_tcp_connect(struct yo_tcp **out, struct yo_loop *loop, const union yo_address *remote,
-                   const struct yo_tcp_events *events, void *user)
+int yo_tcp_connect(struct yo_tcp **out, struct yo_loop *loop,
+                   const union yo_address *remote, const struct yo_tcp_events *events,
+                   void *user)
 {
     int fd = yo_socket_open(remote->sa.sa_family, SOCK_STREAM);
     if (fd < 0) {
@@ -376,7 +381,7 @@ void yo_tcp_reset(struct yo_tcp *tcp)
     yo_tcp_close(tcp);
 }
 
-/* --- Listeners --------------------------------------------------------------------- */
+/* --- Listeners -------------------------------------------------------------------- */
 
 struct yo_tcp_listener {
     struct yo_loop *loop;
@@ -407,7 +412,8 @@ static int accept_one(int fd, union yo_address *remote)
 
 static bool out_of_descriptors(int number)
 {
-    return number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM;
+    return number == EMFILE || number == ENFILE || number == ENOBUFS ||
+           number == ENOMEM;
 }
 
 static void on_connection(uv_poll_t *poll, int status, int events)
@@ -439,7 +445,8 @@ static void on_connection(uv_poll_t *poll, int status, int events)
 
 static void look_again(struct yo_timer *timer, yo_time now)
 {
-    struct yo_tcp_listener *listener = YO_CONTAINER(timer, struct yo_tcp_listener, rest);
+    struct yo_tcp_listener *listener =
+        YO_CONTAINER(timer, struct yo_tcp_listener, rest);
     (void)now;
     uv_poll_start(&listener->poll, UV_READABLE, on_connection);
     yo_loop_touch(listener->loop);
@@ -461,7 +468,8 @@ static int bind_and_listen(int fd, const union yo_address *local, bool reuse_por
 
 int yo_tcp_listen(struct yo_tcp_listener **out, struct yo_loop *loop, int fd,
                   const union yo_address *local, bool reuse_port,
-                  void (*on_accept)(void *user, struct yo_tcp *tcp, yo_time now), void *user)
+                  void (*on_accept)(void *user, struct yo_tcp *tcp, yo_time now),
+                  void *user)
 {
     struct yo_tcp_listener *listener = yo_calloc(loop->mem, 1, sizeof(*listener));
     int number = 0;

@@ -6,13 +6,14 @@
  * in `out`, neighbours for one peer grow together into one train (GSO), and a flush is
  * one sendmmsg.
  *
- * Failure modes: the kernel takes no more (EAGAIN): the batch stays, `blocked` is set and
- * POLLOUT asked for; the network card or the path refuses a train (EIO, EINVAL): GSO is
- * off from then on and the train goes packet by packet; any other error costs the packet
- * it came for, as the network may lose packets anyway.
+ * Failure modes: the kernel takes no more (EAGAIN): the batch stays, `blocked` is set
+ * and POLLOUT asked for; the network card or the path refuses a train (EIO, EINVAL):
+ * GSO is off from then on and the train goes packet by packet; any other error costs
+ * the packet it came for, as the network may lose packets anyway.
  *
  * Invariants:
- *  1. entries lie in `out` one behind the other, none is empty, the last ends at `used`;
+ *  1. entries lie in `out` one behind the other, none is empty, the last ends at
+ * `used`;
  *  2. `blocked` implies that at least one entry waits. */
 #ifdef __APPLE__
 #define __APPLE_USE_RFC_3542 /* IPV6_RECVPKTINFO and its kin */
@@ -41,16 +42,18 @@
 #define HAVE_TRAINS 0
 #endif
 
-#define TRAIN_SIZE_MAX 65000 /* of one GSO send; the IP and UDP headers fit beside it */
-#define TRAIN_COUNT_MAX 64   /* UDP_MAX_SEGMENTS of older kernels */
+#define TRAIN_SIZE_MAX                                                              \
+    65000                  /* of one GSO send; the IP and UDP headers fit beside it \
+                            */
+#define TRAIN_COUNT_MAX 64 /* UDP_MAX_SEGMENTS of older kernels */
 #define OUT_SIZE 131072
-#define ENTRIES_MAX 64     /* peers and trains in one batch */
-#define SENDS_AT_ONCE 64   /* messages in one sendmmsg */
-#define PACKET_SIZE 2048   /* room for a packet without GRO */
-#define GRO_SIZE 65536     /* and with */
-#define RECEIVES_MAX 32    /* messages in one recvmmsg */
-#define BATCHES_AT_ONCE 4  /* then the others have their turn */
-#define CONTROL_SIZE 128   /* ECN, packet info, segment size */
+#define ENTRIES_MAX 64    /* peers and trains in one batch */
+#define SENDS_AT_ONCE 64  /* messages in one sendmmsg */
+#define PACKET_SIZE 2048  /* room for a packet without GRO */
+#define GRO_SIZE 65536    /* and with */
+#define RECEIVES_MAX 32   /* messages in one recvmmsg */
+#define BATCHES_AT_ONCE 4 /* then the others have their turn */
+#define CONTROL_SIZE 128  /* ECN, packet info, segment size */
 
 struct entry {
     union yo_address local, remote; /* family 0: not given */
@@ -109,7 +112,7 @@ static void watch(struct yo_udp *udp)
     }
 }
 
-/* --- Receiving ----------------------------------------------------------------------- */
+/* --- Receiving -------------------------------------------------------------------- */
 
 /* The address `ip4` as the socket's family shows it. */
 static void set_ip4(union yo_address *local, const struct in_addr *ip4)
@@ -148,12 +151,11 @@ static void read_control(struct msghdr *msg, union yo_address *local, uint8_t *e
             if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr)) {
                 local->in6.sin6_scope_id = info.ipi6_ifindex;
             }
-        } else if (c->cmsg_level == IPPROTO_IP &&
-                   (c->cmsg_type == IP_TOS
+        } else if (c->cmsg_level == IPPROTO_IP && (c->cmsg_type == IP_TOS
 #ifdef IP_RECVTOS
-                    || c->cmsg_type == IP_RECVTOS
+                                                   || c->cmsg_type == IP_RECVTOS
 #endif
-                    )) {
+                                                   )) {
             *ecn = (uint8_t)(control_int(c) & 3);
         } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
             *ecn = (uint8_t)(control_int(c) & 3);
@@ -220,8 +222,8 @@ static void prepare(struct yo_udp *udp, struct mmsghdr *messages)
     }
 }
 
-/* ICMP errors of a connected socket come up with whatever call is next; they are told at
- * the end of the turn. */
+/* ICMP errors of a connected socket come up with whatever call is next; they are told
+ * at the end of the turn. */
 static void report(struct yo_udp *udp, int number)
 {
     if (udp->connected && !udp->closed) {
@@ -268,7 +270,7 @@ static void read_batches(struct yo_udp *udp, yo_time now)
     }
 }
 
-/* --- Sending ------------------------------------------------------------------------- */
+/* --- Sending ---------------------------------------------------------------------- */
 
 static void put_control(struct msghdr *msg, int level, int type, const void *value,
                         size_t size)
@@ -304,9 +306,10 @@ static void put_local(struct msghdr *msg, const union yo_address *local)
     }
 }
 
-/* Describe `size` bytes of `entry` from `offset` on; `control` has CONTROL_SIZE bytes. */
-static void describe(struct yo_udp *udp, struct entry *entry, size_t offset, size_t size,
-                     struct msghdr *msg, struct iovec *iov, uint8_t *control)
+/* Describe `size` bytes of `entry` from `offset` on; `control`: CONTROL_SIZE bytes. */
+static void describe(struct yo_udp *udp, struct entry *entry, size_t offset,
+                     size_t size, struct msghdr *msg, struct iovec *iov,
+                     uint8_t *control)
 {
     memset(msg, 0, sizeof(*msg));
     memset(control, 0, CONTROL_SIZE);
@@ -469,17 +472,19 @@ static bool same_way(const struct entry *entry, const union yo_address *local,
 
 /* Make the new packets part of the train before them. */
 static bool couple(struct yo_udp *udp, const union yo_address *local,
-                   const union yo_address *remote, uint8_t ecn, size_t size, size_t segment)
+                   const union yo_address *remote, uint8_t ecn, size_t size,
+                   size_t segment)
 {
     if (udp->count == udp->first) {
         return false;
     }
     struct entry *last = &udp->entries[udp->count - 1];
     size_t total = last->size + size;
-    bool fits = last->size % last->segment == 0 &&
-                (segment == last->segment || (segment == size && size <= last->segment)) &&
-                total <= TRAIN_SIZE_MAX &&
-                (total + last->segment - 1) / last->segment <= TRAIN_COUNT_MAX;
+    bool fits =
+        last->size % last->segment == 0 &&
+        (segment == last->segment || (segment == size && size <= last->segment)) &&
+        total <= TRAIN_SIZE_MAX &&
+        (total + last->segment - 1) / last->segment <= TRAIN_COUNT_MAX;
     if (!fits || !same_way(last, local, remote, ecn, udp->connected)) {
         return false;
     }
@@ -488,7 +493,8 @@ static bool couple(struct yo_udp *udp, const union yo_address *local,
 }
 
 void yo_udp_commit(struct yo_udp *udp, const union yo_address *local,
-                   const union yo_address *remote, uint8_t ecn, size_t size, size_t segment)
+                   const union yo_address *remote, uint8_t ecn, size_t size,
+                   size_t segment)
 {
     if (size == 0) {
         return;
@@ -546,7 +552,7 @@ int yo_udp_send(struct yo_udp *udp, const union yo_address *local,
     return YOMO_OK;
 }
 
-/* --- Life ---------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------- */
 
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
@@ -676,8 +682,8 @@ static void free_udp(struct yo_udp *udp)
 
 int yo_udp_open(struct yo_udp **out, struct yo_loop *loop, int fd,
                 const union yo_address *local, const union yo_address *remote,
-                const struct yo_udp_options *options, const struct yo_udp_events *events,
-                void *user)
+                const struct yo_udp_options *options,
+                const struct yo_udp_events *events, void *user)
 {
     int error = YOMO_ERR_NOMEM;
     struct yo_udp *udp = yo_calloc(loop->mem, 1, sizeof(*udp));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* close.c - what a close code means, for every transport (docs/protocol.md has the table).
- * A library of its own, since the engines stand below the rest of transport/. */
+/* close.c - what a close code means, for every transport (docs/protocol.md has the
+ * table). A library of its own, since the engines stand below the rest of transport/.
+ */
 #include "transport/transport.h"
 
 enum yo_close_kind yo_close_kind_of(uint32_t code)

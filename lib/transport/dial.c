@@ -7,7 +7,8 @@
  * everything through to it.
  *
  * Invariants: `winner` is set at most once, and then no other attempt is left that has
- * not been aborted; a dial is freed when on_closed has been told and no attempt is left. */
+ * not been aborted; a dial is freed when on_closed has been told and no attempt is
+ * left. */
 #include "transport/dial.h"
 
 #include <assert.h>
@@ -42,7 +43,7 @@ struct dial {
     char text[TEXT_MAX + 1];
 };
 
-/* --- The end ------------------------------------------------------------------------- */
+/* --- The end ---------------------------------------------------------------------- */
 
 static void free_dial(struct dial *dial)
 {
@@ -118,7 +119,7 @@ static void give_up(struct dial *dial, const struct yo_close *why)
     check_over(dial);
 }
 
-/* --- What the attempts say ----------------------------------------------------------- */
+/* --- What the attempts say -------------------------------------------------------- */
 
 static void on_open(void *user, struct yo_conn *conn, yo_time now)
 {
@@ -210,7 +211,7 @@ static void on_lost(void *user, int error, yo_time now)
     give_up(dial, &why);
 }
 
-/* --- What the application says ------------------------------------------------------- */
+/* --- What the application says ---------------------------------------------------- */
 
 static int dial_send(struct yo_conn *conn, uint32_t lane, struct yo_blob *message,
                      uint64_t token)
@@ -285,10 +286,11 @@ static void dial_abort(struct yo_conn *conn)
     }
 }
 
-static const struct yo_conn_ops ops = {dial_send, dial_flush, dial_end_lane, dial_queued,
-                                       dial_info, dial_close, dial_abort};
+static const struct yo_conn_ops ops = {dial_send,   dial_flush, dial_end_lane,
+                                       dial_queued, dial_info,  dial_close,
+                                       dial_abort};
 
-/* --- Life ---------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------- */
 
 /* Point `*text` to a copy of itself, which `*kept` owns. */
 static bool keep(struct dial *dial, char **kept, const char **text)
@@ -338,8 +340,9 @@ static int dial_quic(struct yo_conn **out, struct yo_loop *loop,
     return YOMO_OK;
 }
 
-int yo_dial(struct yo_conn **out, struct yo_loop *loop, const struct yo_dial_options *options,
-            const struct yo_conn_events *events, void *user)
+int yo_dial(struct yo_conn **out, struct yo_loop *loop,
+            const struct yo_dial_options *options, const struct yo_conn_events *events,
+            void *user)
 {
     switch (options->transport) {
     case YOMO_TRANSPORT_WEBSOCKET:

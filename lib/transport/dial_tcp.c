@@ -7,8 +7,8 @@
  * fail or take too long; the first failure is on_closed's reason. The application may
  * give up at any time through the connection that it has.
  *
- * Invariant: before the link has the pipe, a failure is told to the link, and the link's
- * end (on_given_up, on_gone) is what frees everything. */
+ * Invariant: before the link has the pipe, a failure is told to the link, and the
+ * link's end (on_given_up, on_gone) is what frees everything. */
 #include "transport/dial_tcp.h"
 
 #include <stdio.h>
@@ -47,7 +47,7 @@ struct dial {
     char key[YO_WEBSOCKET_KEY_SIZE + 1];
 };
 
-/* --- The end ------------------------------------------------------------------------- */
+/* --- The end ---------------------------------------------------------------------- */
 
 /* Let go of what a handshake needs. */
 static void drop_attempts(struct dial *dial)
@@ -111,7 +111,7 @@ static void on_timer(struct yo_timer *timer, yo_time now)
     fail(dial, YOMO_ERR_TIMEOUT, YO_SPAN_NONE);
 }
 
-/* --- The upgrade --------------------------------------------------------------------- */
+/* --- The upgrade ------------------------------------------------------------------ */
 
 static void write_or_fail(struct dial *dial, struct yo_buf *out, int rv)
 {
@@ -152,7 +152,7 @@ static void on_upgrade_answer(struct dial *dial, struct yo_span early, yo_time n
     (void)yo_ws_link_open(dial->link, pipe, early, now);
 }
 
-/* --- The tunnel ---------------------------------------------------------------------- */
+/* --- The tunnel ------------------------------------------------------------------- */
 
 static void start_tls(struct dial *dial)
 {
@@ -180,9 +180,10 @@ static void ask_tunnel(struct dial *dial)
     dial->step = STEP_TUNNEL;
     yo_buf_init(&out, yo_loop_mem(dial->loop));
     write_or_fail(dial, &out,
-                  yo_buf_printf(&out, "CONNECT %s%s%s:%u HTTP/1.1\r\nHost: %s%s%s:%u\r\n\r\n",
-                                open, dial->host, shut, dial->port, open, dial->host, shut,
-                                dial->port));
+                  yo_buf_printf(&out,
+                                "CONNECT %s%s%s:%u HTTP/1.1\r\nHost: %s%s%s:%u\r\n\r\n",
+                                open, dial->host, shut, dial->port, open, dial->host,
+                                shut, dial->port));
 }
 
 static void on_tunnel_answer(struct dial *dial)
@@ -199,7 +200,7 @@ static void on_tunnel_answer(struct dial *dial)
     on_stream(dial);
 }
 
-/* --- The pipe's events --------------------------------------------------------------- */
+/* --- The pipe's events ------------------------------------------------------------ */
 
 static void on_ready(void *user, yo_time now)
 {
@@ -225,7 +226,8 @@ static void on_bytes(void *user, struct yo_span bytes, yo_time now)
     case YO_HTTP_DONE:
         if (dial->step == STEP_UPGRADE) {
             on_upgrade_answer(dial, bytes, now);
-        } else if (bytes.size > 0) { /* a server speaks first neither in TLS nor in HTTP */
+        } else if (bytes.size >
+                   0) { /* a server speaks first neither in TLS nor in HTTP */
             fail(dial, YOMO_ERR_PROTO, yo_span_of("the proxy said too much"));
         } else {
             on_tunnel_answer(dial);
@@ -242,7 +244,7 @@ static void on_end(void *user, int error, struct yo_span text, yo_time now)
 
 static const struct yo_pipe_events pipe_events = {on_ready, on_bytes, NULL, on_end};
 
-/* --- Connecting ---------------------------------------------------------------------- */
+/* --- Connecting ------------------------------------------------------------------- */
 
 static size_t attempt_of(const struct dial *dial, const struct yo_tcp *tcp)
 {
@@ -284,7 +286,8 @@ static int start_attempt(void *user, size_t index, const union yo_address *addre
 {
     struct dial *dial = user;
     (void)now;
-    return yo_tcp_connect(&dial->attempts[index], dial->loop, address, &tcp_events, dial);
+    return yo_tcp_connect(&dial->attempts[index], dial->loop, address, &tcp_events,
+                          dial);
 }
 
 static void on_lost(void *user, int error, yo_time now)
@@ -293,7 +296,7 @@ static void on_lost(void *user, int error, yo_time now)
     fail(user, error, YO_SPAN_NONE);
 }
 
-/* --- Life ---------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------- */
 
 static char *copy(struct dial *dial, const char *text)
 {
@@ -304,10 +307,12 @@ static char *copy(struct dial *dial, const char *text)
 static int take_proxy(struct dial *dial, const char *proxy)
 {
     struct yo_url url;
-    if (yo_url_parse(&url, yo_span_of(proxy)) != YOMO_OK || !yo_span_is(url.scheme, "http")) {
+    if (yo_url_parse(&url, yo_span_of(proxy)) != YOMO_OK ||
+        !yo_span_is(url.scheme, "http")) {
         return YOMO_ERR_INVALID;
     }
-    dial->proxy_host = yo_strndup(yo_loop_mem(dial->loop), url.host.data, url.host.size);
+    dial->proxy_host =
+        yo_strndup(yo_loop_mem(dial->loop), url.host.data, url.host.size);
     dial->proxy_port = url.port ? url.port : 80;
     return dial->proxy_host ? YOMO_OK : YOMO_ERR_NOMEM;
 }
@@ -366,8 +371,9 @@ static int begin(struct dial *dial, const struct yo_dial_options *options,
     dial->race.start = start_attempt;
     dial->race.lost = on_lost;
     dial->race.user = dial;
-    rv = dial->proxy_host ? yo_race_begin(&dial->race, dial->proxy_host, dial->proxy_port)
-                          : yo_race_begin(&dial->race, dial->host, dial->port);
+    rv = dial->proxy_host
+             ? yo_race_begin(&dial->race, dial->proxy_host, dial->proxy_port)
+             : yo_race_begin(&dial->race, dial->host, dial->port);
     if (rv != YOMO_OK) {
         yo_ws_link_discard(dial->link);
         return rv;
@@ -377,8 +383,8 @@ static int begin(struct dial *dial, const struct yo_dial_options *options,
 }
 
 int yo_dial_tcp(struct yo_conn **out, struct yo_loop *loop,
-                const struct yo_dial_options *options, const struct yo_conn_events *events,
-                void *user)
+                const struct yo_dial_options *options,
+                const struct yo_conn_events *events, void *user)
 {
     if (!options->host || !options->path || (options->secure && !options->tls)) {
         return YOMO_ERR_INVALID;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* dial_tcp.h - one WebSocket attempt: addresses, a proxy if there is one, TLS, upgrade. */
+/* dial_tcp.h - one WebSocket attempt: addresses, perhaps a proxy, TLS, upgrade. */
 #ifndef YO_TRANSPORT_DIAL_TCP_H
 #define YO_TRANSPORT_DIAL_TCP_H
 
@@ -7,7 +7,7 @@
 
 /* As yo_dial, for YOMO_TRANSPORT_WEBSOCKET. */
 int yo_dial_tcp(struct yo_conn **out, struct yo_loop *loop,
-                const struct yo_dial_options *options, const struct yo_conn_events *events,
-                void *user);
+                const struct yo_dial_options *options,
+                const struct yo_conn_events *events, void *user);
 
 #endif

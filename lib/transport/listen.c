@@ -70,7 +70,8 @@ struct yo_conn *yo_incoming_accept(struct yo_incoming *incoming,
     return incoming->ops->accept(incoming, response, events, user);
 }
 
-void yo_incoming_refuse(struct yo_incoming *incoming, const struct yo_response *response)
+void yo_incoming_refuse(struct yo_incoming *incoming,
+                        const struct yo_response *response)
 {
     incoming->ops->refuse(incoming, response);
 }
@@ -96,7 +97,8 @@ void yo_listener_packet(struct yo_listener *listener, const struct yo_packet *pa
     yo_quic_door_packet(listener->quic, packet, now);
 }
 
-void yo_listener_stats(const struct yo_listener *listener, struct yo_listener_stats *stats)
+void yo_listener_stats(const struct yo_listener *listener,
+                       struct yo_listener_stats *stats)
 {
     *stats = (struct yo_listener_stats){0};
     yo_tcp_door_stats(listener->tcp, stats);

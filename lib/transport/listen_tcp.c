@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* listen_tcp.c
  *
- * The happy path of a visitor: TCP is accepted, TLS shakes hands, an HTTP request comes.
- * A page is answered and the next request awaited. A WebSocket's request goes up and
- * waits; accepted, the visitor becomes a link (ws_link.h) and is gone.
+ * The happy path of a visitor: TCP is accepted, TLS shakes hands, an HTTP request
+ * comes. A page is answered and the next request awaited. A WebSocket's request goes up
+ * and waits; accepted, the visitor becomes a link (ws_link.h) and is gone.
  *
  * Failure modes: too many visitors or too slow ones are closed; requests that are not
- * HTTP get their status; a client that goes while its request waits is told of by on_gone.
+ * HTTP get their status; a client that goes while its request waits is told of by
+ * on_gone.
  *
  * Invariants:
- *  1. each accepted socket is one visitor, then perhaps one link, and holds one `guest`,
- *     which counts it for its address, until it is gone;
+ *  1. each accepted socket is one visitor, then perhaps one link, and holds one
+ * `guest`, which counts it for its address, until it is gone;
  *  2. on_gone or one of accept, refuse, dismiss: exactly one ends a request. */
 #include "transport/listen_tcp.h"
 
@@ -25,8 +26,8 @@
 #include "transport/ws_link.h"
 
 #define LINGER YO_SECOND
-#define AHEAD_MAX 65536       /* bytes that a client may send ahead of our answer */
-#define BEHIND_MAX 262144     /* answers that a client may leave unread */
+#define AHEAD_MAX 65536   /* bytes that a client may send ahead of our answer */
+#define BEHIND_MAX 262144 /* answers that a client may leave unread */
 #define SCRATCH_KEEP 131072
 
 /* How many connections one address has. IPv6: one network of 64 bits. */
@@ -72,7 +73,7 @@ struct visitor {
     struct yo_timer timer;
     enum state state;
     bool secure;
-    size_t behind; /* of our answers, when the timer last looked */
+    size_t behind;       /* of our answers, when the timer last looked */
     struct yo_buf ahead; /* what came and is not looked at yet */
     char address[64];
     char accept[YO_WEBSOCKET_ACCEPT_SIZE + 1];
@@ -86,7 +87,7 @@ struct member {
     struct yo_ws_link *ws;
 };
 
-/* --- Who is here --------------------------------------------------------------------- */
+/* --- Who is here ------------------------------------------------------------------ */
 
 static size_t guest_key(uint8_t key[17], const union yo_address *address)
 {
@@ -141,7 +142,8 @@ static void guest_out(struct yo_tcp_door *door, struct guest *guest)
 
 static void check_closed(struct yo_tcp_door *door)
 {
-    if (door->closing && yo_list_empty(&door->visitors) && yo_list_empty(&door->linked)) {
+    if (door->closing && yo_list_empty(&door->visitors) &&
+        yo_list_empty(&door->linked)) {
         yo_loop_defer(door->loop, &door->task);
     }
 }
@@ -176,14 +178,17 @@ static void dismiss_visitor(struct visitor *visitor, enum farewell how)
     free_visitor(visitor);
 }
 
-/* --- Answers ------------------------------------------------------------------------- */
+/* --- Answers ---------------------------------------------------------------------- */
 
 static int answer(struct visitor *visitor, int status, const char *const *headers,
                   struct yo_span body, bool head_only, bool keep_alive)
 {
     struct yo_buf *out = &visitor->door->shared.frames;
-    struct yo_http_answer what = {.status = status, .headers = headers, .body = body,
-                                  .head_only = head_only, .keep_alive = keep_alive,
+    struct yo_http_answer what = {.status = status,
+                                  .headers = headers,
+                                  .body = body,
+                                  .head_only = head_only,
+                                  .keep_alive = keep_alive,
                                   .wall_ms = yo_wall_ms()};
     yo_buf_clear(out);
     int rv = yo_http_answer_write(out, &what);
@@ -198,7 +203,8 @@ static int answer(struct visitor *visitor, int status, const char *const *header
 static void answer_and_leave(struct visitor *visitor, int status, struct yo_span text,
                              const char *const *headers)
 {
-    static const char *const plain[] = {"Content-Type", "text/plain; charset=utf-8", NULL};
+    static const char *const plain[] = {"Content-Type", "text/plain; charset=utf-8",
+                                        NULL};
     if (text.size == 0) {
         text = yo_span_of(yo_http_reason(status));
     }
@@ -206,7 +212,7 @@ static void answer_and_leave(struct visitor *visitor, int status, struct yo_span
     dismiss_visitor(visitor, FAREWELL_LINGER);
 }
 
-/* --- A page -------------------------------------------------------------------------- */
+/* --- A page ----------------------------------------------------------------------- */
 
 struct page {
     struct yo_exchange exchange; /* first: a yo_exchange is its page */
@@ -220,14 +226,15 @@ static struct yo_span page_header(const struct yo_exchange *exchange, const char
     return yo_http_reader_header(page->visitor->reader, name);
 }
 
-static void page_answer(struct yo_exchange *exchange, int status, const char *const *headers,
-                        struct yo_span body)
+static void page_answer(struct yo_exchange *exchange, int status,
+                        const char *const *headers, struct yo_span body)
 {
     struct page *page = (struct page *)exchange;
     assert(!page->answered);
     page->answered = true;
     bool head_only = yo_span_is(exchange->method, "HEAD");
-    if (answer(page->visitor, status, headers, body, head_only, page->keep_alive) != YOMO_OK) {
+    if (answer(page->visitor, status, headers, body, head_only, page->keep_alive) !=
+        YOMO_OK) {
         page->keep_alive = false;
     }
 }
@@ -240,9 +247,10 @@ static bool show_page(struct visitor *visitor, yo_time now)
     struct yo_tcp_door *door = visitor->door;
     const struct yo_http_reader *reader = visitor->reader;
     struct page page = {
-        .exchange = {&page_ops, yo_http_reader_method(reader), yo_http_reader_path(reader),
-                     yo_http_reader_query(reader), yo_http_reader_body(reader),
-                     yo_span_of(visitor->address), !visitor->secure},
+        .exchange = {&page_ops, yo_http_reader_method(reader),
+                     yo_http_reader_path(reader), yo_http_reader_query(reader),
+                     yo_http_reader_body(reader), yo_span_of(visitor->address),
+                     !visitor->secure},
         .visitor = visitor,
         .keep_alive = yo_http_reader_keep_alive(reader) && !door->draining,
     };
@@ -251,7 +259,8 @@ static bool show_page(struct visitor *visitor, yo_time now)
     }
     if (!page.answered) {
         page.keep_alive = false;
-        page_answer(&page.exchange, door->events->on_http ? 500 : 404, NULL, YO_SPAN_NONE);
+        page_answer(&page.exchange, door->events->on_http ? 500 : 404, NULL,
+                    YO_SPAN_NONE);
     }
     if (!page.keep_alive) {
         dismiss_visitor(visitor, FAREWELL_LINGER);
@@ -264,7 +273,7 @@ static bool show_page(struct visitor *visitor, yo_time now)
     return true;
 }
 
-/* --- A WebSocket's request ----------------------------------------------------------- */
+/* --- A WebSocket's request -------------------------------------------------------- */
 
 static const struct yo_incoming_ops incoming_ops;
 
@@ -285,7 +294,8 @@ static void ask(struct visitor *visitor, yo_time now)
     };
     visitor->state = STATE_ASKING;
     visitor->incoming.ops = &incoming_ops;
-    visitor->reader = NULL; /* the request is lent for the call, which may end the visitor */
+    visitor->reader =
+        NULL; /* the request is lent for the call, which may end the visitor */
     door->events->on_request(door->user, &visitor->incoming, &request, now);
     yo_http_reader_destroy(reader);
 }
@@ -297,8 +307,8 @@ static bool on_whole_request(struct visitor *visitor, yo_time now)
     if (!visitor->secure && !door->options.allow_host_any &&
         !yo_http_host_loopback(yo_http_reader_header(visitor->reader, "Host"))) {
         door->stats.refused++;
-        answer_and_leave(visitor, 421, yo_span_of("This listener is for this machine.\n"),
-                         NULL);
+        answer_and_leave(visitor, 421,
+                         yo_span_of("This listener is for this machine.\n"), NULL);
         return false;
     }
     int status = yo_websocket_check_request(visitor->reader, visitor->accept);
@@ -330,8 +340,8 @@ static struct yo_conn *incoming_accept(struct yo_incoming *incoming,
     struct member *member = make_member(visitor, events, user);
     yo_buf_clear(out);
     if (!member ||
-        yo_websocket_write_answer(out, visitor->accept, response ? response->headers : NULL) !=
-            YOMO_OK ||
+        yo_websocket_write_answer(out, visitor->accept,
+                                  response ? response->headers : NULL) != YOMO_OK ||
         yo_pipe_write(visitor->pipe, yo_buf_span(out)) != YOMO_OK) {
         if (member) {
             yo_ws_link_discard(member->ws);
@@ -350,7 +360,8 @@ static struct yo_conn *incoming_accept(struct yo_incoming *incoming,
     return yo_ws_link_conn(member->ws);
 }
 
-static void incoming_refuse(struct yo_incoming *incoming, const struct yo_response *response)
+static void incoming_refuse(struct yo_incoming *incoming,
+                            const struct yo_response *response)
 {
     struct visitor *visitor = (struct visitor *)incoming;
     assert(visitor->state == STATE_ASKING);
@@ -406,14 +417,15 @@ static struct member *make_member(struct visitor *visitor,
     member->door = door;
     member->guest = visitor->guest;
     yo_list_init(&member->link);
-    if (yo_ws_link_create(&member->ws, &door->shared, &options, events, user) != YOMO_OK) {
+    if (yo_ws_link_create(&member->ws, &door->shared, &options, events, user) !=
+        YOMO_OK) {
         yo_free(yo_loop_mem(door->loop), member);
         return NULL;
     }
     return member;
 }
 
-/* --- A visitor's bytes --------------------------------------------------------------- */
+/* --- A visitor's bytes ------------------------------------------------------------ */
 
 /* Keep `bytes` for later; past AHEAD_MAX nothing more is read from the client. Returns
  * false when the visitor has left. */
@@ -443,8 +455,8 @@ static void read_requests(struct visitor *visitor, struct yo_span bytes, yo_time
             break;
         case YO_HTTP_BAD:
             visitor->door->stats.messages_bad++;
-            answer_and_leave(visitor, yo_http_reader_status(visitor->reader), YO_SPAN_NONE,
-                             NULL);
+            answer_and_leave(visitor, yo_http_reader_status(visitor->reader),
+                             YO_SPAN_NONE, NULL);
             return;
         case YO_HTTP_DONE: {
             /* What is behind a WebSocket's request is its first frames; they have to be
@@ -496,7 +508,8 @@ static void on_drain(void *user, yo_time now)
     struct yo_buf ahead = visitor->ahead;
     yo_buf_init(&visitor->ahead, ahead.mem);
     yo_pipe_pause(visitor->pipe, false);
-    read_requests(visitor, yo_buf_span(&ahead), now); /* may be the end of the visitor */
+    read_requests(visitor, yo_buf_span(&ahead),
+                  now); /* may be the end of the visitor */
     yo_buf_finish(&ahead);
 }
 
@@ -556,17 +569,19 @@ static void on_timer(struct yo_timer *timer, yo_time now)
     }
 }
 
-/* --- The door ------------------------------------------------------------------------ */
+/* --- The door --------------------------------------------------------------------- */
 
 static bool has_room(const struct yo_tcp_door *door)
 {
     const struct yo_listener_options *options = &door->options;
     return !door->draining && !door->closing &&
-           (options->connections_max == 0 || door->connections < options->connections_max) &&
+           (options->connections_max == 0 ||
+            door->connections < options->connections_max) &&
            (options->handshakes_max == 0 || door->handshakes < options->handshakes_max);
 }
 
-static struct visitor *new_visitor(struct yo_tcp_door *door, struct yo_tcp *tcp, bool secure)
+static struct visitor *new_visitor(struct yo_tcp_door *door, struct yo_tcp *tcp,
+                                   bool secure)
 {
     const struct yomo_mem *mem = yo_loop_mem(door->loop);
     struct visitor *visitor = yo_calloc(mem, 1, sizeof(*visitor));
@@ -590,7 +605,8 @@ static struct visitor *new_visitor(struct yo_tcp_door *door, struct yo_tcp *tcp,
     return visitor;
 }
 
-static void welcome(struct yo_tcp_door *door, struct yo_tcp *tcp, bool secure, yo_time now)
+static void welcome(struct yo_tcp_door *door, struct yo_tcp *tcp, bool secure,
+                    yo_time now)
 {
     struct guest *guest = NULL;
     struct visitor *visitor = NULL;
@@ -640,7 +656,8 @@ int yo_tcp_door_add(struct yo_tcp_door *door, int fd, bool secure)
     if (door->socket_count == YO_TCP_DOOR_SOCKETS_MAX) {
         /* Listening and closing again is how the descriptor is closed. */
         struct yo_tcp_listener *surplus;
-        int rv = yo_tcp_listen(&surplus, door->loop, fd, NULL, false, on_accept_plain, door);
+        int rv =
+            yo_tcp_listen(&surplus, door->loop, fd, NULL, false, on_accept_plain, door);
         if (rv == YOMO_OK) {
             yo_tcp_listener_close(surplus);
         }
@@ -696,7 +713,8 @@ static void finish_door(struct yo_task *task, yo_time now)
         return;
     }
     while (!yo_list_empty(&door->visitors)) {
-        struct visitor *visitor = YO_CONTAINER(door->visitors.next, struct visitor, link);
+        struct visitor *visitor =
+            YO_CONTAINER(door->visitors.next, struct visitor, link);
         if (visitor->state == STATE_ASKING && door->events->on_gone) {
             door->events->on_gone(door->user, &visitor->incoming, now);
         }
@@ -736,7 +754,8 @@ int yo_tcp_door_create(struct yo_tcp_door **out, struct yo_loop *loop,
     return YOMO_OK;
 }
 
-void yo_tcp_door_close(struct yo_tcp_door *door, void (*on_closed)(void *user), void *user)
+void yo_tcp_door_close(struct yo_tcp_door *door, void (*on_closed)(void *user),
+                       void *user)
 {
     assert(!door->closing);
     door->draining = door->closing = true;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* listen_tcp.h - the TCP half of a listener: HTTPS and plain HTTP, pages and WebSockets.
+/* listen_tcp.h - the TCP half of a listener: HTTPS and plain HTTP, pages and
+ * WebSockets.
  *
- * One yo_tcp_door for each listener. Nothing that one client does or leaves undone delays
- * another: TLS and HTTP are taken byte by byte as they come, and a connection that has
- * not asked for anything after `handshake_ms` is closed. */
+ * One yo_tcp_door for each listener. Nothing that one client does or leaves undone
+ * delays another: TLS and HTTP are taken byte by byte as they come, and a connection
+ * that has not asked for anything after `handshake_ms` is closed. */
 #ifndef YO_TRANSPORT_LISTEN_TCP_H
 #define YO_TRANSPORT_LISTEN_TCP_H
 
@@ -31,7 +32,9 @@ void yo_tcp_door_stats(const struct yo_tcp_door *door, struct yo_listener_stats 
 void yo_tcp_door_drain(struct yo_tcp_door *door);
 
 /* Close the sockets and abort what is left: waiting requests get on_gone and open
- * connections on_closed, from the loop; then `on_closed` comes, and the door is gone. */
-void yo_tcp_door_close(struct yo_tcp_door *door, void (*on_closed)(void *user), void *user);
+ * connections on_closed, from the loop; then `on_closed` comes, and the door is gone.
+ */
+void yo_tcp_door_close(struct yo_tcp_door *door, void (*on_closed)(void *user),
+                       void *user);
 
 #endif

@@ -31,7 +31,7 @@ struct yo_pipe {
     bool gone;
 };
 
-/* --- The yard ------------------------------------------------------------------------ */
+/* --- The yard --------------------------------------------------------------------- */
 
 void yo_pipe_yard_init(struct yo_pipe_yard *yard, struct yo_loop *loop, size_t keep)
 {
@@ -60,7 +60,7 @@ static void tidy(struct yo_buf *buf, size_t keep)
     yo_buf_shrink(buf, keep);
 }
 
-/* --- Life ---------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------- */
 
 static void destroy(struct yo_pipe *pipe)
 {
@@ -160,7 +160,7 @@ void yo_pipe_linger(struct yo_pipe *pipe, yo_time time)
     (void)yo_timer_set(&pipe->timer, yo_time_after(now, time));
 }
 
-/* --- From below ---------------------------------------------------------------------- */
+/* --- From below ------------------------------------------------------------------- */
 
 static void end(struct yo_pipe *pipe, int error, struct yo_span text, yo_time now)
 {
@@ -271,7 +271,8 @@ static void on_error(void *user, struct yo_tcp *tcp, int error, yo_time now)
     (void)leave(pipe);
 }
 
-static const struct yo_tcp_events tcp_events = {NULL, on_read, on_end, on_drain, on_error};
+static const struct yo_tcp_events tcp_events = {NULL, on_read, on_end, on_drain,
+                                                on_error};
 
 int yo_pipe_open(struct yo_pipe **out, struct yo_pipe_yard *yard, struct yo_tcp *tcp,
                  const struct yo_pipe_events *events, void *user)
@@ -298,11 +299,12 @@ int yo_pipe_accept_tls(struct yo_pipe *pipe, struct yo_tls_server *tls)
     return yo_tls_stream_accept(&pipe->tls, yo_loop_mem(pipe->yard->loop), tls);
 }
 
-int yo_pipe_connect_tls(struct yo_pipe *pipe, struct yo_tls_client *tls, const char *host,
-                        bool loopback)
+int yo_pipe_connect_tls(struct yo_pipe *pipe, struct yo_tls_client *tls,
+                        const char *host, bool loopback)
 {
     struct yo_pipe_yard *yard = pipe->yard;
-    int rv = yo_tls_stream_connect(&pipe->tls, yo_loop_mem(yard->loop), tls, host, loopback);
+    int rv =
+        yo_tls_stream_connect(&pipe->tls, yo_loop_mem(yard->loop), tls, host, loopback);
     if (rv != YOMO_OK) {
         return rv;
     }
@@ -315,7 +317,8 @@ int yo_pipe_connect_tls(struct yo_pipe *pipe, struct yo_tls_client *tls, const c
     return rv;
 }
 
-void yo_pipe_listen(struct yo_pipe *pipe, const struct yo_pipe_events *events, void *user)
+void yo_pipe_listen(struct yo_pipe *pipe, const struct yo_pipe_events *events,
+                    void *user)
 {
     pipe->events = events;
     pipe->user = user;

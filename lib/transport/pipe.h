@@ -13,9 +13,10 @@
 struct yo_pipe;
 
 struct yo_pipe_events {
-    void (*on_ready)(void *user, yo_time now); /* TLS stands */
+    void (*on_ready)(void *user, yo_time now);                       /* TLS stands */
     void (*on_bytes)(void *user, struct yo_span bytes, yo_time now); /* lent */
-    void (*on_drain)(void *user, yo_time now); /* all that was written is the kernel's */
+    void (*on_drain)(void *user,
+                     yo_time now); /* all that was written is the kernel's */
     /* Nothing more will come: YOMO_ERR_CLOSED for a FIN or a reset, YOMO_ERR_TLS,
      * YOMO_ERR_CERT, ...; `text` is a sentence or absent. What was written before may
      * still be on its way. Once. */
@@ -43,11 +44,12 @@ int yo_pipe_open(struct yo_pipe **out, struct yo_pipe_yard *yard, struct yo_tcp 
  * between two bytes that both sides know of (CONNECT). YOMO_ERR_NOMEM,
  * YOMO_ERR_TLS_SETUP. */
 int yo_pipe_accept_tls(struct yo_pipe *pipe, struct yo_tls_server *tls);
-int yo_pipe_connect_tls(struct yo_pipe *pipe, struct yo_tls_client *tls, const char *host,
-                        bool loopback);
+int yo_pipe_connect_tls(struct yo_pipe *pipe, struct yo_tls_client *tls,
+                        const char *host, bool loopback);
 
 /* Another one sits on top from here on. */
-void yo_pipe_listen(struct yo_pipe *pipe, const struct yo_pipe_events *events, void *user);
+void yo_pipe_listen(struct yo_pipe *pipe, const struct yo_pipe_events *events,
+                    void *user);
 
 /* YOMO_ERR_NOMEM, YOMO_ERR_CLOSED, YOMO_ERR_TLS; the pipe is then of no more use. */
 int yo_pipe_write(struct yo_pipe *pipe, struct yo_span bytes);

@@ -15,7 +15,8 @@
 struct yo_race {
     struct yo_loop *loop;
     /* Begin attempt number `index`. An error counts as an attempt that has failed. */
-    int (*start)(void *user, size_t index, const union yo_address *address, yo_time now);
+    int (*start)(void *user, size_t index, const union yo_address *address,
+                 yo_time now);
     /* All have failed, or there was no address: the last error. Once; from the loop. */
     void (*lost)(void *user, int error, yo_time now);
     void *user;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* ws_link.c
  *
- * The happy path: bytes from the pipe are fed to the engine; whatever it wants to say is
- * said in one turn at the end of the loop's, in pieces of up to PIECE bytes, so that many
- * messages share a TLS record and a system call. While the kernel does not take more, the
- * messages wait in the engine, where they are counted. Failure modes: the pipe ends or
- * memory is short; the engine then says that it is over, and the turn ends the link.
+ * The happy path: bytes from the pipe are fed to the engine; whatever it wants to say
+ * is said in one turn at the end of the loop's, in pieces of up to PIECE bytes, so that
+ * many messages share a TLS record and a system call. While the kernel does not take
+ * more, the messages wait in the engine, where they are counted. Failure modes: the
+ * pipe ends or memory is short; the engine then says that it is over, and the turn ends
+ * the link.
  *
  * Invariant: on_closed and the end of the link come from turn() only. */
 #include "transport/ws_link.h"
@@ -13,8 +14,10 @@
 #include <assert.h>
 #include <yomo/error.h>
 
-#define PIECE 65536       /* handed to the pipe at once */
-#define TURN_MAX 1048576  /* bytes for one connection, then the others have their turn */
+#define PIECE 65536 /* handed to the pipe at once */
+#define TURN_MAX                                                                       \
+    1048576               /* bytes for one connection, then the others have their turn \
+                           */
 #define FRAMES_KEEP 65536 /* capacity of the scratch buffer that a server keeps */
 
 struct yo_ws_link {
@@ -43,14 +46,14 @@ void yo_ws_shared_finish(struct yo_ws_shared *shared)
     yo_pipe_yard_finish(&shared->yard);
 }
 
-/* --- Turns --------------------------------------------------------------------------- */
+/* --- Turns ------------------------------------------------------------------------ */
 
 static void send_due(struct yo_ws_link *link)
 {
     struct yo_buf *frames = &link->shared->frames;
     size_t sent = 0;
-    while (link->pipe && yo_websocket_due(link->ws) && yo_pipe_queued(link->pipe) == 0 &&
-           sent < TURN_MAX) {
+    while (link->pipe && yo_websocket_due(link->ws) &&
+           yo_pipe_queued(link->pipe) == 0 && sent < TURN_MAX) {
         yo_buf_clear(frames);
         if (!yo_websocket_output(link->ws, frames, PIECE)) {
             break;
@@ -146,7 +149,7 @@ static void on_timer(struct yo_timer *timer, yo_time now)
     set_timer(link);
 }
 
-/* --- The engine's hooks -------------------------------------------------------------- */
+/* --- The engine's hooks ----------------------------------------------------------- */
 
 static void on_wake(void *user)
 {
@@ -171,7 +174,7 @@ static size_t below(const void *user)
 
 static const struct yo_websocket_hooks hooks = {on_wake, on_flush, below};
 
-/* --- The pipe's events --------------------------------------------------------------- */
+/* --- The pipe's events ------------------------------------------------------------ */
 
 static void on_bytes(void *user, struct yo_span bytes, yo_time now)
 {
@@ -201,7 +204,7 @@ static void on_end(void *user, int error, struct yo_span text, yo_time now)
 
 static const struct yo_pipe_events pipe_events = {NULL, on_bytes, on_drain, on_end};
 
-/* --- Life ---------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------- */
 
 int yo_ws_link_create(struct yo_ws_link **out, struct yo_ws_shared *shared,
                       const struct yo_ws_link_options *options,

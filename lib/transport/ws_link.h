@@ -42,8 +42,8 @@ struct yo_conn *yo_ws_link_conn(struct yo_ws_link *link);
 void yo_ws_link_discard(struct yo_ws_link *link);
 
 /* The handshake is over: the link has the pipe from here on. `early` is what the peer
- * sent behind its handshake; it is fed from the loop. A client's on_open comes from this
- * call, which must be from the loop. YOMO_ERR_NOMEM: the pipe is closed, on_closed
+ * sent behind its handshake; it is fed from the loop. A client's on_open comes from
+ * this call, which must be from the loop. YOMO_ERR_NOMEM: the pipe is closed, on_closed
  * follows. */
 int yo_ws_link_open(struct yo_ws_link *link, struct yo_pipe *pipe, struct yo_span early,
                     yo_time now);

@@ -15,7 +15,7 @@
 static const struct contract *contract;
 static bool calling; /* inside a call to the transport: no callback may come */
 
-/* --- What happens to an end ---------------------------------------------------------- */
+/* --- What happens to an end ------------------------------------------------------- */
 
 static void on_open(void *user, struct yo_conn *conn, yo_time now)
 {
@@ -94,10 +94,10 @@ static void on_closed(void *user, struct yo_conn *conn, const struct yo_close *w
     end->conn = NULL;
 }
 
-const struct yo_conn_events contract_events = {on_open, on_message, on_writable, on_fate,
-                                               on_closed};
+const struct yo_conn_events contract_events = {on_open, on_message, on_writable,
+                                               on_fate, on_closed};
 
-/* --- Calls, during which no callback may come ---------------------------------------- */
+/* --- Calls, during which no callback may come ------------------------------------- */
 
 static int send_blob(struct contract_end *end, uint32_t lane, struct yo_blob *blob,
                      uint64_t token)
@@ -126,7 +126,9 @@ static int send_text(struct contract_end *end, uint32_t lane, const char *text)
 static void close_end(struct contract_end *end, enum yo_close_kind kind, uint32_t code,
                       const char *text)
 {
-    struct yo_close how = {.kind = kind, .error = yo_close_error_of(code), .code = code,
+    struct yo_close how = {.kind = kind,
+                           .error = yo_close_error_of(code),
+                           .code = code,
                            .text = yo_span_of(text)};
     bool before = calling;
     calling = true;
@@ -142,7 +144,7 @@ static void abort_end(struct contract_end *end)
     calling = before;
 }
 
-/* --- The world ----------------------------------------------------------------------- */
+/* --- The world -------------------------------------------------------------------- */
 
 void contract_turn(struct contract_world *world)
 {
@@ -218,7 +220,7 @@ static size_t heard(const struct contract_end *end)
     return end->messages[0] + end->messages[1] + end->messages[2];
 }
 
-/* --- Promise 1: whole messages, in order --------------------------------------------- */
+/* --- Promise 1: whole messages, in order ------------------------------------------ */
 
 struct numbered {
     uint32_t lane, number, size;
@@ -271,7 +273,8 @@ static void messages_arrive_whole_and_each_lane_in_its_order(void **state)
     srand(1);
     for (uint32_t i = 0; i < COUNT; i++) {
         for (uint32_t lane = YO_LANE_CONTROL; lane < YO_LANE_CONTROL + LANES; lane++) {
-            size_t size = sizeof(struct numbered) + (size_t)(rand() % (i % 10 ? 300 : 30000));
+            size_t size =
+                sizeof(struct numbered) + (size_t)(rand() % (i % 10 ? 300 : 30000));
             send_numbered(&world.client, lane, i, size);
             send_numbered(&world.server, lane, i, size);
         }
@@ -301,9 +304,9 @@ static void large_messages_arrive_on_every_reliable_lane(void **state)
 static void messages_of_every_size_keep_their_borders(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {12,   63,   64,    125,   126,   127,   1199,  1200,
-                                   1350, 4095, 4096,  4097,  16383, 16384, 16385, 65535,
-                                   65536, 65537, 262144};
+    static const size_t sizes[] = {12,    63,    64,    125,   126,   127,   1199,
+                                   1200,  1350,  4095,  4096,  4097,  16383, 16384,
+                                   16385, 65535, 65536, 65537, 262144};
     world.server.on_message = check_numbered;
     for (uint32_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
         send_numbered(&world.client, YO_LANE_CONTROL, i, sizes[i]);
@@ -355,12 +358,13 @@ static void a_datagram_that_can_never_fit_is_too_big(void **state)
     struct yo_conn_info info;
     yo_conn_info(world.client.conn, &info);
     struct yo_blob *blob = numbered_blob(0, 0, CONTRACT_MESSAGE_MAX + 1);
-    assert_int_equal(send_blob(&world.client, YO_LANE_DATAGRAM, blob, 0), YOMO_ERR_TOO_BIG);
+    assert_int_equal(send_blob(&world.client, YO_LANE_DATAGRAM, blob, 0),
+                     YOMO_ERR_TOO_BIG);
     assert_int_equal(atomic_load(&blob->refs), 1);
     yo_blob_unref(blob);
 }
 
-/* --- Promise 3: references ----------------------------------------------------------- */
+/* --- Promise 3: references -------------------------------------------------------- */
 
 static void send_takes_a_reference_and_gives_it_back(void **state)
 {
@@ -403,7 +407,7 @@ static void what_is_too_big_is_said_at_once_and_not_kept(void **state)
     CONTRACT_UNTIL(&world, heard(&world.server) == 1);
 }
 
-/* --- Promise 4: what does not fit now ------------------------------------------------ */
+/* --- Promise 4: what does not fit now --------------------------------------------- */
 
 static void fill(struct contract_end *end, uint32_t lane, uint32_t *number)
 {
@@ -428,7 +432,8 @@ static void a_full_queue_says_so_and_on_writable_follows(void **state)
     uint32_t to_server = 0, to_client = 0;
     world.client.on_message = world.server.on_message = check_numbered;
     for (int round = 1; round <= 3; round++) {
-        int client_before = world.client.writable, server_before = world.server.writable;
+        int client_before = world.client.writable,
+            server_before = world.server.writable;
         fill(&world.client, YO_LANE_CONTROL, &to_server);
         fill(&world.server, YO_LANE_ROOMS, &to_client);
         assert_true(yo_conn_queued(world.client.conn) > 0);
@@ -459,10 +464,10 @@ static void sending_from_on_writable_keeps_the_queue_full(void **state)
     CONTRACT_UNTIL(&world, refilled >= 400 && heard(&world.server) == refilled);
 }
 
-/* --- Promise 5: the end -------------------------------------------------------------- */
+/* --- Promise 5: the end ----------------------------------------------------------- */
 
-static void expect_close(struct contract_end *from, struct contract_end *to, uint32_t code,
-                         const char *text)
+static void expect_close(struct contract_end *from, struct contract_end *to,
+                         uint32_t code, const char *text)
 {
     enum yo_close_kind kind = yo_close_kind_of(code);
     close_end(from, kind, code, text);
@@ -481,17 +486,17 @@ static void expect_close(struct contract_end *from, struct contract_end *to, uin
     }
 }
 
-#define CLOSE_TEST(name, from, to, code, text)                                           \
-    static void name(void **state)                                                       \
-    {                                                                                    \
-        (void)state;                                                                     \
-        expect_close(&world.from, &world.to, code, text);                                \
+#define CLOSE_TEST(name, from, to, code, text)            \
+    static void name(void **state)                        \
+    {                                                     \
+        (void)state;                                      \
+        expect_close(&world.from, &world.to, code, text); \
     }
 
 CLOSE_TEST(a_client_that_has_finished_says_so, client, server, YO_CODE_NORMAL, "bye")
 CLOSE_TEST(a_server_that_has_finished_says_so, server, client, YO_CODE_NORMAL, NULL)
-CLOSE_TEST(a_server_that_goes_away_is_to_come_back_to, server, client, YO_CODE_GOING_AWAY,
-           "going away")
+CLOSE_TEST(a_server_that_goes_away_is_to_come_back_to, server, client,
+           YO_CODE_GOING_AWAY, "going away")
 CLOSE_TEST(a_slow_receiver_is_to_come_back, server, client, YO_CODE_SLOW, "too slow")
 CLOSE_TEST(one_that_may_not_come_in_is_to_stay_away, server, client, YO_CODE_AUTH,
            "no such key")
@@ -503,7 +508,8 @@ static void a_long_reason_is_cut_between_characters(void **state)
     (void)state;
     char text[400] = "x";
     for (int i = 0; i < 100; i++) {
-        strcat(text, "\xe2\x82\xac"); /* 3 bytes each: 121 bytes are the most whole ones */
+        strcat(text,
+               "\xe2\x82\xac"); /* 3 bytes each: 121 bytes are the most whole ones */
     }
     close_end(&world.server, YO_CLOSE_FINAL, YO_CODE_KICKED, text);
     CONTRACT_UNTIL(&world, world.client.closed && world.server.closed);
@@ -530,7 +536,8 @@ static void nothing_can_be_sent_after_a_close(void **state)
     (void)state;
     close_end(&world.client, YO_CLOSE_DONE, YO_CODE_NORMAL, NULL);
     struct yo_blob *blob = numbered_blob(YO_LANE_CONTROL, 0, 100);
-    assert_int_equal(send_blob(&world.client, YO_LANE_CONTROL, blob, 0), YOMO_ERR_CLOSED);
+    assert_int_equal(send_blob(&world.client, YO_LANE_CONTROL, blob, 0),
+                     YOMO_ERR_CLOSED);
     assert_int_equal(atomic_load(&blob->refs), 1);
     yo_blob_unref(blob);
     CONTRACT_UNTIL(&world, world.client.closed && world.server.closed);
@@ -577,7 +584,8 @@ static void a_peer_that_falls_silent_is_given_up(void **state)
     if (!contract->sockets) {
         return;
     }
-    /* The client's loop is not turned any more: nothing is read, nothing is answered. */
+    /* The client's loop is not turned any more: nothing is read, nothing is answered.
+     */
     uint64_t start = yo_wall_ms();
     while (!world.server.closed) {
         assert_true(yo_wall_ms() < start + 15000);
@@ -607,7 +615,7 @@ static void an_idle_connection_stays(void **state)
     CONTRACT_UNTIL(&world, heard(&world.server) == 1);
 }
 
-/* --- Calls inside callbacks (promise 2) ---------------------------------------------- */
+/* --- Calls inside callbacks (promise 2) ------------------------------------------- */
 
 static void answer_it(struct contract_end *end, struct yo_span message)
 {
@@ -710,13 +718,13 @@ static void a_connection_tells_what_it_is(void **state)
     }
 }
 
-#define TEST(name)                                                                       \
-    {                                                                                    \
-        #name, name, setup, teardown, NULL                                               \
+#define TEST(name)                         \
+    {                                      \
+        #name, name, setup, teardown, NULL \
     }
-#define QUIET_TEST(name)                                                                 \
-    {                                                                                    \
-        #name, name, setup_short_silence, teardown, NULL                                 \
+#define QUIET_TEST(name)                                 \
+    {                                                    \
+        #name, name, setup_short_silence, teardown, NULL \
     }
 
 int contract_run(const struct contract *which)

@@ -2,8 +2,8 @@
 /* contract.h - one suite for every transport: the five promises of transport.h.
  *
  * A transport brings a `struct contract` that makes a pair of connected ends; the suite
- * talks to nothing else. Both ends write down what happens to them, and check while they
- * do it that no callback comes inside a call, and none after on_closed. */
+ * talks to nothing else. Both ends write down what happens to them, and check while
+ * they do it that no callback comes inside a call, and none after on_closed. */
 #ifndef TESTS_CONTRACT_H
 #define TESTS_CONTRACT_H
 
@@ -23,12 +23,13 @@ struct contract_end {
     char text[128];
     size_t messages[CONTRACT_KINDS], bytes; /* heard, by kind of lane */
     struct yo_buf heard[CONTRACT_KINDS];    /* their bytes, one behind the other */
-    uint32_t expect_seq[8];                 /* numbered messages: the next one by lane */
+    uint32_t expect_seq[8]; /* numbered messages: the next one by lane */
     size_t acked, lost;
     uint64_t fates; /* a bit for each token below 64 */
-    void (*on_message)(struct contract_end *end, struct yo_span message); /* may be NULL */
-    void (*on_writable)(struct contract_end *end);                        /* may be NULL */
-    void (*on_closed)(struct contract_end *end);                          /* may be NULL */
+    void (*on_message)(struct contract_end *end,
+                       struct yo_span message);    /* may be NULL */
+    void (*on_writable)(struct contract_end *end); /* may be NULL */
+    void (*on_closed)(struct contract_end *end);   /* may be NULL */
     void *user;
 };
 
@@ -57,15 +58,15 @@ extern const struct yo_conn_events contract_events; /* user: a contract_end */
 /* One turn of each loop. */
 void contract_turn(struct contract_world *world);
 
-#define CONTRACT_UNTIL(world, condition)                                                 \
-    do {                                                                                 \
-        uint64_t contract_end_ms = yo_wall_ms() + 20000;                                 \
-        while (!(condition)) {                                                           \
-            if (yo_wall_ms() > contract_end_ms) {                                        \
-                fail_msg("%s did not happen", #condition);                               \
-            }                                                                            \
-            contract_turn(world);                                                        \
-        }                                                                                \
+#define CONTRACT_UNTIL(world, condition)                   \
+    do {                                                   \
+        uint64_t contract_end_ms = yo_wall_ms() + 20000;   \
+        while (!(condition)) {                             \
+            if (yo_wall_ms() > contract_end_ms) {          \
+                fail_msg("%s did not happen", #condition); \
+            }                                              \
+            contract_turn(world);                          \
+        }                                                  \
     } while (0)
 
 /* Run the whole suite. Returns how many tests failed. */

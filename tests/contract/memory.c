@@ -31,7 +31,8 @@ static void start(struct contract_world *world)
             assert_int_equal(yo_loop_create(&world->loops[i], &yo_mem_libc, NULL, NULL),
                              YOMO_OK);
         }
-        assert_int_equal(yo_mailbox_open(&inside->boxes[i], world->loops[i], NULL), YOMO_OK);
+        assert_int_equal(yo_mailbox_open(&inside->boxes[i], world->loops[i], NULL),
+                         YOMO_OK);
     }
 }
 
@@ -64,8 +65,11 @@ static void stop(struct contract_world *world)
 
 int main(void)
 {
-    struct contract contract = {.kind = YOMO_TRANSPORT_MEMORY, .secure = true,
-                                .start = start, .connect = connect_pair, .stop = stop};
+    struct contract contract = {.kind = YOMO_TRANSPORT_MEMORY,
+                                .secure = true,
+                                .start = start,
+                                .connect = connect_pair,
+                                .stop = stop};
     int failed = 0;
     contract.name = "memory, one loop";
     datagram_size_max = 1200;

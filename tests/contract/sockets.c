@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* sockets.c - the transports over real sockets of this machine, through listen and dial. */
+/* sockets.c - the transports over real sockets of this machine, through listen and
+ * dial. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,7 +35,8 @@ static void on_request(void *user, struct yo_incoming *incoming,
 {
     struct contract_world *world = user;
     static const char *const headers[] = {"X-Test", "yes", NULL};
-    struct yo_response response = {.status = 200, .headers = headers, .extension = true};
+    struct yo_response response = {
+        .status = 200, .headers = headers, .extension = true};
     (void)now;
     assert_int_equal(request->transport, kind);
     assert_int_equal(request->secure, secure);
@@ -55,8 +57,10 @@ static struct yo_tls_server *make_server_tls(void)
     bool fresh;
     yo_buf_init(&cert, &yo_mem_libc);
     yo_buf_init(&key, &yo_mem_libc);
-    assert_int_equal(yo_devcert_ready(dir, yo_wall_ms(), &cert, &key, &fresh, NULL), YOMO_OK);
-    struct yo_tls_server_options options = {(char *)cert.data, (char *)key.data, NULL, NULL};
+    assert_int_equal(yo_devcert_ready(dir, yo_wall_ms(), &cert, &key, &fresh, NULL),
+                     YOMO_OK);
+    struct yo_tls_server_options options = {(char *)cert.data, (char *)key.data, NULL,
+                                            NULL};
     assert_int_equal(yo_tls_server_create(&tls, &yo_mem_libc, &options, NULL), YOMO_OK);
     yo_buf_finish(&cert);
     yo_buf_finish(&key);
@@ -96,14 +100,16 @@ static void start(struct contract_world *world)
     struct yo_tls_client_options tls_options = {.dev_state_dir = dir};
     world->inside = inside;
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(yo_loop_create(&world->loops[i], &yo_mem_libc, NULL, NULL), YOMO_OK);
+        assert_int_equal(yo_loop_create(&world->loops[i], &yo_mem_libc, NULL, NULL),
+                         YOMO_OK);
     }
     assert_int_equal(yo_listener_create(&inside->listener, world->loops[0], &options,
                                         &listener_events, world),
                      YOMO_OK);
     inside->server_tls = make_server_tls();
     assert_int_equal(
-        yo_tls_client_create(&inside->client_tls, &yo_mem_libc, &tls_options, NULL), YOMO_OK);
+        yo_tls_client_create(&inside->client_tls, &yo_mem_libc, &tls_options, NULL),
+        YOMO_OK);
     yo_listener_set_tls(inside->listener, inside->server_tls);
     if (kind == YOMO_TRANSPORT_WEBTRANSPORT) {
         int fd = bound(SOCK_DGRAM, &inside->port);
@@ -143,7 +149,8 @@ static void connect_pair(struct contract_world *world)
     assert_int_equal(yo_conn_send(world->client.conn, YO_LANE_CONTROL, blob, 0),
                      YOMO_ERR_AGAIN); /* on_open is the sign */
     yo_blob_unref(blob);
-    CONTRACT_UNTIL(world, (world->client.opened && world->server.conn) || world->client.closed);
+    CONTRACT_UNTIL(world, (world->client.opened && world->server.conn) ||
+                              world->client.closed);
     if (world->client.closed) {
         fail_msg("not connected: %d %s", world->client.why.error, world->client.text);
     }
@@ -177,8 +184,8 @@ static void clean_up(void)
 
 int main(int argc, char **argv)
 {
-    struct contract contract = {.sockets = true, .start = start, .connect = connect_pair,
-                                .stop = stop};
+    struct contract contract = {
+        .sockets = true, .start = start, .connect = connect_pair, .stop = stop};
     const char *which = argc > 1 ? argv[1] : "";
     if (strcmp(which, "webtransport") == 0) {
         kind = YOMO_TRANSPORT_WEBTRANSPORT;

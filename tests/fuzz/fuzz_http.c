@@ -31,7 +31,8 @@ static void add(struct story *story, struct yo_span span)
     }
 }
 
-static void look(struct story *story, const struct yo_http_reader *reader, bool responses)
+static void look(struct story *story, const struct yo_http_reader *reader,
+                 bool responses)
 {
     static const char *const names[] = {"Host", "Origin", "Upgrade", "If-None-Match"};
     story->messages++;

@@ -2,8 +2,9 @@
 /* fuzz_websocket.c - a WebSocket that is fed anything, in pieces of any size.
  *
  * The first byte of the input chooses the side and the size of the pieces. What comes
- * whole and what comes in pieces must mean the same; what the engine sends must be frames
- * that its own other side takes; on_closed comes at most once, and nothing after it. */
+ * whole and what comes in pieces must mean the same; what the engine sends must be
+ * frames that its own other side takes; on_closed comes at most once, and nothing after
+ * it. */
 #include <stdlib.h>
 
 #include "transport/websocket/conn.h"
@@ -78,11 +79,11 @@ static size_t below(const void *user)
 
 static const struct yo_websocket_hooks hooks = {nothing, flush, below};
 
-static void create(struct side *side, struct yo_websocket_kit *kit, bool client, bool echo)
+static void create(struct side *side, struct yo_websocket_kit *kit, bool client,
+                   bool echo)
 {
-    struct yo_websocket_options options = {.client = client,
-                                           .message_size_max = MESSAGE_MAX,
-                                           .queue_size_max = 65536};
+    struct yo_websocket_options options = {
+        .client = client, .message_size_max = MESSAGE_MAX, .queue_size_max = 65536};
     *side = (struct side){.echo = echo};
     require(yo_websocket_create(&side->ws, &yo_mem_libc, kit, &options, &hooks, NULL,
                                 &events, side, 1) == YOMO_OK);

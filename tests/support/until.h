@@ -26,15 +26,15 @@ static inline void until_turn(struct yo_loop *loop, int limit_ms)
     (void)yo_loop_turn(loop);
 }
 
-#define UNTIL(loop, condition)                                                           \
-    do {                                                                                 \
-        uint64_t until_end = yo_wall_ms() + UNTIL_MS;                                    \
-        while (!(condition)) {                                                           \
-            if (yo_wall_ms() > until_end) {                                              \
-                fail_msg("%s did not happen", #condition);                               \
-            }                                                                            \
-            until_turn((loop), 50);                                                      \
-        }                                                                                \
+#define UNTIL(loop, condition)                             \
+    do {                                                   \
+        uint64_t until_end = yo_wall_ms() + UNTIL_MS;      \
+        while (!(condition)) {                             \
+            if (yo_wall_ms() > until_end) {                \
+                fail_msg("%s did not happen", #condition); \
+            }                                              \
+            until_turn((loop), 50);                        \
+        }                                                  \
     } while (0)
 
 /* Close a loop of its own and run it to its end. */

@@ -86,8 +86,9 @@ const char *yo_http_content_type(struct yo_span name)
     };
     for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
         size_t size = strlen(types[i].ending);
-        if (name.size > size && yo_span_equal_nocase(yo_span_skip(name, name.size - size),
-                                                     yo_span_of(types[i].ending))) {
+        if (name.size > size &&
+            yo_span_equal_nocase(yo_span_skip(name, name.size - size),
+                                 yo_span_of(types[i].ending))) {
             return types[i].type;
         }
     }
@@ -97,8 +98,9 @@ const char *yo_http_content_type(struct yo_span name)
 /* One name of a path, decoded: not empty, not hidden, no way out. */
 static bool good_name(const char *name, size_t size)
 {
-    return size > 0 && size < 256 && name[0] != '.' && memchr(name, '/', size) == NULL &&
-           memchr(name, '\\', size) == NULL && strlen(name) == size;
+    return size > 0 && size < 256 && name[0] != '.' &&
+           memchr(name, '/', size) == NULL && memchr(name, '\\', size) == NULL &&
+           strlen(name) == size;
 }
 
 /* Open `name` below `parent` without following a link; `parent` is closed unless it is
@@ -106,8 +108,8 @@ static bool good_name(const char *name, size_t size)
 static int step(const struct yo_files *files, int parent, const char *name)
 {
     /* Not blocking, so that a FIFO does not hold us. */
-    int fd = openat(parent, name,
-                    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    int fd =
+        openat(parent, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (parent != files->root) {
         close(parent);
     }
@@ -190,7 +192,8 @@ static int read_all(int fd, struct yo_buf *body, size_t size)
 
 static void answer_text(struct yo_exchange *exchange, int status, const char *text)
 {
-    static const char *const headers[] = {"Content-Type", "text/plain; charset=utf-8", NULL};
+    static const char *const headers[] = {"Content-Type", "text/plain; charset=utf-8",
+                                          NULL};
     yo_exchange_answer(exchange, status, headers, yo_span_of(text));
 }
 
@@ -212,11 +215,12 @@ static void answer_file(struct yo_files *files, struct yo_exchange *exchange, in
                         const char *const *extra)
 {
     char etag[64];
-    snprintf(etag, sizeof(etag), "\"%" PRIx64 "-%" PRIx64 "-%lx\"", (uint64_t)st->st_size,
-             (uint64_t)st->MTIME.tv_sec, (unsigned long)st->MTIME.tv_nsec);
+    snprintf(etag, sizeof(etag), "\"%" PRIx64 "-%" PRIx64 "-%lx\"",
+             (uint64_t)st->st_size, (uint64_t)st->MTIME.tv_sec,
+             (unsigned long)st->MTIME.tv_nsec);
     const char *headers[HEADERS_MAX * 2 + 1] = {
-        "Content-Type",           yo_http_content_type(name), "ETag",   etag, "Cache-Control",
-        "no-cache", "X-Content-Type-Options", "nosniff"};
+        "Content-Type", yo_http_content_type(name), "ETag",   etag, "Cache-Control",
+        "no-cache",     "X-Content-Type-Options",   "nosniff"};
     size_t count = 8;
     for (; extra && extra[0] && extra[1] && count < HEADERS_MAX * 2; extra += 2) {
         headers[count++] = extra[0];

@@ -38,7 +38,8 @@ static int refuse(struct yo_http_reader *reader, int status)
     return HPE_USER;
 }
 
-static int keep(struct yo_http_reader *reader, const char *data, size_t size, int status)
+static int keep(struct yo_http_reader *reader, const char *data, size_t size,
+                int status)
 {
     if (reader->text.size + size > YO_HTTP_HEAD_MAX) {
         return refuse(reader, status);
@@ -49,7 +50,7 @@ static int keep(struct yo_http_reader *reader, const char *data, size_t size, in
     return 0;
 }
 
-/* --- What llhttp calls --------------------------------------------------------------- */
+/* --- What llhttp calls ------------------------------------------------------------ */
 
 static int on_message_begin(llhttp_t *parser)
 {
@@ -135,7 +136,8 @@ static size_t count_of(const struct yo_http_reader *reader, const char *name)
     size_t count = 0;
     for (size_t i = 0; i < reader->header_count; i++) {
         const struct header *header = &reader->headers[i];
-        struct yo_span text = yo_span(reader->text.data + header->name_at, header->name_size);
+        struct yo_span text =
+            yo_span(reader->text.data + header->name_at, header->name_size);
         count += yo_span_equal_nocase(text, yo_span_of(name));
     }
     return count;
@@ -173,7 +175,8 @@ static int on_body(llhttp_t *parser, const char *data, size_t size)
     if (reader->body.size + size > YO_HTTP_BODY_MAX) {
         return refuse(reader, 413);
     }
-    return yo_buf_append(&reader->body, data, size) == YOMO_OK ? 0 : refuse(reader, 503);
+    return yo_buf_append(&reader->body, data, size) == YOMO_OK ? 0
+                                                               : refuse(reader, 503);
 }
 
 static int on_message_complete(llhttp_t *parser)
@@ -197,11 +200,12 @@ static const llhttp_settings_t settings = {
     .on_message_complete = on_message_complete,
 };
 
-/* --- Life ---------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------- */
 
 static void begin(struct yo_http_reader *reader)
 {
-    llhttp_init(&reader->parser, reader->responses ? HTTP_RESPONSE : HTTP_REQUEST, &settings);
+    llhttp_init(&reader->parser, reader->responses ? HTTP_RESPONSE : HTTP_REQUEST,
+                &settings);
     reader->parser.data = reader;
 }
 
@@ -281,7 +285,8 @@ static llhttp_errno_t execute(struct yo_http_reader *reader, struct yo_span *in)
     return error;
 }
 
-enum yo_http_progress yo_http_reader_feed(struct yo_http_reader *reader, struct yo_span *in)
+enum yo_http_progress yo_http_reader_feed(struct yo_http_reader *reader,
+                                          struct yo_span *in)
 {
     llhttp_errno_t error = HPE_OK;
     if (reader->state == STATE_BAD) {
@@ -291,7 +296,8 @@ enum yo_http_progress yo_http_reader_feed(struct yo_http_reader *reader, struct 
         error = execute(reader, in);
         if (error == HPE_OK && reader->state < STATE_BODY &&
             reader->head_size == YO_HTTP_HEAD_MAX) {
-            bool in_target = reader->target_size > 0 && reader->headers[0].name_size == 0;
+            bool in_target =
+                reader->target_size > 0 && reader->headers[0].name_size == 0;
             reader->status = in_target ? 414 : 431;
             error = HPE_USER;
         }
@@ -299,7 +305,8 @@ enum yo_http_progress yo_http_reader_feed(struct yo_http_reader *reader, struct 
     if (error == HPE_OK) {
         return YO_HTTP_MORE;
     }
-    if (reader->state == STATE_DONE && (error == HPE_PAUSED || error == HPE_PAUSED_UPGRADE)) {
+    if (reader->state == STATE_DONE &&
+        (error == HPE_PAUSED || error == HPE_PAUSED_UPGRADE)) {
         return YO_HTTP_DONE;
     }
     reader->status = status_of(reader, error);
@@ -319,7 +326,8 @@ int yo_http_reader_status(const struct yo_http_reader *reader)
 
 struct yo_span yo_http_reader_method(const struct yo_http_reader *reader)
 {
-    return yo_span_of(llhttp_method_name(llhttp_get_method((llhttp_t *)&reader->parser)));
+    return yo_span_of(
+        llhttp_method_name(llhttp_get_method((llhttp_t *)&reader->parser)));
 }
 
 struct yo_span yo_http_reader_path(const struct yo_http_reader *reader)
@@ -340,18 +348,20 @@ static struct yo_span trimmed(const struct yo_http_reader *reader,
     if (header->value_size > 0) {
         value = yo_span(reader->text.data + header->value_at, header->value_size);
     }
-    while (value.size > 0 && (value.data[value.size - 1] == ' ' ||
-                              value.data[value.size - 1] == '\t')) {
+    while (value.size > 0 &&
+           (value.data[value.size - 1] == ' ' || value.data[value.size - 1] == '\t')) {
         value.size--;
     }
     return value;
 }
 
-struct yo_span yo_http_reader_header(const struct yo_http_reader *reader, const char *name)
+struct yo_span yo_http_reader_header(const struct yo_http_reader *reader,
+                                     const char *name)
 {
     for (size_t i = 0; i < reader->header_count; i++) {
         const struct header *header = &reader->headers[i];
-        struct yo_span text = yo_span(reader->text.data + header->name_at, header->name_size);
+        struct yo_span text =
+            yo_span(reader->text.data + header->name_at, header->name_size);
         if (yo_span_equal_nocase(text, yo_span_of(name))) {
             return trimmed(reader, header);
         }

@@ -39,9 +39,11 @@ int yo_http_reader_status(const struct yo_http_reader *reader);
 
 struct yo_span yo_http_reader_method(const struct yo_http_reader *reader);
 struct yo_span yo_http_reader_path(const struct yo_http_reader *reader);
-struct yo_span yo_http_reader_query(const struct yo_http_reader *reader); /* may be absent */
+struct yo_span
+yo_http_reader_query(const struct yo_http_reader *reader); /* may be absent */
 /* The first header of that name, in any case; absent when there is none. */
-struct yo_span yo_http_reader_header(const struct yo_http_reader *reader, const char *name);
+struct yo_span yo_http_reader_header(const struct yo_http_reader *reader,
+                                     const char *name);
 struct yo_span yo_http_reader_body(const struct yo_http_reader *reader);
 bool yo_http_reader_keep_alive(const struct yo_http_reader *reader);
 /* "Connection: upgrade" with an Upgrade header. */

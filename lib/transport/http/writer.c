@@ -138,12 +138,14 @@ bool yo_http_host_loopback(struct yo_span host)
     uint64_t port;
     if (host.size > 0 && host.data[0] == '[') {
         const uint8_t *end = memchr(host.data, ']', host.size);
-        if (!end || !yo_span_is(yo_span(host.data, (size_t)(end + 1 - host.data)), "[::1]")) {
+        if (!end ||
+            !yo_span_is(yo_span(host.data, (size_t)(end + 1 - host.data)), "[::1]")) {
             return false;
         }
         host = yo_span_skip(host, (size_t)(end + 1 - host.data));
-        return host.size == 0 || (host.data[0] == ':' &&
-                                  yo_parse_u64(yo_span_skip(host, 1), &port) == YOMO_OK);
+        return host.size == 0 ||
+               (host.data[0] == ':' &&
+                yo_parse_u64(yo_span_skip(host, 1), &port) == YOMO_OK);
     }
     const uint8_t *colon = host.size ? memchr(host.data, ':', host.size) : NULL;
     if (colon) {
@@ -159,5 +161,6 @@ bool yo_http_host_loopback(struct yo_span host)
     }
     size_t tail = sizeof(below) - 1;
     return host.size > tail &&
-           yo_span_equal_nocase(yo_span_skip(host, host.size - tail), yo_span_of(below));
+           yo_span_equal_nocase(yo_span_skip(host, host.size - tail),
+                                yo_span_of(below));
 }

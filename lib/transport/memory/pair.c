@@ -10,7 +10,8 @@
  * Invariants:
  *  1. ends[i] is read and written on loop i's thread only, but for its creation; it is
  *     NULL once that end's on_closed has come;
- *  2. each letter under way and each end that is not NULL holds a reference to the pair;
+ *  2. each letter under way and each end that is not NULL holds a reference to the
+ * pair;
  *  3. `farewell` of an end is posted at most once. */
 #include "transport/memory/pair.h"
 
@@ -84,7 +85,7 @@ static bool is_datagram(const struct pair *pair, uint32_t lane)
     return lane == YO_LANE_DATAGRAM && pair->options.datagram_size_max > 0;
 }
 
-/* --- Letters ------------------------------------------------------------------------- */
+/* --- Letters ---------------------------------------------------------------------- */
 
 static void set_why(struct end *end, const struct yo_close *why);
 static void post_outbox(struct end *end);
@@ -102,13 +103,13 @@ static void on_return(struct letter *letter, struct end *end, yo_time now)
 {
     end->queued -= letter->cost;
     if (letter->lost && !end->closing) {
-        struct yo_close why = {.kind = YO_CLOSE_RETRY, .error = YOMO_ERR_CLOSED,
-                               .remote = true};
+        struct yo_close why = {
+            .kind = YO_CLOSE_RETRY, .error = YOMO_ERR_CLOSED, .remote = true};
         set_why(end, &why);
     }
     if (letter->token && !end->closing && end->conn.events->on_fate) {
-        end->conn.events->on_fate(end->conn.user, &end->conn, letter->token, YO_FATE_ACKED,
-                                  now);
+        end->conn.events->on_fate(end->conn.user, &end->conn, letter->token,
+                                  YO_FATE_ACKED, now);
     }
     if (end->wanted && !end->closing) {
         yo_loop_defer(end->loop, &end->task);
@@ -182,7 +183,7 @@ static void discard_farewell(struct yo_letter *discarded)
     unref(YO_CONTAINER(discarded, struct farewell, letter)->pair);
 }
 
-/* --- The end ------------------------------------------------------------------------- */
+/* --- The end ---------------------------------------------------------------------- */
 
 static struct yo_span keep_text(char kept[TEXT_MAX + 1], struct yo_span text)
 {
@@ -249,7 +250,7 @@ static void finish(struct end *end, yo_time now)
     unref(pair);
 }
 
-/* --- Calls --------------------------------------------------------------------------- */
+/* --- Calls ------------------------------------------------------------------------ */
 
 static bool fits(const struct end *end, size_t size)
 {
@@ -323,7 +324,8 @@ static size_t memory_queued(const struct yo_conn *conn)
 
 static void memory_info(const struct yo_conn *conn, struct yo_conn_info *info)
 {
-    const struct yo_memory_options *options = &((const struct end *)conn)->pair->options;
+    const struct yo_memory_options *options =
+        &((const struct end *)conn)->pair->options;
     memset(info, 0, sizeof(*info));
     info->transport = YOMO_TRANSPORT_MEMORY;
     info->secure = true; /* nobody else sees it */
@@ -351,7 +353,8 @@ static void memory_close(struct yo_conn *conn, const struct yo_close *how)
 
 static void memory_abort(struct yo_conn *conn)
 {
-    static const struct yo_close dead = {.kind = YO_CLOSE_RETRY, .error = YOMO_ERR_CLOSED};
+    static const struct yo_close dead = {.kind = YO_CLOSE_RETRY,
+                                         .error = YOMO_ERR_CLOSED};
     struct end *end = (struct end *)conn;
     if (!end->closing) {
         drop_outbox(end);
@@ -387,7 +390,7 @@ static void on_task(struct yo_task *task, yo_time now)
     }
 }
 
-/* --- Life ---------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------- */
 
 /* The client's on_open, from its loop. */
 static void open_hello(struct yo_letter *opened, void *box_user, yo_time now)
@@ -408,7 +411,8 @@ static void discard_hello(struct yo_letter *discarded)
     free_letter(YO_CONTAINER(discarded, struct letter, letter));
 }
 
-static struct end *new_end(struct pair *pair, int index, const struct yo_memory_side *side)
+static struct end *new_end(struct pair *pair, int index,
+                           const struct yo_memory_side *side)
 {
     struct end *end = yo_calloc(pair->mem, 1, sizeof(*end));
     if (!end) {

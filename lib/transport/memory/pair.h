@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* pair.h - two connections that are each other's peer, inside one process.
  *
- * Each end lives on a loop of its own choice, on one thread or on two; what goes between
- * them goes through the loops' mailboxes, by reference. It keeps every promise of
- * transport.h, so that what stands above can be tested without a network, and a host can
- * run server and client in one process without one. */
+ * Each end lives on a loop of its own choice, on one thread or on two; what goes
+ * between them goes through the loops' mailboxes, by reference. It keeps every promise
+ * of transport.h, so that what stands above can be tested without a network, and a host
+ * can run server and client in one process without one. */
 #ifndef YO_MEMORY_PAIR_H
 #define YO_MEMORY_PAIR_H
 
@@ -14,7 +14,7 @@
 
 struct yo_memory_options {
     size_t message_size_max;
-    size_t queue_size_max;    /* of each end: sent and not handled by the other's loop */
+    size_t queue_size_max; /* of each end: sent and not handled by the other's loop */
     size_t datagram_size_max; /* 0: YO_LANE_DATAGRAM is another name for CONTROL */
 };
 

@@ -2,8 +2,9 @@
 /* context.c
  *
  * One certificate, two SSL_CTX: TCP and QUIC differ in versions and ALPN. A client's
- * decision about a certificate is made in one place, verify(): pins, else the development
- * certificate on loopback, else the roots, which are read when they are first needed. */
+ * decision about a certificate is made in one place, verify(): pins, else the
+ * development certificate on loopback, else the roots, which are read when they are
+ * first needed. */
 #include "transport/tls/context.h"
 
 #include <assert.h>
@@ -26,10 +27,11 @@
 #include "transport/tls/setup.h"
 
 #define TICKET_FILE_SIZE 48
-#define TICKET_KEYS_SIZE 80 /* what OpenSSL wants: a name, an HMAC key, an AES-256 key */
-#define CIPHERS_TLS12                                                                    \
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"                         \
-    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"                         \
+#define TICKET_KEYS_SIZE \
+    80 /* what OpenSSL wants: a name, an HMAC key, an AES-256 key */
+#define CIPHERS_TLS12                                            \
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:" \
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" \
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 
 static const unsigned char alpn_http1[] = "\x08http/1.1";
@@ -60,7 +62,7 @@ static int explain(struct yo_buf *why, const char *what)
     return YOMO_ERR_TLS_SETUP;
 }
 
-/* --- Key log: by option only --------------------------------------------------------- */
+/* --- Key log: by option only ------------------------------------------------------ */
 
 static void log_key(const SSL *ssl, const char *line)
 {
@@ -97,14 +99,14 @@ static int open_keylog(const char *path, int *fd, struct yo_buf *why)
     return YOMO_OK;
 }
 
-/* Also without a file: the callback is then set, so that OpenSSL sets none of its own. */
+/* Also without a file: then OpenSSL sets no callback of its own. */
 static void use_keylog(SSL_CTX *ctx, int fd)
 {
     SSL_CTX_set_ex_data(ctx, keylog_index, (void *)(intptr_t)(fd + 1));
     SSL_CTX_set_keylog_callback(ctx, log_key);
 }
 
-/* --- Both sides ---------------------------------------------------------------------- */
+/* --- Both sides ------------------------------------------------------------------- */
 
 static SSL_CTX *new_ctx(const SSL_METHOD *method, bool quic)
 {
@@ -121,12 +123,13 @@ static SSL_CTX *new_ctx(const SSL_METHOD *method, bool quic)
     }
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE);
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(ctx,
+                     SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     return ctx;
 }
 
-/* --- Server -------------------------------------------------------------------------- */
+/* --- Server ----------------------------------------------------------------------- */
 
 struct yo_tls_server {
     const struct yomo_mem *mem;
@@ -136,8 +139,8 @@ struct yo_tls_server {
     uint8_t hash[32];
 };
 
-/* `arg` is the one protocol that is spoken here. A client that names others only is told
- * so (RFC 7301 3.2). */
+/* `arg` is the one protocol that is spoken here. A client that names others only is
+ * told so (RFC 7301 3.2). */
 static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_size,
                        const unsigned char *in, unsigned in_size, void *arg)
 {
@@ -162,7 +165,8 @@ static int require_alpn(SSL *ssl, int *alert, void *arg)
     const unsigned char *data;
     size_t size;
     (void)arg;
-    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation,
+    if (SSL_client_hello_get0_ext(ssl,
+                                  TLSEXT_TYPE_application_layer_protocol_negotiation,
                                   &data, &size) == 1) {
         return SSL_CLIENT_HELLO_SUCCESS;
     }
@@ -189,7 +193,8 @@ static int use_chain(SSL_CTX *ctx, struct yo_span pem, const char *file,
         rv = explain(why, file);
     }
     X509_free(cert);
-    while (rv == YOMO_OK && (cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL))) {
+    while (rv == YOMO_OK &&
+           (cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL))) {
         if (SSL_CTX_add0_chain_cert(ctx, cert) != 1) {
             X509_free(cert);
             rv = explain(why, file);
@@ -200,10 +205,12 @@ static int use_chain(SSL_CTX *ctx, struct yo_span pem, const char *file,
     return rv;
 }
 
-static int use_key(SSL_CTX *ctx, struct yo_span pem, const char *file, struct yo_buf *why)
+static int use_key(SSL_CTX *ctx, struct yo_span pem, const char *file,
+                   struct yo_buf *why)
 {
     BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.size);
-    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+    EVP_PKEY *key =
+        bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
     int rv = YOMO_OK;
     if (!key || SSL_CTX_use_PrivateKey(ctx, key) != 1 ||
         SSL_CTX_check_private_key(ctx) != 1) {
@@ -215,7 +222,8 @@ static int use_key(SSL_CTX *ctx, struct yo_span pem, const char *file, struct yo
 }
 
 static int load_identity(struct yo_tls_server *tls,
-                         const struct yo_tls_server_options *options, struct yo_buf *why)
+                         const struct yo_tls_server_options *options,
+                         struct yo_buf *why)
 {
     struct yo_buf cert, key;
     yo_buf_init(&cert, tls->mem);
@@ -312,13 +320,15 @@ static int use_tickets(SSL_CTX *ctx, const uint8_t secret[TICKET_FILE_SIZE],
     OPENSSL_cleanse(text, sizeof(text));
     /* One for each handshake: it is enough, and the second costs. */
     return ok == 1 && SSL_CTX_set_num_tickets(ctx, 1) == 1 &&
-                   SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"yomo", 4) == 1
+                   SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"yomo",
+                                                  4) == 1
                ? YOMO_OK
                : YOMO_ERR_TLS_SETUP;
 }
 
 static int set_up_server(struct yo_tls_server *tls,
-                         const struct yo_tls_server_options *options, struct yo_buf *why)
+                         const struct yo_tls_server_options *options,
+                         struct yo_buf *why)
 {
     tls->tcp = new_ctx(TLS_server_method(), false);
     tls->quic = new_ctx(TLS_server_method(), true);
@@ -349,7 +359,8 @@ static int set_up_server(struct yo_tls_server *tls,
 }
 
 int yo_tls_server_create(struct yo_tls_server **out, const struct yomo_mem *mem,
-                         const struct yo_tls_server_options *options, struct yo_buf *why)
+                         const struct yo_tls_server_options *options,
+                         struct yo_buf *why)
 {
     set_up();
     struct yo_tls_server *tls = yo_calloc(mem, 1, sizeof(*tls));
@@ -402,7 +413,7 @@ void yo_tls_server_hash(const struct yo_tls_server *tls, uint8_t out[32])
     memcpy(out, tls->hash, sizeof(tls->hash));
 }
 
-/* --- Client -------------------------------------------------------------------------- */
+/* --- Client ----------------------------------------------------------------------- */
 
 struct yo_tls_client {
     const struct yomo_mem *mem;
@@ -419,13 +430,15 @@ struct yo_tls_client {
     char *dev_dir;
 };
 
-/* Our OpenSSL is built by a distribution that may not be this machine's, so its own idea
- * of where certificates lie comes last. */
+/* Our OpenSSL is built by a distribution that may not be this machine's, so its own
+ * idea of where certificates lie comes last. */
 static void read_system_roots(X509_STORE *store)
 {
     static const char *const files[] = {
-        "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/ca-bundle.pem",             "/etc/ssl/cert.pem",
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem",
+        "/etc/ssl/cert.pem",
         "/usr/local/share/certs/ca-root-nss.crt",
     };
     const char *file = getenv("SSL_CERT_FILE");
@@ -437,8 +450,10 @@ static void read_system_roots(X509_STORE *store)
     if (dir) {
         found = X509_STORE_load_path(store, dir) == 1 || found;
     }
-    for (size_t i = 0; !file && !dir && !found && i < sizeof(files) / sizeof(*files); i++) {
-        found = access(files[i], R_OK) == 0 && X509_STORE_load_file(store, files[i]) == 1;
+    for (size_t i = 0; !file && !dir && !found && i < sizeof(files) / sizeof(*files);
+         i++) {
+        found =
+            access(files[i], R_OK) == 0 && X509_STORE_load_file(store, files[i]) == 1;
     }
     if (!found) {
         X509_STORE_set_default_paths(store);
@@ -483,8 +498,8 @@ static bool is_pinned(const struct yo_tls_client *tls, X509 *leaf)
     return false;
 }
 
-/* The server of this user on this machine: its certificate lies in our own folder. It is
- * read each time, since a server that starts after us may have made a new one. */
+/* The server of this user on this machine: its certificate lies in our own folder. It
+ * is read each time, since a server that starts after us may have made a new one. */
 static bool is_development(const struct yo_tls_client *tls, X509 *leaf)
 {
     struct stat st;
@@ -565,7 +580,8 @@ static int find_dev_cert(struct yo_tls_client *tls,
 }
 
 static int set_up_client(struct yo_tls_client *tls,
-                         const struct yo_tls_client_options *options, struct yo_buf *why)
+                         const struct yo_tls_client_options *options,
+                         struct yo_buf *why)
 {
     tls->tcp = new_ctx(TLS_client_method(), false);
     tls->quic = new_ctx(TLS_client_method(), true);
@@ -609,7 +625,8 @@ static int set_up_client(struct yo_tls_client *tls,
 }
 
 int yo_tls_client_create(struct yo_tls_client **out, const struct yomo_mem *mem,
-                         const struct yo_tls_client_options *options, struct yo_buf *why)
+                         const struct yo_tls_client_options *options,
+                         struct yo_buf *why)
 {
     set_up();
     if (options->pin_count > YO_TLS_PINS_MAX) {
@@ -671,8 +688,8 @@ struct ssl_ctx_st *yo_tls_client_quic(struct yo_tls_client *tls)
     return tls->quic;
 }
 
-int yo_tls_client_expect(struct yo_tls_client *tls, struct ssl_st *ssl, const char *host,
-                         bool loopback)
+int yo_tls_client_expect(struct yo_tls_client *tls, struct ssl_st *ssl,
+                         const char *host, bool loopback)
 {
     (void)tls;
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
@@ -709,7 +726,7 @@ int yo_tls_failure(const struct ssl_st *ssl, struct yo_buf *why)
     return YOMO_ERR_TLS;
 }
 
-/* --- Hashes -------------------------------------------------------------------------- */
+/* --- Hashes ----------------------------------------------------------------------- */
 
 static void digest(uint8_t *out, struct yo_span bytes, const EVP_MD *kind)
 {

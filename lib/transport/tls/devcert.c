@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* devcert.c
  *
- * The happy path: the folder is there and private, under its lock the stored pair is read
- * and still good. Otherwise a pair is made, written beside the old one and renamed over
- * it, key first. Failure modes: the folder is not ours or open to others (refused, with
- * the reason); a stored file that is not what we wrote (made anew). */
+ * The happy path: the folder is there and private, under its lock the stored pair is
+ * read and still good. Otherwise a pair is made, written beside the old one and renamed
+ * over it, key first. Failure modes: the folder is not ours or open to others (refused,
+ * with the reason); a stored file that is not what we wrote (made anew). */
 #include "transport/tls/devcert.h"
 
 #include <errno.h>
@@ -37,7 +37,7 @@ static int refuse(struct yo_buf *why, const char *path, const char *reason)
     return YOMO_ERR_FILE;
 }
 
-/* --- The folder ---------------------------------------------------------------------- */
+/* --- The folder ------------------------------------------------------------------- */
 
 static int terminate(struct yo_buf *buf)
 {
@@ -107,12 +107,13 @@ int yo_state_dir_ready(const char *dir, struct yo_buf *why)
         return rv;
     }
     if (!yo_state_dir_private(dir)) {
-        return refuse(why, dir, "must be a folder of this user that others cannot write");
+        return refuse(why, dir,
+                      "must be a folder of this user that others cannot write");
     }
     return YOMO_OK;
 }
 
-/* --- The certificate ----------------------------------------------------------------- */
+/* --- The certificate -------------------------------------------------------------- */
 
 static bool still_good(const char *cert_path, const char *key_path,
                        const struct yomo_mem *mem, uint64_t wall_ms)
@@ -177,19 +178,20 @@ static X509 *make_cert(EVP_PKEY *key, time_t wall)
         return NULL;
     }
     X509_NAME *name = X509_get_subject_name(cert);
-    bool ok =
-        X509_set_version(cert, X509_VERSION_3) == 1 && set_serial(cert) &&
-        ASN1_TIME_set(X509_getm_notBefore(cert), wall - BACKDATE_S) &&
-        ASN1_TIME_set(X509_getm_notAfter(cert), wall - BACKDATE_S + VALID_S) &&
-        X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
-                                   (const unsigned char *)"localhost", -1, -1, 0) == 1 &&
-        X509_set_issuer_name(cert, name) == 1 && X509_set_pubkey(cert, key) == 1 &&
-        add_extension(cert, NID_subject_alt_name,
-                      "DNS:localhost,IP:127.0.0.1,IP:0:0:0:0:0:0:0:1") &&
-        add_extension(cert, NID_basic_constraints, "critical,CA:FALSE") &&
-        add_extension(cert, NID_key_usage, "critical,digitalSignature") &&
-        add_extension(cert, NID_ext_key_usage, "serverAuth") &&
-        X509_sign(cert, key, EVP_sha256()) > 0;
+    bool ok = X509_set_version(cert, X509_VERSION_3) == 1 && set_serial(cert) &&
+              ASN1_TIME_set(X509_getm_notBefore(cert), wall - BACKDATE_S) &&
+              ASN1_TIME_set(X509_getm_notAfter(cert), wall - BACKDATE_S + VALID_S) &&
+              X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
+                                         (const unsigned char *)"localhost", -1, -1,
+                                         0) == 1 &&
+              X509_set_issuer_name(cert, name) == 1 &&
+              X509_set_pubkey(cert, key) == 1 &&
+              add_extension(cert, NID_subject_alt_name,
+                            "DNS:localhost,IP:127.0.0.1,IP:0:0:0:0:0:0:0:1") &&
+              add_extension(cert, NID_basic_constraints, "critical,CA:FALSE") &&
+              add_extension(cert, NID_key_usage, "critical,digitalSignature") &&
+              add_extension(cert, NID_ext_key_usage, "serverAuth") &&
+              X509_sign(cert, key, EVP_sha256()) > 0;
     if (!ok) {
         X509_free(cert);
         return NULL;

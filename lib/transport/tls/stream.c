@@ -26,7 +26,7 @@ struct yo_tls_stream {
     char reason[120]; /* of `error` */
 };
 
-/* --- The BIO between OpenSSL and the caller's memory --------------------------------- */
+/* --- The BIO between OpenSSL and the caller's memory ------------------------------ */
 
 static BIO_METHOD *method;
 
@@ -78,7 +78,7 @@ static void make_method(void)
     }
 }
 
-/* --- Life ---------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------- */
 
 static int create(struct yo_tls_stream **out, const struct yomo_mem *mem, SSL_CTX *ctx)
 {
@@ -139,7 +139,7 @@ void yo_tls_stream_destroy(struct yo_tls_stream *stream)
     }
 }
 
-/* --- Bytes --------------------------------------------------------------------------- */
+/* --- Bytes ------------------------------------------------------------------------ */
 
 static int fail(struct yo_tls_stream *stream)
 {
@@ -154,7 +154,8 @@ static int fail(struct yo_tls_stream *stream)
     struct yo_buf why;
     yo_buf_init(&why, stream->mem);
     stream->error = yo_tls_failure(stream->ssl, &why);
-    size_t size = why.size < sizeof(stream->reason) ? why.size : sizeof(stream->reason) - 1;
+    size_t size =
+        why.size < sizeof(stream->reason) ? why.size : sizeof(stream->reason) - 1;
     if (size > 0) {
         memcpy(stream->reason, why.data, size);
     }
@@ -196,7 +197,8 @@ static int shake_hands(struct yo_tls_stream *stream)
         stream->open = true;
         return YOMO_OK;
     }
-    return SSL_get_error(stream->ssl, rv) == SSL_ERROR_WANT_READ ? YOMO_OK : fail(stream);
+    return SSL_get_error(stream->ssl, rv) == SSL_ERROR_WANT_READ ? YOMO_OK
+                                                                 : fail(stream);
 }
 
 int yo_tls_stream_feed(struct yo_tls_stream *stream, struct yo_span in,

@@ -22,21 +22,22 @@ int yo_tls_stream_connect(struct yo_tls_stream **out, const struct yomo_mem *mem
                           struct yo_tls_client *tls, const char *host, bool loopback);
 void yo_tls_stream_destroy(struct yo_tls_stream *stream); /* accepts NULL */
 
-/* Take `in` from the peer (all of it); append what it said to `plain` and what has to be
- * sent to `out`. A client begins with an empty `in`. YOMO_ERR_TLS, YOMO_ERR_CERT,
+/* Take `in` from the peer (all of it); append what it said to `plain` and what has to
+ * be sent to `out`. A client begins with an empty `in`. YOMO_ERR_TLS, YOMO_ERR_CERT,
  * YOMO_ERR_NOMEM. */
 int yo_tls_stream_feed(struct yo_tls_stream *stream, struct yo_span in,
                        struct yo_buf *plain, struct yo_buf *out);
 
-/* Encrypt `plain` into `out`; the handshake must be over. YOMO_ERR_TLS, YOMO_ERR_NOMEM. */
+/* Encrypt `plain` into `out`; the handshake is over. YOMO_ERR_TLS, YOMO_ERR_NOMEM. */
 int yo_tls_stream_write(struct yo_tls_stream *stream, struct yo_span plain,
                         struct yo_buf *out);
 
 /* Say that nothing more will be written (close_notify). */
 void yo_tls_stream_end(struct yo_tls_stream *stream, struct yo_buf *out);
 
-bool yo_tls_stream_open(const struct yo_tls_stream *stream);  /* the handshake is over */
-bool yo_tls_stream_ended(const struct yo_tls_stream *stream); /* the peer's close_notify */
+bool yo_tls_stream_open(const struct yo_tls_stream *stream); /* the handshake is over */
+bool yo_tls_stream_ended(
+    const struct yo_tls_stream *stream); /* the peer's close_notify */
 
 /* What went wrong; see yo_tls_failure. */
 int yo_tls_stream_failure(const struct yo_tls_stream *stream, struct yo_buf *why);

@@ -78,7 +78,7 @@ static void wake(struct yo_websocket *ws)
     ws->hooks->wake(ws->hooks_user);
 }
 
-/* --- The end ------------------------------------------------------------------------- */
+/* --- The end ---------------------------------------------------------------------- */
 
 static void drop_queue(struct yo_websocket *ws)
 {
@@ -89,7 +89,7 @@ static void drop_queue(struct yo_websocket *ws)
     ws->queued = 0;
 }
 
-/* At most TEXT_MAX bytes of `text`, whole characters (RFC 6455 5.5: 125 with the code). */
+/* At most TEXT_MAX bytes of `text`, whole characters (RFC 6455 5.5). */
 static size_t fitting(struct yo_span text)
 {
     if (text.size <= TEXT_MAX) {
@@ -129,8 +129,10 @@ static void break_off(struct yo_websocket *ws, const struct yo_close *why)
 /* This side closes for a reason of its own: at once, without an answer. */
 static void fail(struct yo_websocket *ws, uint32_t code, const char *text)
 {
-    struct yo_close why = {.kind = yo_close_kind_of(code), .error = yo_close_error_of(code),
-                           .code = code, .text = yo_span_of(text)};
+    struct yo_close why = {.kind = yo_close_kind_of(code),
+                           .error = yo_close_error_of(code),
+                           .code = code,
+                           .text = yo_span_of(text)};
     set_why(ws, &why);
     drop_queue(ws);
     ws->close_wanted = true;
@@ -140,7 +142,8 @@ static void fail(struct yo_websocket *ws, uint32_t code, const char *text)
 
 static bool sendable(uint32_t code) /* RFC 6455 7.4.1 */
 {
-    return (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) ||
+    return (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 &&
+            code != 1006) ||
            (code >= 3000 && code <= 4999);
 }
 
@@ -149,7 +152,8 @@ static void on_close_frame(struct yo_websocket *ws)
     struct yo_span payload = yo_span(ws->control, ws->control_size);
     struct yo_close why = {.kind = YO_CLOSE_DONE, .remote = true};
     if (payload.size > 0) {
-        uint32_t code = payload.size == 1 ? 0 : (uint32_t)(payload.data[0] << 8 | payload.data[1]);
+        uint32_t code =
+            payload.size == 1 ? 0 : (uint32_t)(payload.data[0] << 8 | payload.data[1]);
         why.text = yo_span_skip(payload, 2);
         if (!sendable(code)) {
             fail(ws, YO_CODE_PROTOCOL, "malformed close frame");
@@ -185,11 +189,12 @@ static int write_close(struct yo_websocket *ws, struct yo_buf *out)
     if (text.size > 0) {
         memcpy(payload + 2, text.data, text.size);
     }
-    return yo_websocket_kit_write(ws->kit, out, ws->options.client, WSLAY_CONNECTION_CLOSE,
+    return yo_websocket_kit_write(ws->kit, out, ws->options.client,
+                                  WSLAY_CONNECTION_CLOSE,
                                   yo_span(payload, 2 + text.size));
 }
 
-/* --- Sending ------------------------------------------------------------------------- */
+/* --- Sending ---------------------------------------------------------------------- */
 
 static bool grow(struct yo_websocket *ws)
 {
@@ -293,7 +298,7 @@ static void ws_close(struct yo_conn *conn, const struct yo_close *how)
     if (how->kind == YO_CLOSE_RETRY) {
         drop_queue(ws);
     }
-    ws->close_wanted = true; /* behind what is queued */
+    ws->close_wanted = true;  /* behind what is queued */
     ws->answer_by = YO_NEVER; /* the turn, which has a clock, sets it */
     ws->state = STATE_CLOSING;
     wake(ws);
@@ -306,7 +311,7 @@ static void ws_abort(struct yo_conn *conn)
     break_off(ws, &why);
 }
 
-static const struct yo_conn_ops ops = {ws_send,   ws_flush, ws_end_lane, ws_queued,
+static const struct yo_conn_ops ops = {ws_send, ws_flush, ws_end_lane, ws_queued,
                                        ws_info, ws_close, ws_abort};
 
 bool yo_websocket_due(const struct yo_websocket *ws)
@@ -339,8 +344,8 @@ bool yo_websocket_output(struct yo_websocket *ws, struct yo_buf *out, size_t lim
     int rv = write_controls(ws, out);
     while (rv == YOMO_OK && ws->count > 0 && out->size < limit) {
         struct yo_blob *blob = ws->ring[ws->first];
-        rv = yo_websocket_kit_write(ws->kit, out, ws->options.client, WSLAY_BINARY_FRAME,
-                                    yo_blob_span(blob));
+        rv = yo_websocket_kit_write(ws->kit, out, ws->options.client,
+                                    WSLAY_BINARY_FRAME, yo_blob_span(blob));
         if (rv == YOMO_OK) {
             ws->first = (ws->first + 1) & (ws->ring_size - 1);
             ws->count--;
@@ -377,12 +382,13 @@ void yo_websocket_turn(struct yo_websocket *ws, yo_time now)
     }
 }
 
-/* --- Receiving ----------------------------------------------------------------------- */
+/* --- Receiving -------------------------------------------------------------------- */
 
 static void deliver(struct yo_websocket *ws, struct yo_span message, yo_time now)
 {
     if (ws->state == STATE_OPEN && ws->conn.events->on_message) {
-        ws->conn.events->on_message(ws->conn.user, &ws->conn, YO_LANE_CONTROL, message, now);
+        ws->conn.events->on_message(ws->conn.user, &ws->conn, YO_LANE_CONTROL, message,
+                                    now);
     }
 }
 
@@ -411,7 +417,8 @@ static bool begin_frame(struct yo_websocket *ws, const struct wslay_frame_iocb *
         fail(ws, YO_CODE_UNSUPPORTED, "messages are binary");
         return false;
     }
-    if (frame->opcode != (ws->in_message ? WSLAY_CONTINUATION_FRAME : WSLAY_BINARY_FRAME)) {
+    if (frame->opcode !=
+        (ws->in_message ? WSLAY_CONTINUATION_FRAME : WSLAY_BINARY_FRAME)) {
         fail(ws, YO_CODE_PROTOCOL, "unexpected frame");
         return false;
     }
@@ -507,7 +514,9 @@ static void on_chunk(struct yo_websocket *ws, const struct wslay_frame_iocb *fra
 
 static size_t frame_size(const struct wslay_frame_iocb *frame)
 {
-    size_t header = frame->payload_length < 126 ? 2 : frame->payload_length < 65536 ? 4 : 10;
+    size_t header = frame->payload_length < 126     ? 2
+                    : frame->payload_length < 65536 ? 4
+                                                    : 10;
     return header + (frame->mask ? 4 : 0) + (size_t)frame->payload_length;
 }
 
@@ -564,18 +573,19 @@ void yo_websocket_feed(struct yo_websocket *ws, struct yo_span bytes, yo_time no
 
 void yo_websocket_lost(struct yo_websocket *ws, int error, struct yo_span text)
 {
-    struct yo_close why = {.kind = YO_CLOSE_RETRY, .error = error, .text = text,
-                           .remote = true};
+    struct yo_close why = {
+        .kind = YO_CLOSE_RETRY, .error = error, .text = text, .remote = true};
     if (ws->state == STATE_ENDED) {
         return; /* a FIN behind the peer's close frame; ours may still go out */
     }
-    if (ws->state == STATE_OPENING && (error == YOMO_ERR_AUTH || error == YOMO_ERR_DENIED)) {
+    if (ws->state == STATE_OPENING &&
+        (error == YOMO_ERR_AUTH || error == YOMO_ERR_DENIED)) {
         why.kind = YO_CLOSE_FINAL;
     }
     break_off(ws, &why);
 }
 
-/* --- Time ---------------------------------------------------------------------------- */
+/* --- Time ------------------------------------------------------------------------- */
 
 static yo_time keepalive_due(const struct yo_websocket *ws)
 {
@@ -588,7 +598,8 @@ static yo_time keepalive_due(const struct yo_websocket *ws)
 
 static yo_time silence_due(const struct yo_websocket *ws)
 {
-    return ws->options.silence ? yo_time_after(ws->heard, ws->options.silence) : YO_NEVER;
+    return ws->options.silence ? yo_time_after(ws->heard, ws->options.silence)
+                               : YO_NEVER;
 }
 
 yo_time yo_websocket_deadline(const struct yo_websocket *ws)
@@ -623,7 +634,7 @@ void yo_websocket_tick(struct yo_websocket *ws, yo_time now)
     }
 }
 
-/* --- Life ---------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------- */
 
 int yo_websocket_create(struct yo_websocket **out, const struct yomo_mem *mem,
                         struct yo_websocket_kit *kit,

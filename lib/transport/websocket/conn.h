@@ -2,10 +2,10 @@
 /* conn.h - a WebSocket as a yo_conn: an engine, no socket and no clock inside.
  *
  * Whoever has the bytes feeds them in, and takes out what has to be sent: on `wake`, at
- * the end of the turn, yo_websocket_turn and yo_websocket_output, until there is no more.
- * All messages that are due then leave in one piece of bytes. When yo_websocket_over says
- * so, the stream below is ended, yo_websocket_report tells the application, and the
- * connection is destroyed. */
+ * the end of the turn, yo_websocket_turn and yo_websocket_output, until there is no
+ * more. All messages that are due then leave in one piece of bytes. When
+ * yo_websocket_over says so, the stream below is ended, yo_websocket_report tells the
+ * application, and the connection is destroyed. */
 #ifndef YO_WEBSOCKET_CONN_H
 #define YO_WEBSOCKET_CONN_H
 
@@ -72,7 +72,7 @@ bool yo_websocket_due(const struct yo_websocket *ws);
 
 enum yo_websocket_end {
     YO_WEBSOCKET_GOES_ON,
-    YO_WEBSOCKET_ENDS, /* send what is queued below, then FIN */
+    YO_WEBSOCKET_ENDS,  /* send what is queued below, then FIN */
     YO_WEBSOCKET_BREAKS /* nothing more is sent; abort */
 };
 enum yo_websocket_end yo_websocket_over(const struct yo_websocket *ws);

@@ -42,7 +42,8 @@ static void accept_of(struct yo_span key, char accept[YO_WEBSOCKET_ACCEPT_SIZE +
 /* 16 bytes in base64: 22 digits and two paddings. */
 static bool good_key(struct yo_span key)
 {
-    if (key.size != YO_WEBSOCKET_KEY_SIZE || key.data[22] != '=' || key.data[23] != '=') {
+    if (key.size != YO_WEBSOCKET_KEY_SIZE || key.data[22] != '=' ||
+        key.data[23] != '=') {
         return false;
     }
     for (size_t i = 0; i < 22; i++) {
@@ -95,7 +96,8 @@ int yo_websocket_write_answer(struct yo_buf *out, const char *accept,
 static bool breaks(const char *text, bool blanks_too)
 {
     for (; *text; text++) {
-        if ((unsigned char)*text < ' ' || *text == 127 || (blanks_too && *text == ' ')) {
+        if ((unsigned char)*text < ' ' || *text == 127 ||
+            (blanks_too && *text == ' ')) {
             return true;
         }
     }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* handshake.h - how an HTTP/1.1 connection becomes a WebSocket (RFC 6455 4), both sides.
+/* handshake.h - how an HTTP/1.1 connection becomes a WebSocket (RFC 6455 4), both
+ * sides.
  *
- * No extension is ever offered or agreed on: presence messages are small, and a window of
- * compression for each connection is not. */
+ * No extension is ever offered or agreed on: presence messages are small, and a window
+ * of compression for each connection is not. */
 #ifndef YO_WEBSOCKET_HANDSHAKE_H
 #define YO_WEBSOCKET_HANDSHAKE_H
 
@@ -14,12 +15,13 @@
 #define YO_WEBSOCKET_KEY_SIZE 24    /* base64 of 16 bytes */
 #define YO_WEBSOCKET_ACCEPT_SIZE 28 /* base64 of 20 bytes */
 
-/* Server: is this request a WebSocket's? 0: no; 101: a good one, and `accept` is what the
- * answer needs; else the HTTP status to refuse it with. */
+/* Server: is this request a WebSocket's? 0: no; 101: a good one, and `accept` is what
+ * the answer needs; else the HTTP status to refuse it with. */
 int yo_websocket_check_request(const struct yo_http_reader *request,
                                char accept[YO_WEBSOCKET_ACCEPT_SIZE + 1]);
 
-/* Server: append the answer that lets it in. `headers` as in yo_response. YOMO_ERR_NOMEM. */
+/* Server: append the answer that lets it in. `headers` as in yo_response.
+ * YOMO_ERR_NOMEM. */
 int yo_websocket_write_answer(struct yo_buf *out, const char *accept,
                               const char *const *headers);
 

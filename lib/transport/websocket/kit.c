@@ -80,8 +80,8 @@ wslay_frame_context_ptr yo_websocket_kit_reader(struct yo_websocket_kit *kit)
     return reader;
 }
 
-void yo_websocket_kit_return(struct yo_websocket_kit *kit, wslay_frame_context_ptr reader,
-                             bool idle)
+void yo_websocket_kit_return(struct yo_websocket_kit *kit,
+                             wslay_frame_context_ptr reader, bool idle)
 {
     if (idle && !kit->spare) {
         kit->spare = reader;

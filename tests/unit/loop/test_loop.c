@@ -67,7 +67,8 @@ static void timers_fire_in_the_order_of_their_time(void **state)
         timers[i].name = (char)('c' - i);
         yo_timer_init(&timers[i].timer, loop, on_timer);
         assert_int_equal(
-            yo_timer_set(&timers[i].timer, now + (yo_time)(30 - 10 * i) * YO_MS), YOMO_OK);
+            yo_timer_set(&timers[i].timer, now + (yo_time)(30 - 10 * i) * YO_MS),
+            YOMO_OK);
     }
     assert_true(yo_loop_timeout_ms(loop) <= 11);
     UNTIL(loop, strlen(story) == 3);

@@ -106,8 +106,8 @@ static void letters_of_each_sender_arrive_in_their_order(void **state)
     pthread_t threads[SENDERS];
     for (int i = 0; i < SENDERS; i++) {
         yo_mailbox_ref(box);
-        assert_int_equal(pthread_create(&threads[i], NULL, send_many, (void *)(intptr_t)i),
-                         0);
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, send_many, (void *)(intptr_t)i), 0);
     }
     UNTIL(loop, inbox.opened == SENDERS * LETTERS);
     for (int i = 0; i < SENDERS; i++) {
@@ -182,7 +182,8 @@ int main(void)
             a_closed_box_discards_what_waits_and_what_comes_late, start, stop),
         cmocka_unit_test_setup_teardown(a_box_closed_by_a_letter_opens_no_other, start,
                                         stop),
-        cmocka_unit_test_setup_teardown(a_letter_from_home_needs_no_waking, start, stop),
+        cmocka_unit_test_setup_teardown(a_letter_from_home_needs_no_waking, start,
+                                        stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,7 +66,8 @@ static void on_error(void *user, struct yo_tcp *tcp, int error, yo_time now)
     end->error = error;
 }
 
-static const struct yo_tcp_events events = {on_connect, on_read, on_end, on_drain, on_error};
+static const struct yo_tcp_events events = {on_connect, on_read, on_end, on_drain,
+                                            on_error};
 
 static struct yo_loop *loop;
 static struct yo_tcp_listener *listener;
@@ -89,7 +90,8 @@ static int start(void **state)
     memset(&client, 0, sizeof(client));
     yo_address_parse(&local, "127.0.0.1", 0);
     return yo_loop_create(&loop, &yo_mem_libc, NULL, NULL) != YOMO_OK ||
-           yo_tcp_listen(&listener, loop, -1, &local, false, on_accept, &server) != YOMO_OK;
+           yo_tcp_listen(&listener, loop, -1, &local, false, on_accept, &server) !=
+               YOMO_OK;
 }
 
 static int stop(void **state)
@@ -125,7 +127,8 @@ static void bytes_go_both_ways(void **state)
 static void what_is_written_before_the_connection_stands_is_sent_after(void **state)
 {
     (void)state;
-    yo_tcp_connect(&client.tcp, loop, yo_tcp_listener_local(listener), &events, &client);
+    yo_tcp_connect(&client.tcp, loop, yo_tcp_listener_local(listener), &events,
+                   &client);
     assert_int_equal(yo_tcp_write(client.tcp, yo_span_of("early")), YOMO_OK);
     assert_int_equal(yo_tcp_queued(client.tcp), 5);
     UNTIL(loop, server.bytes == 5);
@@ -210,7 +213,8 @@ static void nobody_at_home_is_unreachable(void **state)
     union yo_address gone = *yo_tcp_listener_local(listener);
     yo_tcp_listener_close(listener);
     listener = NULL;
-    assert_int_equal(yo_tcp_connect(&client.tcp, loop, &gone, &events, &client), YOMO_OK);
+    assert_int_equal(yo_tcp_connect(&client.tcp, loop, &gone, &events, &client),
+                     YOMO_OK);
     UNTIL(loop, client.connects == 1);
     assert_int_equal(client.error, YOMO_ERR_UNREACHABLE);
 }
@@ -229,8 +233,8 @@ static void a_listener_takes_a_bound_socket_and_many_clients(void **state)
     yo_address_parse(&local, "127.0.0.1", 0);
     assert_int_equal(bind(fd, &local.sa, sizeof(local.in)), 0);
     assert_int_equal(getsockname(fd, &local.sa, &size), 0);
-    assert_int_equal(yo_tcp_listen(&listener, loop, fd, NULL, false, on_accept, &server),
-                     YOMO_OK);
+    assert_int_equal(
+        yo_tcp_listen(&listener, loop, fd, NULL, false, on_accept, &server), YOMO_OK);
     assert_true(yo_address_equal(yo_tcp_listener_local(listener), &local));
     for (size_t i = 0; i < 20; i++) {
         server.tcp = NULL;
@@ -246,7 +250,8 @@ static void without_descriptors_clients_wait_until_there_are_some(void **state)
 {
     (void)state;
     struct rlimit before, none;
-    yo_tcp_connect(&client.tcp, loop, yo_tcp_listener_local(listener), &events, &client);
+    yo_tcp_connect(&client.tcp, loop, yo_tcp_listener_local(listener), &events,
+                   &client);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     none = before;
     none.rlim_cur = 3; /* less than there are: no new one */
@@ -286,8 +291,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_write_into_a_reset_fails_in_the_loop, start,
                                         stop),
         cmocka_unit_test_setup_teardown(nobody_at_home_is_unreachable, start, stop),
-        cmocka_unit_test_setup_teardown(a_listener_takes_a_bound_socket_and_many_clients,
-                                        start, stop),
+        cmocka_unit_test_setup_teardown(
+            a_listener_takes_a_bound_socket_and_many_clients, start, stop),
         cmocka_unit_test_setup_teardown(
             without_descriptors_clients_wait_until_there_are_some, start, stop),
         cmocka_unit_test_setup_teardown(a_port_in_use_is_an_error, start, stop),

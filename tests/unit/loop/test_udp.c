@@ -50,7 +50,8 @@ static void on_error(void *user, int error, yo_time now)
     ((struct heard *)user)->error = error;
 }
 
-static const struct yo_udp_events events = {on_packet, on_batch_end, on_writable, on_error};
+static const struct yo_udp_events events = {on_packet, on_batch_end, on_writable,
+                                            on_error};
 
 static struct yo_loop *loop;
 
@@ -73,8 +74,8 @@ static struct yo_udp *open_on(const char *literal, struct heard *heard)
     union yo_address local;
     struct yo_udp_options options = {0};
     assert_int_equal(yo_address_parse(&local, literal, 0), YOMO_OK);
-    assert_int_equal(yo_udp_open(&udp, loop, -1, &local, NULL, &options, &events, heard),
-                     YOMO_OK);
+    assert_int_equal(
+        yo_udp_open(&udp, loop, -1, &local, NULL, &options, &events, heard), YOMO_OK);
     return udp;
 }
 
@@ -82,8 +83,8 @@ static struct yo_udp *open_to(const union yo_address *remote, struct heard *hear
 {
     struct yo_udp *udp = NULL;
     struct yo_udp_options options = {.connected = true};
-    assert_int_equal(yo_udp_open(&udp, loop, -1, NULL, remote, &options, &events, heard),
-                     YOMO_OK);
+    assert_int_equal(
+        yo_udp_open(&udp, loop, -1, NULL, remote, &options, &events, heard), YOMO_OK);
     return udp;
 }
 
@@ -92,7 +93,8 @@ static void a_packet_arrives_with_its_addresses_and_mark(const char *literal)
     struct heard at_server = {0}, at_client = {0};
     struct yo_udp *server = open_on(literal, &at_server);
     struct yo_udp *client = open_to(yo_udp_local(server), &at_client);
-    assert_int_equal(yo_udp_send(client, NULL, NULL, 2, yo_span_of("hello"), 0), YOMO_OK);
+    assert_int_equal(yo_udp_send(client, NULL, NULL, 2, yo_span_of("hello"), 0),
+                     YOMO_OK);
     yo_udp_flush(client);
     UNTIL(loop, at_server.packets == 1);
     assert_int_equal(at_server.sizes[0], 5);
@@ -156,7 +158,8 @@ static void trains_arrive_packet_by_packet(void **state)
         bytes[i] = (uint8_t)(i / 1200);
     }
     assert_int_equal(
-        yo_udp_send(client, NULL, NULL, 0, yo_span(bytes, sizeof(bytes)), 1200), YOMO_OK);
+        yo_udp_send(client, NULL, NULL, 0, yo_span(bytes, sizeof(bytes)), 1200),
+        YOMO_OK);
     yo_udp_flush(client);
     UNTIL(loop, at_server.packets == 11);
     for (size_t i = 0; i < 11; i++) {
@@ -269,7 +272,8 @@ static void nothing_comes_after_a_close_inside_a_callback(void **state)
     int calls = 0;
     yo_address_parse(&local, "127.0.0.1", 0);
     assert_int_equal(
-        yo_udp_open(&victim, loop, -1, &local, NULL, &options, &closing, &calls), YOMO_OK);
+        yo_udp_open(&victim, loop, -1, &local, NULL, &options, &closing, &calls),
+        YOMO_OK);
     struct yo_udp *client = open_to(yo_udp_local(victim), &at_client);
     for (int i = 0; i < 3; i++) {
         yo_udp_send(client, NULL, NULL, 0, yo_span_of("xyz"), 1);
@@ -315,8 +319,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             packets_written_in_place_keep_their_borders_and_order, start, stop),
         cmocka_unit_test_setup_teardown(one_batch_serves_many_peers, start, stop),
-        cmocka_unit_test_setup_teardown(an_unreachable_peer_is_told_from_the_loop, start,
-                                        stop),
+        cmocka_unit_test_setup_teardown(an_unreachable_peer_is_told_from_the_loop,
+                                        start, stop),
         cmocka_unit_test_setup_teardown(a_port_in_use_is_an_error, start, stop),
         cmocka_unit_test_setup_teardown(nothing_comes_after_a_close_inside_a_callback,
                                         start, stop),

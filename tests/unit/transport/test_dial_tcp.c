@@ -21,7 +21,7 @@ static char dir[64];
 static struct yo_tls_server *server_tls;
 static struct yo_tls_client *client_tls, *stranger_tls;
 
-/* --- A client and what happens to it ------------------------------------------------- */
+/* --- A client and what happens to it ---------------------------------------------- */
 
 struct client {
     struct yo_conn *conn;
@@ -71,7 +71,7 @@ static void expect_end(struct client *client, int error, enum yo_close_kind kind
     assert_int_equal(client->why.kind, kind);
 }
 
-/* --- A bare server ------------------------------------------------------------------- */
+/* --- A bare server ---------------------------------------------------------------- */
 
 static int listener;
 static struct raw peer;
@@ -128,7 +128,7 @@ static int stop(void **state)
     return 0;
 }
 
-/* --- Answers of a bare server -------------------------------------------------------- */
+/* --- Answers of a bare server ----------------------------------------------------- */
 
 static void answer_with(struct client *client, const char *answer)
 {
@@ -235,10 +235,11 @@ static void a_wrong_answer_is_not_followed(void **state)
     struct client client;
     assert_int_equal(dial(&client), YOMO_OK);
     UNTIL(loop, peer_here() && raw_has(&peer, "\r\n\r\n"));
-    /* The key is not known here, so the answer is wrong, which is the point: what follows
-     * must not be taken for frames. */
-    raw_say(&peer, "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                   "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x82\x01x");
+    /* The key is not known here, so the answer is wrong, which is the point: what
+     * follows must not be taken for frames. */
+    raw_say(&peer,
+            "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x82\x01x");
     expect_end(&client, YOMO_ERR_PROTO, YO_CLOSE_RETRY);
 }
 
@@ -273,7 +274,7 @@ static void giving_up_is_possible_at_any_time(void **state)
     assert_int_equal(client.opened, 0);
 }
 
-/* --- A proxy ------------------------------------------------------------------------- */
+/* --- A proxy ---------------------------------------------------------------------- */
 
 static void a_proxy_that_refuses_is_named(void **state)
 {
@@ -294,7 +295,7 @@ static void a_proxy_that_refuses_is_named(void **state)
     assert_memory_equal(client.text, "the proxy answered 407", 22);
 }
 
-/* --- A real server ------------------------------------------------------------------- */
+/* --- A real server ---------------------------------------------------------------- */
 
 struct server {
     struct yo_tcp_door *door;
@@ -315,7 +316,8 @@ static void on_server_conn_closed(void *user, struct yo_conn *conn,
     server->conn = NULL;
 }
 
-static const struct yo_conn_events server_conn_events = {.on_closed = on_server_conn_closed};
+static const struct yo_conn_events server_conn_events = {.on_closed =
+                                                             on_server_conn_closed};
 
 static void on_request(void *user, struct yo_incoming *incoming,
                        const struct yo_request *request, yo_time now)
@@ -324,7 +326,8 @@ static void on_request(void *user, struct yo_incoming *incoming,
     struct yo_response response = {.status = 200};
     (void)request;
     (void)now;
-    server->conn = incoming->ops->accept(incoming, &response, &server_conn_events, server);
+    server->conn =
+        incoming->ops->accept(incoming, &response, &server_conn_events, server);
 }
 
 static const struct yo_listener_events listener_events = {.on_request = on_request};
@@ -336,9 +339,8 @@ static void on_door_closed(void *user)
 
 static int server_start(struct server *server, struct yo_loop *on, bool secure)
 {
-    struct yo_listener_options listener_options = {.message_size_max = 10000,
-                                                   .queue_size_max = 10000,
-                                                   .handshake_ms = 10000};
+    struct yo_listener_options listener_options = {
+        .message_size_max = 10000, .queue_size_max = 10000, .handshake_ms = 10000};
     memset(server, 0, sizeof(*server));
     int rv = yo_tcp_door_create(&server->door, on, &listener_options, &listener_events,
                                 server);
@@ -471,7 +473,7 @@ static void no_descriptor_is_inherited(void **state)
     server_stop(&server, loop);
 }
 
-/* --- Without memory ------------------------------------------------------------------ */
+/* --- Without memory --------------------------------------------------------------- */
 
 static void meet(struct fault *fault, void *user)
 {
@@ -531,8 +533,8 @@ static int start_group(void **state)
     yo_buf_init(&key, &yo_mem_libc);
     int rv = yo_devcert_ready(dir, yo_wall_ms(), &cert, &key, &fresh, NULL);
     if (rv == YOMO_OK) {
-        struct yo_tls_server_options server_options = {(char *)cert.data, (char *)key.data,
-                                                       NULL, NULL};
+        struct yo_tls_server_options server_options = {(char *)cert.data,
+                                                       (char *)key.data, NULL, NULL};
         struct yo_tls_client_options trusting = {.dev_state_dir = dir};
         struct yo_tls_client_options strange = {.dev_state_dir = "/nonexistent"};
         rv = yo_tls_server_create(&server_tls, &yo_mem_libc, &server_options, NULL) |

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What one idle WebSocket costs a server, TLS objects included: the bytes that were asked
- * for, from the library's allocator and from OpenSSL's, by the side that asked. */
+/* What one idle WebSocket costs a server, TLS objects included: the bytes that were
+ * asked for, from the library's allocator and from OpenSSL's, by the side that asked.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +20,7 @@
 
 #define CONNECTIONS 50
 
-/* --- OpenSSL's memory, counted ------------------------------------------------------- */
+/* --- OpenSSL's memory, counted ---------------------------------------------------- */
 
 static bool at_server; /* whose turn it is */
 static size_t tls_bytes;
@@ -66,7 +67,7 @@ static void *tls_realloc(void *old, size_t size, const char *file, int line)
     return fresh;
 }
 
-/* --- A server and its clients -------------------------------------------------------- */
+/* --- A server and its clients ----------------------------------------------------- */
 
 static int opened, accepted, closed_conns;
 static struct yo_conn *conns[2 * CONNECTIONS];
@@ -100,7 +101,8 @@ static void on_request(void *user, struct yo_incoming *incoming,
     (void)user;
     (void)request;
     (void)now;
-    conns[accepted++] = incoming->ops->accept(incoming, &response, &server_events, NULL);
+    conns[accepted++] =
+        incoming->ops->accept(incoming, &response, &server_events, NULL);
 }
 
 static const struct yo_listener_events listener_events = {.on_request = on_request};
@@ -135,11 +137,13 @@ static size_t measure(const char *dir, const char *group, bool secure)
     yo_buf_init(&key, &yo_mem_libc);
     opened = accepted = closed_conns = 0;
     assert_int_equal(yo_devcert_ready(dir, yo_wall_ms(), &cert, &key, &fresh, NULL), 0);
-    struct yo_tls_server_options server_options = {(char *)cert.data, (char *)key.data, NULL,
-                                                   NULL};
+    struct yo_tls_server_options server_options = {(char *)cert.data, (char *)key.data,
+                                                   NULL, NULL};
     struct yo_tls_client_options client_options = {.dev_state_dir = dir};
-    struct yo_listener_options options = {.message_size_max = 65536, .queue_size_max = 65536,
-                                          .handshake_ms = 60000, .keepalive_ms = 60000,
+    struct yo_listener_options options = {.message_size_max = 65536,
+                                          .queue_size_max = 65536,
+                                          .handshake_ms = 60000,
+                                          .keepalive_ms = 60000,
                                           .silence_ms = 90000};
     assert_int_equal(yo_loop_create(&server, &memory.mem, NULL, NULL), 0);
     assert_int_equal(yo_loop_create(&client, &yo_mem_libc, NULL, NULL), 0);
@@ -148,24 +152,32 @@ static size_t measure(const char *dir, const char *group, bool secure)
     assert_int_equal(
         yo_tls_client_create(&client_tls, &yo_mem_libc, &client_options, NULL), 0);
     assert_int_equal(SSL_CTX_set1_groups_list(yo_tls_client_tcp(client_tls), group), 1);
-    assert_int_equal(yo_tcp_door_create(&door, server, &options, &listener_events, NULL), 0);
+    assert_int_equal(
+        yo_tcp_door_create(&door, server, &options, &listener_events, NULL), 0);
     yo_tcp_door_set_tls(door, server_tls);
     assert_int_equal(yo_tcp_door_add(door, raw_bound(&port), secure), 0);
-    struct yo_dial_options dial = {.transport = YOMO_TRANSPORT_WEBSOCKET, .secure = secure,
-                                   .host = "127.0.0.1", .port = port, .path = "/v1",
-                                   .tls = client_tls, .message_size_max = 65536,
-                                   .queue_size_max = 65536, .handshake_ms = 60000};
+    struct yo_dial_options dial = {.transport = YOMO_TRANSPORT_WEBSOCKET,
+                                   .secure = secure,
+                                   .host = "127.0.0.1",
+                                   .port = port,
+                                   .path = "/v1",
+                                   .tls = client_tls,
+                                   .message_size_max = 65536,
+                                   .queue_size_max = 65536,
+                                   .handshake_ms = 60000};
     struct yo_blob *blob = yo_blob_create(&yo_mem_libc, yo_span_of("message"));
     size_t before = 0;
     for (int round = 0; round < 2; round++) { /* the first one fills what is shared */
         before = memory.bytes + tls_bytes;
         for (int i = 0; i < CONNECTIONS; i++) {
-            assert_int_equal(yo_dial_tcp(&conn, client, &dial, &client_events, NULL), 0);
+            assert_int_equal(yo_dial_tcp(&conn, client, &dial, &client_events, NULL),
+                             0);
             int wanted = opened + 1;
             while (opened < wanted) {
                 turn(server, client);
             }
-            assert_int_equal(yo_conn_send(conns[accepted - 1], YO_LANE_CONTROL, blob, 0), 0);
+            assert_int_equal(
+                yo_conn_send(conns[accepted - 1], YO_LANE_CONTROL, blob, 0), 0);
             (void)yo_conn_send(conn, YO_LANE_CONTROL, blob, 0);
             turn(server, client);
             turn(server, client);
@@ -199,8 +211,8 @@ static void an_idle_connection_costs_no_more_than_it_should(void **state)
     size_t plain = measure(dir, "X25519", false);
     size_t secure = measure(dir, "X25519", true);
     size_t hybrid = measure(dir, "X25519MLKEM768", true);
-    print_message("bytes: plain %zu, TLS with X25519 %zu, with X25519MLKEM768 %zu\n", plain,
-                  secure, hybrid);
+    print_message("bytes: plain %zu, TLS with X25519 %zu, with X25519MLKEM768 %zu\n",
+                  plain, secure, hybrid);
     for (size_t i = 0; i < 3; i++) {
         snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
         unlink(path);

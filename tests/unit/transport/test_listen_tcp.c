@@ -12,8 +12,8 @@
 #include "support/bytes.h"
 #include "transport/listen_tcp.h"
 
-#define UPGRADE                                                                          \
-    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"         \
+#define UPGRADE                                                                  \
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" \
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 #define ACCEPT "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 #define HOST "Host: localhost\r\n"
@@ -75,13 +75,13 @@ static void let_in(struct yo_incoming *incoming)
     assert_non_null(seen.conn);
 }
 
-
 static void on_request(void *user, struct yo_incoming *incoming,
                        const struct yo_request *request, yo_time now)
 {
     static const char *const headers[] = {"X-Prscd-MeshID", "dev", NULL};
     struct yo_response no = {403, yo_span_of("not you"), headers, false, 0};
-    struct yo_close out = {.kind = YO_CLOSE_FINAL, .code = YO_CODE_AUTH,
+    struct yo_close out = {.kind = YO_CLOSE_FINAL,
+                           .code = YO_CODE_AUTH,
                            .text = yo_span_of("no such key")};
     (void)user;
     (void)now;
@@ -127,11 +127,13 @@ static void on_http(void *user, struct yo_exchange *exchange, yo_time now)
     seen.pages++;
     assert_true(yo_exchange_plain(exchange));
     if (yo_span_is(yo_exchange_path(exchange), "/large")) {
-        yo_exchange_answer(exchange, 200, headers, bytes_repeat("0123456789abcdef", 300000));
+        yo_exchange_answer(exchange, 200, headers,
+                           bytes_repeat("0123456789abcdef", 300000));
     } else if (yo_span_is(yo_exchange_path(exchange), "/body")) {
         yo_exchange_answer(exchange, 200, headers, yo_exchange_body(exchange));
     } else if (!yo_span_is(yo_exchange_path(exchange), "/unanswered")) {
-        yo_exchange_answer(exchange, 200, headers, yo_exchange_header(exchange, "X-Say"));
+        yo_exchange_answer(exchange, 200, headers,
+                           yo_exchange_header(exchange, "X-Say"));
     }
 }
 
@@ -203,8 +205,9 @@ static void a_page_is_asked_for_and_answered(void **state)
     assert_memory_equal(raw.got.data, "HTTP/1.1 200 OK\r\nDate: ", 23);
     assert_true(raw_has(&raw, "Content-Length: 3\r\n"));
     /* The connection stays, for two requests at once too. */
-    raw_say(&raw, "HEAD /x HTTP/1.1\r\n" HOST "X-Say: two\r\n\r\n"
-                  "GET /x HTTP/1.1\r\n" HOST "X-Say: three\r\nConnection: close\r\n\r\n");
+    raw_say(&raw,
+            "HEAD /x HTTP/1.1\r\n" HOST "X-Say: two\r\n\r\n"
+            "GET /x HTTP/1.1\r\n" HOST "X-Say: three\r\nConnection: close\r\n\r\n");
     UNTIL(loop, raw_ended(&raw));
     assert_true(raw_has(&raw, "\r\n\r\nthree"));
     assert_false(raw_has(&raw, "\r\n\r\ntwo"));
@@ -443,9 +446,10 @@ static void a_wrong_version_is_told_the_right_one(void **state)
     (void)state;
     struct raw raw;
     raw_connect(&raw, port);
-    raw_say(&raw, "GET /v1 HTTP/1.1\r\n" HOST
-                  "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 8\r\n"
-                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    raw_say(&raw,
+            "GET /v1 HTTP/1.1\r\n" HOST
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 8\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
     UNTIL(loop, raw_ended(&raw));
     assert_memory_equal(raw.got.data, "HTTP/1.1 426 ", 13);
     assert_true(raw_has(&raw, "Sec-WebSocket-Version: 13\r\n"));

@@ -133,9 +133,9 @@ static int start(void **state)
 
 static int stop(void **state)
 {
-    static const char *const names[] = {"index.html", "app.js", "a b.txt", ".hidden",
-                                        "data.unknown", "sub/index.html", "sub/style.css",
-                                        "link", "up", "fifo"};
+    static const char *const names[] = {
+        "index.html",     "app.js",        "a b.txt", ".hidden", "data.unknown",
+        "sub/index.html", "sub/style.css", "link",    "up",      "fifo"};
     char path[160];
     (void)state;
     yo_buf_finish(&asked.body);
@@ -188,15 +188,41 @@ static void nothing_outside_the_folder_is_there(void **state)
 {
     (void)state;
     char around[200];
-    static const char *const paths[] = {
-        "/..", "/../", "/../app.js", "/sub/../app.js", "/sub/..", "/%2e%2e/app.js",
-        "/%2e%2e%2fapp.js", "/sub%2fstyle.css", "/..%5capp.js", "/.", "/./app.js", "/.hidden",
-        "/%2ehidden", "//app.js", "/sub//style.css", "/app.js/", "/app.js/x", "/app.js%00",
-        "/app.js%00.html", "/link", "/up", "/up/", "/fifo", "/absent", "/%", "/%zz", "",
-        "app.js", "/none", "/~root", "/C:/x"};
+    static const char *const paths[] = {"/..",
+                                        "/../",
+                                        "/../app.js",
+                                        "/sub/../app.js",
+                                        "/sub/..",
+                                        "/%2e%2e/app.js",
+                                        "/%2e%2e%2fapp.js",
+                                        "/sub%2fstyle.css",
+                                        "/..%5capp.js",
+                                        "/.",
+                                        "/./app.js",
+                                        "/.hidden",
+                                        "/%2ehidden",
+                                        "//app.js",
+                                        "/sub//style.css",
+                                        "/app.js/",
+                                        "/app.js/x",
+                                        "/app.js%00",
+                                        "/app.js%00.html",
+                                        "/link",
+                                        "/up",
+                                        "/up/",
+                                        "/fifo",
+                                        "/absent",
+                                        "/%",
+                                        "/%zz",
+                                        "",
+                                        "app.js",
+                                        "/none",
+                                        "/~root",
+                                        "/C:/x"};
     for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
         ask(paths[i]);
-        if (asked.status == 200 || (asked.status != 404 && strcmp(paths[i], "/none") != 0)) {
+        if (asked.status == 200 ||
+            (asked.status != 404 && strcmp(paths[i], "/none") != 0)) {
             fail_msg("%d for %s", asked.status, paths[i]);
         }
     }
@@ -238,7 +264,8 @@ static void a_folder_that_is_not_there_is_named(void **state)
     struct yo_files *none;
     struct yo_buf why;
     yo_buf_init(&why, &yo_mem_libc);
-    assert_int_equal(yo_files_open(&none, &yo_mem_libc, "/nonexistent", &why), YOMO_ERR_FILE);
+    assert_int_equal(yo_files_open(&none, &yo_mem_libc, "/nonexistent", &why),
+                     YOMO_ERR_FILE);
     assert_text(yo_buf_span(&why), "/nonexistent: No such file or directory");
     yo_buf_finish(&why);
 }

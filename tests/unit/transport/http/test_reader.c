@@ -37,11 +37,12 @@ static void a_request_is_taken_apart(void **state)
     (void)state;
     struct yo_http_reader *reader = new_reader(false);
     assert_true(yo_http_reader_idle(reader));
-    assert_int_equal(feed(reader,
-                          "GET /v1?publickey=k&id=a%20b HTTP/1.1\r\nhost: localhost:8080\r\n"
-                          "Origin:  http://localhost \r\nX-Empty:\r\n\r\n",
-                          NULL),
-                     YO_HTTP_DONE);
+    assert_int_equal(
+        feed(reader,
+             "GET /v1?publickey=k&id=a%20b HTTP/1.1\r\nhost: localhost:8080\r\n"
+             "Origin:  http://localhost \r\nX-Empty:\r\n\r\n",
+             NULL),
+        YO_HTTP_DONE);
     assert_false(yo_http_reader_idle(reader));
     assert_text(yo_http_reader_method(reader), "GET");
     assert_text(yo_http_reader_path(reader), "/v1");
@@ -76,7 +77,8 @@ static void a_request_may_come_a_byte_at_a_time(void **state)
     struct yo_http_reader *reader = new_reader(false);
     for (size_t i = 0; whole[i]; i++) {
         char byte[2] = {whole[i], 0};
-        assert_int_equal(feed(reader, byte, NULL), whole[i + 1] ? YO_HTTP_MORE : YO_HTTP_DONE);
+        assert_int_equal(feed(reader, byte, NULL),
+                         whole[i + 1] ? YO_HTTP_MORE : YO_HTTP_DONE);
     }
     check_whole(reader);
     yo_http_reader_destroy(reader);
@@ -107,11 +109,13 @@ static void what_comes_behind_a_request_is_left_alone(void **state)
                           &left),
                      YO_HTTP_DONE);
     assert_text(yo_http_reader_path(reader), "/a");
-    assert_int_equal(left, strlen("GET /b HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n"));
+    assert_int_equal(left,
+                     strlen("GET /b HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n"));
     yo_http_reader_next(reader);
     assert_true(yo_http_reader_idle(reader));
-    assert_int_equal(feed(reader, "GET /b HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n", &left),
-                     YO_HTTP_DONE);
+    assert_int_equal(
+        feed(reader, "GET /b HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n", &left),
+        YO_HTTP_DONE);
     assert_text(yo_http_reader_path(reader), "/b");
     assert_false(yo_http_reader_keep_alive(reader));
     assert_int_equal(left, 0);
@@ -124,7 +128,8 @@ static void frames_behind_an_upgrade_are_left_alone(void **state)
     struct yo_http_reader *reader = new_reader(false);
     size_t left;
     assert_int_equal(feed(reader,
-                          "GET /v1 HTTP/1.1\r\n" HOST "Connection: keep-alive, Upgrade\r\n"
+                          "GET /v1 HTTP/1.1\r\n" HOST
+                          "Connection: keep-alive, Upgrade\r\n"
                           "Upgrade: websocket\r\n\r\n\x82\x01x",
                           &left),
                      YO_HTTP_DONE);
@@ -138,7 +143,8 @@ static void chunks_are_put_together_and_trailers_forgotten(void **state)
     (void)state;
     struct yo_http_reader *reader = new_reader(false);
     assert_int_equal(feed(reader,
-                          "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
+                          "POST / HTTP/1.1\r\n" HOST
+                          "Transfer-Encoding: chunked\r\n\r\n"
                           "3\r\nabc\r\n2\r\nde\r\n0\r\nHost: evil\r\nX-Late: 1\r\n\r\n",
                           NULL),
                      YO_HTTP_DONE);
@@ -156,7 +162,8 @@ static void expect_status(const char *text, int status)
         fail_msg("taken: %.60s", text);
     }
     if (yo_http_reader_status(reader) != status) {
-        fail_msg("%d instead of %d for: %.60s", yo_http_reader_status(reader), status, text);
+        fail_msg("%d instead of %d for: %.60s", yo_http_reader_status(reader), status,
+                 text);
     }
     assert_int_equal(feed(reader, "GET / HTTP/1.1\r\n" HOST "\r\n", NULL), YO_HTTP_BAD);
     yo_http_reader_destroy(reader);
@@ -181,7 +188,8 @@ static void what_is_not_http_gets_its_status(void **state)
     expect_status("POST / HTTP/1.1\r\n" HOST
                   "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
                   400);
-    expect_status("POST / HTTP/1.1\r\n" HOST "Content-Length: 3\r\nContent-Length: 4\r\n\r\n",
+    expect_status("POST / HTTP/1.1\r\n" HOST
+                  "Content-Length: 3\r\nContent-Length: 4\r\n\r\n",
                   400);
     expect_status("POST / HTTP/1.1\r\n" HOST "Content-Length: +3\r\n\r\n", 400);
     expect_status("GET / HTTP/1.1\r\n" HOST "X: a\r\n b\r\n\r\n", 400);
@@ -227,7 +235,8 @@ static void nothing_grows_without_bound(void **state)
     expect_limit("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n",
                  "8\r\n01234567\r\n", 2 * YO_HTTP_BODY_MAX, 413);
     expect_status("POST / HTTP/1.1\r\n" HOST "Content-Length: 65537\r\n\r\n", 413);
-    expect_status("POST / HTTP/1.1\r\n" HOST "Content-Length: 99999999999999999999999\r\n\r\n",
+    expect_status("POST / HTTP/1.1\r\n" HOST
+                  "Content-Length: 99999999999999999999999\r\n\r\n",
                   400);
 }
 
@@ -248,7 +257,8 @@ static void a_response_is_done_with_its_head(void **state)
 {
     (void)state;
     static const char *const answers[] = {
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nAB",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+        "Upgrade\r\n\r\nAB",
         "HTTP/1.1 200 Connection established\r\n\r\nAB",
         "HTTP/1.1 407 No\r\nContent-Length: 2\r\n\r\nAB",
         "HTTP/1.0 503 No\r\n\r\nAB",

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <locale.h>
 
 #include <cmocka.h>
 #include <yomo/error.h>
@@ -27,22 +27,27 @@ static void an_answer_has_its_length_date_and_headers(void **state)
 {
     (void)state;
     static const char *const headers[] = {"Content-Type", "text/plain", NULL};
-    struct yo_http_answer answer = {.status = 200, .headers = headers,
-                                    .body = yo_span_of("hello"), .keep_alive = true,
+    struct yo_http_answer answer = {.status = 200,
+                                    .headers = headers,
+                                    .body = yo_span_of("hello"),
+                                    .keep_alive = true,
                                     .wall_ms = WALL_MS};
     expect(&answer, "HTTP/1.1 200 OK\r\n" DATE
                     "Content-Length: 5\r\nContent-Type: text/plain\r\n\r\nhello");
     answer.keep_alive = false;
     answer.head_only = true;
-    expect(&answer, "HTTP/1.1 200 OK\r\n" DATE "Content-Length: 5\r\nConnection: close\r\n"
-                    "Content-Type: text/plain\r\n\r\n");
+    expect(&answer,
+           "HTTP/1.1 200 OK\r\n" DATE "Content-Length: 5\r\nConnection: close\r\n"
+           "Content-Type: text/plain\r\n\r\n");
 }
 
 static void an_answer_without_a_body_has_no_length(void **state)
 {
     (void)state;
-    struct yo_http_answer answer = {.status = 304, .body = yo_span_of("not sent"),
-                                    .keep_alive = true, .wall_ms = WALL_MS};
+    struct yo_http_answer answer = {.status = 304,
+                                    .body = yo_span_of("not sent"),
+                                    .keep_alive = true,
+                                    .wall_ms = WALL_MS};
     expect(&answer, "HTTP/1.1 304 Not Modified\r\n" DATE "\r\n");
     answer.status = 204;
     expect(&answer, "HTTP/1.1 204 No Content\r\n" DATE "\r\n");
@@ -51,10 +56,10 @@ static void an_answer_without_a_body_has_no_length(void **state)
 static void a_header_cannot_bring_another(void **state)
 {
     (void)state;
-    static const char *const headers[] = {"X-A", "1\r\nX-Evil: 2", "X-B\n", "2", "X-C", "3",
-                                          NULL};
-    struct yo_http_answer answer = {.status = 404, .headers = headers, .keep_alive = true,
-                                    .wall_ms = WALL_MS};
+    static const char *const headers[] = {
+        "X-A", "1\r\nX-Evil: 2", "X-B\n", "2", "X-C", "3", NULL};
+    struct yo_http_answer answer = {
+        .status = 404, .headers = headers, .keep_alive = true, .wall_ms = WALL_MS};
     expect(&answer,
            "HTTP/1.1 404 Not Found\r\n" DATE "Content-Length: 0\r\nX-C: 3\r\n\r\n");
 }
@@ -62,14 +67,32 @@ static void a_header_cannot_bring_another(void **state)
 static void only_hosts_of_this_machine_are_loopback(void **state)
 {
     (void)state;
-    static const char *const ours[] = {"localhost", "LOCALHOST:8080", "demo.localhost:1",
-                                       "127.0.0.1", "127.0.0.1:8080", "127.255.0.9",
-                                       "[::1]", "[::1]:8080"};
-    static const char *const others[] = {
-        "", ":80", "example.org", "localhost.example.org", "evil-localhost", ".localhost",
-        "127.0.0.1.example.org", "127.0.0", "127.0.0.1.1", "127.0.0.256", "128.0.0.1",
-        "127.0.0.1:", "127.0.0.1:x", "[::2]", "[::1", "[::1]x", "[::1]:", "localhost:80:80",
-        "0x7f.0.0.1", "127.0.0.", "localhost,example.org", "192.168.0.1"};
+    static const char *const ours[] = {
+        "localhost", "LOCALHOST:8080", "demo.localhost:1",
+        "127.0.0.1", "127.0.0.1:8080", "127.255.0.9",
+        "[::1]",     "[::1]:8080"};
+    static const char *const others[] = {"",
+                                         ":80",
+                                         "example.org",
+                                         "localhost.example.org",
+                                         "evil-localhost",
+                                         ".localhost",
+                                         "127.0.0.1.example.org",
+                                         "127.0.0",
+                                         "127.0.0.1.1",
+                                         "127.0.0.256",
+                                         "128.0.0.1",
+                                         "127.0.0.1:",
+                                         "127.0.0.1:x",
+                                         "[::2]",
+                                         "[::1",
+                                         "[::1]x",
+                                         "[::1]:",
+                                         "localhost:80:80",
+                                         "0x7f.0.0.1",
+                                         "127.0.0.",
+                                         "localhost,example.org",
+                                         "192.168.0.1"};
     for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++) {
         if (!yo_http_host_loopback(yo_span_of(ours[i]))) {
             fail_msg("refused: %s", ours[i]);

@@ -189,8 +189,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(it_is_renewed_when_fewer_than_two_days_are_left,
                                         start, stop),
         cmocka_unit_test_setup_teardown(what_is_not_a_pair_is_made_anew, start, stop),
-        cmocka_unit_test_setup_teardown(a_folder_that_others_may_write_is_refused, start,
-                                        stop),
+        cmocka_unit_test_setup_teardown(a_folder_that_others_may_write_is_refused,
+                                        start, stop),
         cmocka_unit_test(the_usual_folder_follows_the_environment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,7 +33,8 @@ static int start_group(void **state)
     }
     yo_buf_init(&cert, &yo_mem_libc);
     yo_buf_init(&key, &yo_mem_libc);
-    int rv = yo_devcert_ready(dir, (uint64_t)time(NULL) * 1000, &cert, &key, &fresh, NULL);
+    int rv =
+        yo_devcert_ready(dir, (uint64_t)time(NULL) * 1000, &cert, &key, &fresh, NULL);
     if (rv == YOMO_OK) {
         strcpy(cert_file, (char *)cert.data);
         strcpy(key_file, (char *)key.data);
@@ -84,11 +85,13 @@ static void pair_init(struct pair *pair, struct yo_tls_client *tls, const char *
     for (size_t i = 0; i < 4; i++) {
         yo_buf_init(bufs[i], &yo_mem_libc);
     }
-    assert_int_equal(yo_tls_stream_accept(&pair->server, &yo_mem_libc, server_tls), YOMO_OK);
+    assert_int_equal(yo_tls_stream_accept(&pair->server, &yo_mem_libc, server_tls),
+                     YOMO_OK);
     assert_int_equal(
-        yo_tls_stream_connect(&pair->client, &yo_mem_libc, tls, host, loopback), YOMO_OK);
-    pair->client_error =
-        yo_tls_stream_feed(pair->client, YO_SPAN_NONE, &pair->at_client, &pair->to_server);
+        yo_tls_stream_connect(&pair->client, &yo_mem_libc, tls, host, loopback),
+        YOMO_OK);
+    pair->client_error = yo_tls_stream_feed(pair->client, YO_SPAN_NONE,
+                                            &pair->at_client, &pair->to_server);
 }
 
 static void pair_finish(struct pair *pair)
@@ -130,8 +133,10 @@ static void talk(struct pair *pair)
     assert_true(yo_tls_stream_open(pair->server));
     struct yo_span large = bytes_repeat("0123456789", 10000);
     assert_int_equal(
-        yo_tls_stream_write(pair->client, yo_span_of("hello"), &pair->to_server), YOMO_OK);
-    assert_int_equal(yo_tls_stream_write(pair->server, large, &pair->to_client), YOMO_OK);
+        yo_tls_stream_write(pair->client, yo_span_of("hello"), &pair->to_server),
+        YOMO_OK);
+    assert_int_equal(yo_tls_stream_write(pair->server, large, &pair->to_client),
+                     YOMO_OK);
     exchange(pair);
     assert_text(yo_buf_span(&pair->at_server), "hello");
     assert_true(yo_span_equal(yo_buf_span(&pair->at_client), large));
@@ -169,8 +174,8 @@ static void bytes_may_come_one_at_a_time(void **state)
     yo_tls_client_unref(tls);
 }
 
-static void expect_refusal(const struct yo_tls_client_options *options, const char *host,
-                           bool loopback, const char *text)
+static void expect_refusal(const struct yo_tls_client_options *options,
+                           const char *host, bool loopback, const char *text)
 {
     struct yo_tls_client *tls = new_client(options);
     struct pair pair;
@@ -216,7 +221,8 @@ static void another_certificate_than_the_pinned_one_is_refused(void **state)
 {
     (void)state;
     struct yo_tls_client_options options = {.pin_count = 1, .dev_state_dir = dir};
-    expect_refusal(&options, "localhost", true, "the certificate is not the pinned one");
+    expect_refusal(&options, "localhost", true,
+                   "the certificate is not the pinned one");
 }
 
 static void a_named_root_is_asked_for_the_name(void **state)
@@ -315,11 +321,13 @@ static void a_ticket_is_good_for_all_servers_with_the_same_key_file(void **state
     struct yo_tls_server *first, *second;
     struct yo_tls_server_options options = {cert_file, key_file, ticket_file, NULL};
     struct stat st;
-    assert_int_equal(yo_tls_server_create(&first, &yo_mem_libc, &options, NULL), YOMO_OK);
+    assert_int_equal(yo_tls_server_create(&first, &yo_mem_libc, &options, NULL),
+                     YOMO_OK);
     assert_int_equal(stat(ticket_file, &st), 0);
     assert_int_equal(st.st_size, 48);
     assert_int_equal(st.st_mode & 0777, 0600);
-    assert_int_equal(yo_tls_server_create(&second, &yo_mem_libc, &options, NULL), YOMO_OK);
+    assert_int_equal(yo_tls_server_create(&second, &yo_mem_libc, &options, NULL),
+                     YOMO_OK);
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT);
     SSL_CTX_sess_set_new_cb(ctx, keep_session);
@@ -359,7 +367,8 @@ static void garbage_is_an_error_and_nothing_more(void **state)
 {
     (void)state;
     static const char *const garbage[] = {"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
-                                          "\x16\x03\x01\xff\xff\x01\x00\x00", "\x80\x80"};
+                                          "\x16\x03\x01\xff\xff\x01\x00\x00",
+                                          "\x80\x80"};
     for (size_t i = 0; i < 3; i++) {
         struct yo_tls_stream *stream;
         struct yo_buf plain, out;
@@ -396,7 +405,8 @@ static void a_key_log_is_written_only_where_the_option_says(void **state)
     assert_int_equal(stat(log_file, &st), -1);
     unsetenv("SSLKEYLOGFILE");
 
-    struct yo_tls_client_options options = {.dev_state_dir = dir, .keylog_file = log_file};
+    struct yo_tls_client_options options = {.dev_state_dir = dir,
+                                            .keylog_file = log_file};
     tls = new_client(&options);
     pair_init(&pair, tls, "localhost", true);
     exchange(&pair);
@@ -448,8 +458,9 @@ static void hashes_are_what_the_standards_say(void **state)
 {
     (void)state;
     uint8_t hash[32];
-    yo_sha1(hash, yo_span_of("dGhlIHNhbXBsZSBub25jZQ=="
-                             "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")); /* RFC 6455 1.3 */
+    yo_sha1(hash,
+            yo_span_of("dGhlIHNhbXBsZSBub25jZQ=="
+                       "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")); /* RFC 6455 1.3 */
     assert_hex(yo_span(hash, 20), "b37a4f2cc0624f1690f64606cf385945b2bec4ea");
     yo_sha256(hash, yo_span_of("abc"));
     assert_hex(yo_span(hash, 32),

@@ -107,8 +107,9 @@ static void side_init(struct side *side, bool client)
     yo_buf_init(&side->heard, &yo_mem_libc);
     side->now = YO_SECOND;
     assert_int_equal(yo_websocket_kit_create(&side->kit, &side->fault.mem), YOMO_OK);
-    assert_int_equal(yo_websocket_create(&side->ws, &side->fault.mem, side->kit, &options,
-                                         &hooks, side, &events, side, side->now),
+    assert_int_equal(yo_websocket_create(&side->ws, &side->fault.mem, side->kit,
+                                         &options, &hooks, side, &events, side,
+                                         side->now),
                      YOMO_OK);
     side->conn = yo_websocket_conn(side->ws);
     if (client) {
@@ -218,8 +219,8 @@ static void feed_cut(struct yo_span cut, void *user)
 static void what_is_cut_short_is_no_message(void **state)
 {
     (void)state;
-    bytes_each_cut(bytes_hex("0283" MASK "616263 8982" MASK "7879 0081" MASK "64 8082" MASK
-                             "6566"),
+    bytes_each_cut(bytes_hex("0283" MASK "616263 8982" MASK "7879 0081" MASK
+                             "64 8082" MASK "6566"),
                    feed_cut, NULL);
 }
 
@@ -229,11 +230,12 @@ static void expect_failure(bool client, const char *digits, uint32_t code)
     struct side side;
     side_init(&side, client);
     feed_hex(&side, digits);
-    feed_hex(&side, client ? "820161" : "8281" MASK "61"); /* nothing is heard after it */
+    feed_hex(&side,
+             client ? "820161" : "8281" MASK "61"); /* nothing is heard after it */
     turn(&side);
     if (side.closed != 1 || side.why.code != code) {
-        fail_msg("closed %d with %u instead of %u: %s", side.closed, side.why.code, code,
-                 digits);
+        fail_msg("closed %d with %u instead of %u: %s", side.closed, side.why.code,
+                 code, digits);
     }
     assert_int_equal(side.messages, 0);
     assert_false(side.why.remote);
@@ -249,18 +251,18 @@ static void expect_failure(bool client, const char *digits, uint32_t code)
 static void a_peer_that_breaks_the_protocol_is_told_and_left(void **state)
 {
     (void)state;
-    expect_failure(false, "820161", 1002);             /* not masked */
-    expect_failure(true, "8281" MASK "61", 1002);      /* masked by a server */
-    expect_failure(false, "8181" MASK "61", 1003);     /* text */
-    expect_failure(false, "0181" MASK "61", 1003);     /* the start of one */
-    expect_failure(true, "810161", 1003);              /* from a server too */
-    expect_failure(false, "c281" MASK "61", 1002);     /* compressed: never agreed on */
-    expect_failure(false, "a281" MASK "61", 1002);     /* reserved bits */
+    expect_failure(false, "820161", 1002);         /* not masked */
+    expect_failure(true, "8281" MASK "61", 1002);  /* masked by a server */
+    expect_failure(false, "8181" MASK "61", 1003); /* text */
+    expect_failure(false, "0181" MASK "61", 1003); /* the start of one */
+    expect_failure(true, "810161", 1003);          /* from a server too */
+    expect_failure(false, "c281" MASK "61", 1002); /* compressed: never agreed on */
+    expect_failure(false, "a281" MASK "61", 1002); /* reserved bits */
     expect_failure(false, "9281" MASK "61", 1002);
-    expect_failure(false, "8381" MASK "61", 1002);     /* reserved opcodes */
+    expect_failure(false, "8381" MASK "61", 1002); /* reserved opcodes */
     expect_failure(false, "8b81" MASK "61", 1002);
     expect_failure(false, "8f80" MASK, 1002);
-    expect_failure(false, "8081" MASK "61", 1002);     /* goes on with nothing */
+    expect_failure(false, "8081" MASK "61", 1002); /* goes on with nothing */
     expect_failure(false, "0281" MASK "61 8281" MASK "62", 1002); /* begins twice */
     expect_failure(false, "0281" MASK "61 8181" MASK "62", 1002);
     expect_failure(false, "0981" MASK "61", 1002);     /* a ping in pieces */
@@ -268,10 +270,10 @@ static void a_peer_that_breaks_the_protocol_is_told_and_left(void **state)
     expect_failure(false, "82fe0005" MASK "61", 1002); /* a length longer than needed */
     expect_failure(false, "82ff0000000000000100" MASK "61", 1002);
     expect_failure(false, "82ff8000000000000000" MASK "61", 1002);
-    expect_failure(false, "8881" MASK "03", 1002);     /* half a code */
-    expect_failure(false, "8882" MASK "03ed", 1002);   /* 1005, not to be sent */
+    expect_failure(false, "8881" MASK "03", 1002);   /* half a code */
+    expect_failure(false, "8882" MASK "03ed", 1002); /* 1005, not to be sent */
     expect_failure(false, "8882" MASK "0000", 1002);
-    expect_failure(false, "8882" MASK "0bb7", 1002);   /* 2999 */
+    expect_failure(false, "8882" MASK "0bb7", 1002); /* 2999 */
     expect_failure(false, "8883" MASK "03e8 ff", 1007);
     expect_failure(false, "82ff0000000000011171" MASK "61", 1009); /* 70,001 */
     expect_failure(false, "82ff7fffffffffffffff" MASK "61", 1009);
@@ -624,14 +626,15 @@ static void run_with_faults(struct fault *fault, void *user)
     yo_buf_init(&side->heard, &yo_mem_libc);
     yo_buf_init(&out, &fault->mem);
     if (yo_websocket_kit_create(&kit, &fault->mem) == YOMO_OK &&
-        yo_websocket_create(&ws, &fault->mem, kit, &options, &hooks, side, &events, side,
-                            YO_SECOND) == YOMO_OK) {
+        yo_websocket_create(&ws, &fault->mem, kit, &options, &hooks, side, &events,
+                            side, YO_SECOND) == YOMO_OK) {
         struct yo_blob *blob = yo_blob_create(&yo_mem_libc, yo_span_of("message"));
         for (int i = 0; i < 10; i++) {
             int rv = yo_conn_send(yo_websocket_conn(ws), YO_LANE_ROOMS, blob, 0);
             assert_true(rv == YOMO_OK || rv == YOMO_ERR_NOMEM);
         }
-        yo_websocket_feed(ws, bytes_hex("0283" MASK "616263 8082" MASK "6566"), YO_SECOND);
+        yo_websocket_feed(ws, bytes_hex("0283" MASK "616263 8082" MASK "6566"),
+                          YO_SECOND);
         bool fine = yo_websocket_output(ws, &out, 1 << 20);
         assert_true(fine || fault->failed);
         if (yo_websocket_over(ws) != YO_WEBSOCKET_GOES_ON) {

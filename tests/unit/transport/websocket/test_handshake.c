@@ -26,7 +26,8 @@ static struct yo_http_reader *read_head(const char *text, bool response)
 static int check(const char *line, const char *headers, char *accept)
 {
     char text[512];
-    snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: localhost\r\n%s\r\n", line, headers);
+    snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: localhost\r\n%s\r\n", line,
+             headers);
     struct yo_http_reader *reader = read_head(text, false);
     int rv = yo_websocket_check_request(reader, accept);
     yo_http_reader_destroy(reader);
@@ -44,11 +45,12 @@ static void a_browsers_request_is_let_in(void **state)
     assert_int_equal(check("GET /v1", UPGRADE VERSION KEY, accept), 101);
     assert_string_equal(accept, GOOD_ACCEPT);
     /* As Firefox writes it, and with extensions that are not taken. */
-    assert_int_equal(check("GET /v1",
-                           "Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"
-                           "Sec-WebSocket-Extensions: permessage-deflate\r\n" VERSION KEY,
-                           accept),
-                     101);
+    assert_int_equal(
+        check("GET /v1",
+              "Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"
+              "Sec-WebSocket-Extensions: permessage-deflate\r\n" VERSION KEY,
+              accept),
+        101);
 }
 
 static void what_is_no_websocket_is_told_so(void **state)
@@ -57,19 +59,23 @@ static void what_is_no_websocket_is_told_so(void **state)
     char accept[YO_WEBSOCKET_ACCEPT_SIZE + 1];
     assert_int_equal(check("GET /", "", accept), 0);
     assert_int_equal(check("GET /", "Upgrade: websocket\r\n", accept), 0);
-    assert_int_equal(check("GET /", "Connection: Upgrade\r\nUpgrade: h2c\r\n", accept), 0);
+    assert_int_equal(check("GET /", "Connection: Upgrade\r\nUpgrade: h2c\r\n", accept),
+                     0);
     assert_int_equal(check("POST /", UPGRADE VERSION KEY, accept), 400);
     assert_int_equal(check("GET /", UPGRADE KEY, accept), 426);
-    assert_int_equal(check("GET /", UPGRADE "Sec-WebSocket-Version: 8\r\n" KEY, accept), 426);
+    assert_int_equal(check("GET /", UPGRADE "Sec-WebSocket-Version: 8\r\n" KEY, accept),
+                     426);
     assert_int_equal(check("GET /", UPGRADE VERSION, accept), 400);
-    assert_int_equal(check("GET /", UPGRADE VERSION "Sec-WebSocket-Key: short\r\n", accept),
-                     400);
+    assert_int_equal(
+        check("GET /", UPGRADE VERSION "Sec-WebSocket-Key: short\r\n", accept), 400);
     assert_int_equal(check("GET /",
-                           UPGRADE VERSION "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=x\r\n",
+                           UPGRADE VERSION
+                           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=x\r\n",
                            accept),
                      400);
     assert_int_equal(check("GET /",
-                           UPGRADE VERSION "Sec-WebSocket-Key: dGhlIHNh!XBsZSBub25jZQ==\r\n",
+                           UPGRADE VERSION
+                           "Sec-WebSocket-Key: dGhlIHNh!XBsZSBub25jZQ==\r\n",
                            accept),
                      400);
 }
@@ -91,7 +97,8 @@ static void the_answer_has_the_callers_headers(void **state)
 static void both_sides_understand_each_other(void **state)
 {
     (void)state;
-    struct yo_websocket_ask ask = {"2001:db8::1", 8080, false, "/v1?yomo=1", "http://here"};
+    struct yo_websocket_ask ask = {"2001:db8::1", 8080, false, "/v1?yomo=1",
+                                   "http://here"};
     char key[YO_WEBSOCKET_KEY_SIZE + 1], accept[YO_WEBSOCKET_ACCEPT_SIZE + 1];
     struct yo_buf out;
     yo_buf_init(&out, &yo_mem_libc);
@@ -123,7 +130,8 @@ static void a_default_port_goes_without_saying(void **state)
     struct yo_buf out;
     yo_buf_init(&out, &yo_mem_libc);
     yo_websocket_write_request(&out, &ask, key);
-    assert_memory_equal(out.data, "GET /v1 HTTP/1.1\r\nHost: rooms.example.org\r\n", 43);
+    assert_memory_equal(out.data, "GET /v1 HTTP/1.1\r\nHost: rooms.example.org\r\n",
+                        43);
     yo_buf_finish(&out);
 }
 
@@ -139,7 +147,8 @@ static void nothing_can_be_smuggled_into_a_request(void **state)
         char key[YO_WEBSOCKET_KEY_SIZE + 1];
         struct yo_buf out;
         yo_buf_init(&out, &yo_mem_libc);
-        assert_int_equal(yo_websocket_write_request(&out, &asks[i], key), YOMO_ERR_INVALID);
+        assert_int_equal(yo_websocket_write_request(&out, &asks[i], key),
+                         YOMO_ERR_INVALID);
         assert_int_equal(out.size, 0);
         yo_buf_finish(&out);
     }
