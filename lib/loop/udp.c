@@ -42,9 +42,8 @@
 #define HAVE_TRAINS 0
 #endif
 
-#define TRAIN_SIZE_MAX                                                              \
-    65000                  /* of one GSO send; the IP and UDP headers fit beside it \
-                            */
+/* Of one GSO send; the IP and UDP headers fit beside it. */
+#define TRAIN_SIZE_MAX 65000
 #define TRAIN_COUNT_MAX 64 /* UDP_MAX_SEGMENTS of older kernels */
 #define OUT_SIZE 131072
 #define ENTRIES_MAX 64    /* peers and trains in one batch */
