@@ -82,6 +82,7 @@ int yo_dial_quic(struct yo_conn **out, struct yo_loop *loop,
                                            : HANDSHAKE_DEFAULT,
         .idle = options->idle_ms * YO_MS,
         .keepalive = options->keepalive_ms * YO_MS,
+        .silence = options->silence_ms * YO_MS,
     };
     const struct yomo_mem *mem = yo_loop_mem(loop);
     if (!options->host || !options->path || !options->tls) {

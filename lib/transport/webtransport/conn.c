@@ -242,7 +242,7 @@ int yo_quic_conn_read(struct yo_quic_conn *conn, const struct yo_quic_packet *pa
     if (conn->state == YO_QUIC_OVER) {
         return 0;
     }
-    conn->now = now;
+    conn->now = conn->heard = now;
     yo_quic_path(&path, packet->socket, packet->local, packet->remote);
     int rv = ngtcp2_conn_read_pkt(conn->quic, &path, &pi, packet->bytes.data,
                                   packet->bytes.size, now);
@@ -269,10 +269,20 @@ int yo_quic_conn_read(struct yo_quic_conn *conn, const struct yo_quic_packet *pa
 
 /* --- Time ---------------------------------------------------------------------------- */
 
+/* When the peer has been silent for too long. */
+static yo_time silent_at(const struct yo_quic_conn *conn)
+{
+    const struct yo_endpoint_options *options = &conn->endpoint->options;
+    bool heed = conn->state != YO_QUIC_HANDSHAKE && options->keepalive > 0 &&
+                options->keepalive < options->silence;
+    return heed ? yo_time_after(conn->heard, options->silence) : YO_NEVER;
+}
+
 void yo_quic_conn_rearm(struct yo_quic_conn *conn)
 {
     yo_time when = ngtcp2_conn_get_expiry(conn->quic);
     when = yo_time_min(when, yo_time_min(conn->give_up, conn->alarm));
+    when = yo_time_min(when, silent_at(conn));
     yo_heap_set(&conn->endpoint->timers, &conn->timer, when); /* it is in: cannot fail */
 }
 
@@ -305,6 +315,10 @@ void yo_quic_conn_expire(struct yo_quic_conn *conn, yo_time now)
         } else if (rv != 0) {
             yo_quic_conn_fail_quic(conn, rv);
         }
+    }
+    if (conn->state != YO_QUIC_OVER && silent_at(conn) <= now) {
+        note_timeout(conn, "nothing was heard for too long");
+        yo_quic_conn_over(conn, YO_QUIC_SILENT);
     }
     if (conn->give_up <= now && conn->state != YO_QUIC_OVER) {
         give_up(conn);

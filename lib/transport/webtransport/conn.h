@@ -120,6 +120,7 @@ struct yo_quic_conn {
     char *ask;                 /* client: authority NUL path NUL origin NUL */
     bool has_origin;
 
+    yo_time heard; /* when the last packet came */
     yo_time alarm; /* of the session's owner */
     yo_time give_up; /* of the connection itself: no request, or no acknowledgement */
 

@@ -61,7 +61,10 @@ struct yo_endpoint_options {
     uint16_t worker, workers;
     const uint8_t *secret; /* YO_SECRET_SIZE bytes */
     size_t message_size_max, queue_size_max;
-    yo_time handshake, idle, keepalive; /* spans of time; 0: none (idle, keepalive) */
+    /* Spans of time; 0: none. `idle` is QUIC's, which begins anew with the first packet
+     * that is sent after one was received; `silence` counts from the last one received,
+     * and is heeded where `keepalive` is shorter. */
+    yo_time handshake, idle, keepalive, silence;
     uint32_t handshakes_max;            /* with more, new ones must prove their address */
     uint32_t connections_max, connections_per_address_max;
 };

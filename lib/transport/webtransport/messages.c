@@ -486,12 +486,6 @@ static void on_alarm(void *user, yo_time now)
     }
 }
 
-static enum yo_close_kind kind_of_status(int status)
-{
-    bool retry = status >= 500 || status == 408 || status == 429;
-    return retry ? YO_CLOSE_RETRY : YO_CLOSE_FINAL;
-}
-
 static struct yo_close why_of(const struct yo_wt_end *end)
 {
     struct yo_close why = {.kind = YO_CLOSE_RETRY,
@@ -502,10 +496,8 @@ static struct yo_close why_of(const struct yo_wt_end *end)
     if (end->clean) { /* a browser's plain close() has code 0 */
         why.kind = end->code == 0 ? YO_CLOSE_DONE : yo_close_kind_of(end->code);
         why.error = end->code == 0 ? YOMO_OK : yo_close_error_of(end->code);
-    } else if (end->status != 0) {
-        why.kind = kind_of_status(end->status);
-    } else if (end->error == YOMO_ERR_CERT || end->error == YOMO_ERR_DENIED) {
-        why.kind = YO_CLOSE_FINAL;
+    } else if (end->error == YOMO_ERR_AUTH || end->error == YOMO_ERR_DENIED) {
+        why.kind = YO_CLOSE_FINAL; /* the server's word, in an HTTP status */
     }
     return why;
 }

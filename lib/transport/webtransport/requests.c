@@ -109,10 +109,11 @@ static void hand_up_request(struct yo_quic_conn *conn)
 
 /* --- A client's side ----------------------------------------------------------------- */
 
-static void refuse_server(struct yo_quic_conn *conn, const char *text)
+static void no_webtransport(struct yo_quic_conn *conn)
 {
+    static const char text[] = "the server does not offer WebTransport";
     yo_quic_conn_note_end(conn, &(struct yo_wt_end){.remote = true,
-                                                    .error = YOMO_ERR_DENIED,
+                                                    .error = YOMO_ERR_VERSION,
                                                     .text = yo_span_of(text)});
     yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
 }
@@ -124,7 +125,7 @@ static void ask_for_session(struct yo_quic_conn *conn)
     int64_t id;
 
     if (peer->webtransport == 0) {
-        refuse_server(conn, "the server does not offer WebTransport");
+        no_webtransport(conn);
         return;
     }
     if (ngtcp2_conn_open_bidi_stream(conn->quic, &id, &yo_stream_http) != 0) {
@@ -147,19 +148,13 @@ static void ask_for_session(struct yo_quic_conn *conn)
 /* What an HTTP status that is not 2xx means. */
 static int error_of_status(int status)
 {
-    switch (status) {
-    case 401:
+    if (status == 401) {
         return YOMO_ERR_AUTH;
-    case 429:
-        return YOMO_ERR_RATE;
-    case 502:
-    case 504:
-        return YOMO_ERR_UNREACHABLE;
-    case 503:
-        return YOMO_ERR_DRAINING;
-    default:
-        return YOMO_ERR_DENIED;
     }
+    if (status == 429 || status == 503) {
+        return YOMO_ERR_FULL;
+    }
+    return status >= 400 && status < 500 ? YOMO_ERR_DENIED : YOMO_ERR_PROTO;
 }
 
 static void on_response_head(struct yo_quic_conn *conn, const struct yo_h3_head *head)
