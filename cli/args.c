@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* args.c - two walks over the command line: the first takes help, the command's own flags
- * and the arguments; then the configuration file is read, if one is named; the second
- * sets the library's options, so that a flag wins over the file. */
+/* args.c - two walks over the command line: the first takes help, the command's own
+ * flags and the arguments; then the configuration file is read, if one is named; the
+ * second sets the library's options, so that a flag wins over the file. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -88,12 +88,13 @@ static int unknown_flag(struct args *args, const char *name)
     const char *meant = nearest(name, candidate, args->command);
 
     if (meant) {
-        return complain(args, EXIT_USAGE, "there is no flag --%.40s; did you mean --%s?",
-                        name, meant);
+        return complain(args, EXIT_USAGE,
+                        "there is no flag --%.40s; did you mean --%s?", name, meant);
     }
-    return complain(args, EXIT_USAGE,
-                    "there is no flag --%.40s; yomo %s --help shows those that there are",
-                    name, args->command->name);
+    return complain(
+        args, EXIT_USAGE,
+        "there is no flag --%.40s; yomo %s --help shows those that there are", name,
+        args->command->name);
 }
 
 static bool fits(const struct flag *flag, const char *value)
@@ -219,8 +220,8 @@ static bool look_up(const struct command *command, struct spelled *spelled, int 
     return false;
 }
 
-/* Is there something that a value could be? A word that begins with two dashes is a flag
- * whose value was forgotten before it. */
+/* Is there something that a value could be? A word that begins with two dashes is a
+ * flag whose value was forgotten before it. */
 static bool find_value(struct args *args, struct spelled *spelled, int flag, int option,
                        enum yomo_option_type type, const char *next, int *taken)
 {
@@ -306,7 +307,8 @@ static int walk(struct args *args, int argc, char *const *argv, bool *began)
         if (flags && strcmp(word, "--") == 0) {
             flags = false;
         } else if (flags && word[0] == '-' && word[1] != '\0' && !negative) {
-            code = take_word(args, word, i + 1 < argc ? argv[i + 1] : NULL, began, &taken);
+            code =
+                take_word(args, word, i + 1 < argc ? argv[i + 1] : NULL, began, &taken);
         } else if (!began) {
             code = take_argument(args, word);
         }
@@ -398,7 +400,8 @@ const char *args_text(const struct args *args, const char *name)
     if (index < 0) {
         return NULL;
     }
-    return args->values[index] ? args->values[index] : args->command->flags[index].value;
+    return args->values[index] ? args->values[index]
+                               : args->command->flags[index].value;
 }
 
 bool args_given(const struct args *args, const char *name)

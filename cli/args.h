@@ -23,9 +23,9 @@ struct args {
     char error[700];               /* why parsing failed, in one sentence */
 };
 
-/* Take `argv` apart (without program and command). EXIT_DONE; EXIT_USAGE with a sentence
- * that says what would be right; EXIT_FAILED for a file that cannot be read and without
- * memory. The texts of `argv` are kept. */
+/* Take `argv` apart (without program and command). EXIT_DONE; EXIT_USAGE with a
+ * sentence that says what would be right; EXIT_FAILED for a file that cannot be read
+ * and without memory. The texts of `argv` are kept. */
 int args_parse(struct args *args, const struct command *command, int argc,
                char *const *argv);
 void args_finish(struct args *args);
@@ -37,9 +37,10 @@ uint64_t args_ms(const struct args *args, const char *name);
 bool args_switch(const struct args *args, const char *name);
 bool args_given(const struct args *args, const char *name);
 
-/* The name that is closest to `word` among those that `next` gives from 0 until NULL, or
- * NULL when none is close. */
-const char *nearest(const char *word, const char *(*next)(const void *from, size_t index),
+/* The name that is closest to `word` among those that `next` gives from 0 until NULL,
+ * or NULL when none is close. */
+const char *nearest(const char *word,
+                    const char *(*next)(const void *from, size_t index),
                     const void *from);
 
 /* Readers of single values; false when `text` is none. */

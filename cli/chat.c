@@ -22,8 +22,8 @@
 #define NAMES_SHOWN 8
 #define GONE_KEPT 16
 
-/* Who has left: what it said last may still be on its way, since words and presence come
- * by streams of their own. */
+/* Who has left: what it said last may still be on its way, since words and presence
+ * come by streams of their own. */
 struct gone {
     uint64_t session;
     char name[128];
@@ -128,7 +128,8 @@ static void put_peer_name(struct text *to, const yomo_peer *peer)
 {
     size_t before = to->size;
 
-    if (!text_put_member(to, yomo_peer_state(peer, NULL), "name") || to->size == before) {
+    if (!text_put_member(to, yomo_peer_state(peer, NULL), "name") ||
+        to->size == before) {
         text_put(to, yomo_peer_id(peer));
     }
 }
@@ -271,8 +272,9 @@ static void on_message(struct session *session, const yomo_message *message)
         return;
     }
     json = yomo_message_json(message, NULL);
-    if (json && (text_put_member(&text, json, NULL) ||
-                 text_put_member(&text, json, "text")) && text.data) {
+    if (json &&
+        (text_put_member(&text, json, NULL) || text_put_member(&text, json, "text")) &&
+        text.data) {
         put_sender_name(&name, session, message);
         print_message(session, name.data ? name.data : "", text.data);
     }
@@ -540,13 +542,14 @@ const struct command chat_command = {
     .name = "chat",
     .arguments = "URL ROOM",
     .summary = "Talk with who is in a room.",
-    .text = "In a terminal: messages scroll above, below them stand who is there and the "
-            "line being typed. Otherwise lines are read from stdin and written to stdout, "
-            "and the end of the input ends the conversation once everything was "
-            "confirmed.\n"
-            "\n"
-            "Messages are the event `chat` with a JSON string, so that `yomo sub` and the "
-            "demo page hear them too.",
+    .text =
+        "In a terminal: messages scroll above, below them stand who is there and the "
+        "line being typed. Otherwise lines are read from stdin and written to stdout, "
+        "and the end of the input ends the conversation once everything was "
+        "confirmed.\n"
+        "\n"
+        "Messages are the event `chat` with a JSON string, so that `yomo sub` and the "
+        "demo page hear them too.",
     .scope = YOMO_SCOPE_CLIENT,
     .flags = flags,
     .run = run,

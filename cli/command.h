@@ -2,8 +2,8 @@
 /* command.h - what every command of the program is.
  *
  * A command is one file with one `const struct command`, and its line in the table of
- * main.c. Its flags are the options of its scope (from the library's own table) and those
- * in `flags`; its help is made from both. */
+ * main.c. Its flags are the options of its scope (from the library's own table) and
+ * those in `flags`; its help is made from both. */
 #ifndef CLI_COMMAND_H
 #define CLI_COMMAND_H
 
@@ -34,10 +34,10 @@ struct args;
 
 struct command {
     const char *name;
-    const char *arguments; /* "URL ROOM": all of them are needed */
-    const char *summary;   /* one line */
-    const char *text;      /* what more there is to say, in paragraphs */
-    int32_t scope;         /* whose options are flags; NO_SCOPE for none */
+    const char *arguments;    /* "URL ROOM": all of them are needed */
+    const char *summary;      /* one line */
+    const char *text;         /* what more there is to say, in paragraphs */
+    int32_t scope;            /* whose options are flags; NO_SCOPE for none */
     const struct flag *flags; /* closed by one without a name */
     int (*run)(struct args *args);
 };

@@ -57,8 +57,8 @@ static const char *value_name(enum yomo_option_type type, const char *choices)
     return "TEXT";
 }
 
-static void print_flag(FILE *out, const char *name, const char *shown, const char *value,
-                       const char *help)
+static void print_flag(FILE *out, const char *name, const char *shown,
+                       const char *value, const char *help)
 {
     fprintf(out, "  --%s", name);
     if (shown) {
@@ -87,7 +87,8 @@ static void print_options(FILE *out, int32_t scope)
     const char *name;
 
     fprintf(out, "\n%s (docs/options.md):\n",
-            scope == YOMO_SCOPE_SERVER ? "Options of the backend" : "Options of the client");
+            scope == YOMO_SCOPE_SERVER ? "Options of the backend"
+                                       : "Options of the client");
     for (uint32_t i = 0; (name = yomo_option_name(scope, i)); i++) {
         if (strcmp(name, "url") != 0) {
             print_flag(out, name,
@@ -96,11 +97,12 @@ static void print_options(FILE *out, int32_t scope)
                        yomo_option_default(scope, i), yomo_option_help(scope, i));
         }
     }
-    print_wrapped(out,
-                  "\nNUMBER may end in k, m or g (powers of 1024). TIME is 250ms, 10s, 5m, "
-                  "1h; a bare number is seconds. A LIST is words separated by commas, and "
-                  "the flag may stand several times. Switches are --name and --no-name.",
-                  0);
+    print_wrapped(
+        out,
+        "\nNUMBER may end in k, m or g (powers of 1024). TIME is 250ms, 10s, 5m, "
+        "1h; a bare number is seconds. A LIST is words separated by commas, and "
+        "the flag may stand several times. Switches are --name and --no-name.",
+        0);
 }
 
 static void print_exit_codes(FILE *out)
@@ -123,10 +125,12 @@ void help_program(FILE *out)
           out);
     for (size_t i = 0; commands[i]; i++) {
         char usage[64];
-        snprintf(usage, sizeof(usage), "%s %s", commands[i]->name, commands[i]->arguments);
+        snprintf(usage, sizeof(usage), "%s %s", commands[i]->name,
+                 commands[i]->arguments);
         fprintf(out, "  %-28s %s\n", usage, commands[i]->summary);
     }
-    fputs("  help COMMAND                 All about one command; the same as COMMAND --help\n"
+    fputs("  help COMMAND                 All about one command; the same as COMMAND "
+          "--help\n"
           "  --version                    Which version this is\n"
           "\nAll options on one page: yomo help --markdown\n",
           out);
@@ -182,7 +186,8 @@ static void print_rows(FILE *out, int32_t scope)
 {
     const char *name;
 
-    fputs("| option | takes | default | what it is |\n| --- | --- | --- | --- |\n", out);
+    fputs("| option | takes | default | what it is |\n| --- | --- | --- | --- |\n",
+          out);
     for (uint32_t i = 0; (name = yomo_option_name(scope, i)); i++) {
         const char *value = yomo_option_default(scope, i);
         fprintf(out, "| `%s` | %s", name,
@@ -199,15 +204,19 @@ void help_markdown(FILE *out)
     fputs(
         "# Options\n"
         "\n"
-        "Made from the library's table by `yomo help --markdown`; a test compares the two.\n"
+        "Made from the library's table by `yomo help --markdown`; a test compares the "
+        "two.\n"
         "\n"
         "The same names and values serve everywhere:\n"
         "\n"
-        "- the C API and its bindings: `yomo_options_set(options, \"port\", \"8443\")`;\n"
+        "- the C API and its bindings: `yomo_options_set(options, \"port\", "
+        "\"8443\")`;\n"
         "- the program's flags: `--port 8443` or `--port=8443`, switches `--echo` and\n"
         "  `--no-echo`;\n"
-        "- the configuration file of `yomo serve --config FILE`, one `port = 8443` a line.\n"
-        "  A `#` at the start of a line or behind a blank begins a comment; later lines win;\n"
+        "- the configuration file of `yomo serve --config FILE`, one `port = 8443` a "
+        "line.\n"
+        "  A `#` at the start of a line or behind a blank begins a comment; later "
+        "lines win;\n"
         "  flags win over the file.\n"
         "\n"
         "How values are written:\n"
@@ -220,7 +229,8 @@ void help_markdown(FILE *out)
         "| switch | `true` or `false`, `yes` or `no`, `on` or `off`, `1` or `0` |\n"
         "| list | words separated by commas; setting it again appends |\n"
         "\n"
-        "A name that does not exist, and a value that the option does not take, is an error\n"
+        "A name that does not exist, and a value that the option does not take, is an "
+        "error\n"
         "whose text says what would be right.\n"
         "\n"
         "## Clients\n"

@@ -5,7 +5,7 @@
 
 #include "text.h"
 
-#define CONTROL(letter) ((letter)-0x40)
+#define CONTROL(letter) ((letter) - 0x40)
 
 static size_t before(const struct line *line, size_t at)
 {
@@ -72,7 +72,8 @@ static void move(struct line *line, char final)
         cut(line, 0, line->size);
         break;
     case 'C': /* right */
-        line->cursor = line->cursor < line->size ? behind(line, line->cursor) : line->size;
+        line->cursor =
+            line->cursor < line->size ? behind(line, line->cursor) : line->size;
         break;
     case 'D': /* left */
         line->cursor = line->cursor > 0 ? before(line, line->cursor) : 0;
@@ -144,7 +145,11 @@ static void take_character(struct line *line, char byte)
     }
     line->part[line->part_size++] = byte;
     first = (unsigned char)line->part[0];
-    wanted = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    wanted = first < 0xc2   ? 0
+             : first < 0xe0 ? 2
+             : first < 0xf0 ? 3
+             : first < 0xf5 ? 4
+                            : 0;
     if (wanted == 0) {
         line->part_size = 0;
     } else if (line->part_size == wanted) {

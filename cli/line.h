@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* line.h - a line being typed: keys in, a line out.
  *
- * Pure: takes the bytes that a terminal sends in raw mode, in whatever pieces they come,
- * and knows nothing of the terminal itself. */
+ * Pure: takes the bytes that a terminal sends in raw mode, in whatever pieces they
+ * come, and knows nothing of the terminal itself. */
 #ifndef CLI_LINE_H
 #define CLI_LINE_H
 
@@ -15,8 +15,8 @@
 struct line {
     char text[LINE_SIZE_MAX + 1]; /* UTF-8, whole characters */
     size_t size;
-    size_t cursor;   /* on a character's first byte, or at the end */
-    char part[16];   /* a character or an escape sequence that is not whole yet */
+    size_t cursor; /* on a character's first byte, or at the end */
+    char part[16]; /* a character or an escape sequence that is not whole yet */
     size_t part_size;
     char last[LINE_SIZE_MAX + 1]; /* the line before this one */
 };

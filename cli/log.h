@@ -6,11 +6,11 @@
 #include "args.h"
 
 /* The flag --log, with the default `level`: one line of a command's flags. */
-#define LOG_FLAG(level)                                                                  \
-    {                                                                                    \
-        "log", YOMO_TYPE_CHOICE, level, "error|warn|info|debug|trace", NULL,             \
-            "How much to tell on stderr."                                                \
-    }
+/* clang-format off */
+#define LOG_FLAG(level)                                                          \
+    {"log", YOMO_TYPE_CHOICE, level, "error|warn|info|debug|trace", NULL,        \
+     "How much to tell on stderr."}
+/* clang-format on */
 
 /* Let the library of this command write its log as --log says. */
 void log_begin(const struct args *args);

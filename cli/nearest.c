@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* nearest.c - which flag or command somebody probably meant.
  *
- * The library answers this for its own options; here flags, options and commands compete
- * with each other. */
+ * The library answers this for its own options; here flags, options and commands
+ * compete with each other. */
 #include <string.h>
 
 #include "args.h"
@@ -40,7 +40,8 @@ static size_t distance(const char *a, size_t a_size, const char *b, size_t b_siz
     return above[b_size];
 }
 
-const char *nearest(const char *word, const char *(*next)(const void *from, size_t index),
+const char *nearest(const char *word,
+                    const char *(*next)(const void *from, size_t index),
                     const void *from)
 {
     size_t size = strlen(word);
@@ -53,8 +54,8 @@ const char *nearest(const char *word, const char *(*next)(const void *from, size
     }
     for (size_t i = 0; (name = next(from, i)); i++) {
         size_t name_size = strlen(name);
-        size_t d = name_size > WORD_SIZE_MAX ? best
-                                             : distance(word, size, name, name_size);
+        size_t d =
+            name_size > WORD_SIZE_MAX ? best : distance(word, size, name, name_size);
         if (size > 2 && (strstr(name, word) || strstr(word, name))) {
             d = least(d, 1);
         }

@@ -7,8 +7,8 @@
 
 #include "signals.h"
 
-/* A reader that stops reading stops this program, that is what a pipe is for; but not so
- * that it cannot be ended. */
+/* A reader that stops reading stops this program, that is what a pipe is for; but not
+ * so that it cannot be ended. */
 static bool wait_writable(void)
 {
     struct pollfd watch = {.fd = STDOUT_FILENO, .events = POLLOUT};

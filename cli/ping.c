@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* ping.c - how long a message takes to the server and its confirmation back.
  *
- * Not a ping of the network: the message goes the whole way that any other goes, through
- * the server's room, in a room of its own where nobody else is. */
+ * Not a ping of the network: the message goes the whole way that any other goes,
+ * through the server's room, in a room of its own where nobody else is. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
@@ -143,9 +143,10 @@ const struct command ping_command = {
     .name = "ping",
     .arguments = "URL",
     .summary = "Measure round trips to a backend.",
-    .text = "Joins a room of its own, sends small reliable messages and prints how long "
-            "each took until the server confirmed it; in parentheses the round-trip time "
-            "that the transport reckons with. Runs until --count or a signal.",
+    .text =
+        "Joins a room of its own, sends small reliable messages and prints how long "
+        "each took until the server confirmed it; in parentheses the round-trip time "
+        "that the transport reckons with. Runs until --count or a signal.",
     .scope = YOMO_SCOPE_CLIENT,
     .flags = flags,
     .run = run,

@@ -2,7 +2,8 @@
 /* pub.c - a message, or the same one many times, into a room.
  *
  * Done means confirmed: the server gave each message its place (extension), or the
- * transport acknowledged it. What may be lost is not waited for without end. */
+ * transport acknowledged it. A LATEST value that a newer one took the place of is done
+ * with that one. What may be lost is not waited for without end. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #include "session.h"
 
 #define IN_FLIGHT_MAX 256
-#define LOST_MS 2000 /* an unreliable message that was not confirmed by then is lost */
+#define LOST_MS 2000 /* after that an unreliable message counts as lost */
 
 struct pub {
     const char *event, *json, *key;
@@ -59,9 +60,9 @@ static void send_due(struct session *session, uint64_t now)
 
     while (pub->sent < due && !session->ending) {
         uint64_t id;
-        int32_t rv = yomo_room_send(session->room, pub->event, pub->json,
-                                    strlen(pub->json), YOMO_JSON, pub->delivery, pub->key,
-                                    &id);
+        int32_t rv =
+            yomo_room_send(session->room, pub->event, pub->json, strlen(pub->json),
+                           YOMO_JSON, pub->delivery, pub->key, &id);
         if (rv == YOMO_ERR_FULL && pub->sent > pub->confirmed + pub->lost) {
             break; /* when some of those were confirmed */
         }
@@ -105,10 +106,13 @@ static void on_sent(struct session *session, uint64_t id, int32_t error)
     struct pub *pub = session->user;
 
     (void)id;
-    if (error == YOMO_OK) {
+    if (error == YOMO_OK ||
+        (error == YOMO_ERR_EXISTS && pub->delivery == YOMO_LATEST)) {
         pub->confirmed++;
     } else if (pub->delivery == YOMO_RELIABLE) {
-        session_fail(session, error, "the message was not confirmed");
+        session_fail(session, error,
+                     error == YOMO_ERR_RATE ? "--rate slows down"
+                                            : "it was not confirmed");
         return;
     } else {
         pub->lost++;
@@ -163,8 +167,10 @@ static int run(struct args *args)
     };
 
     if (rate && !read_rate(rate, &hz)) {
-        fprintf(stderr, "yomo pub: --rate does not take '%.40s': it takes messages a "
-                        "second, such as 20 or 0.5\n", rate);
+        fprintf(stderr,
+                "yomo pub: --rate does not take '%.40s': it takes messages a "
+                "second, such as 20 or 0.5\n",
+                rate);
         return EXIT_USAGE;
     }
     if (pub.key && pub.delivery != YOMO_LATEST) {
@@ -184,7 +190,8 @@ static const struct flag flags[] = {
      "What is promised: reliable, every message in order; unreliable, at most once; "
      "latest, the newest value for each key."},
     {"latest-key", YOMO_TYPE_TEXT, NULL, NULL, "KEY",
-     "With --class latest: which value is replaced. One for each event when not given."},
+     "With --class latest: which value is replaced. One for each event when not "
+     "given."},
     {"repeat", YOMO_TYPE_NUMBER, "1", NULL, "N", "Send it N times."},
     {"rate", YOMO_TYPE_TEXT, NULL, NULL, "HZ",
      "With --repeat: messages a second. As fast as it goes when not given."},
@@ -199,9 +206,10 @@ const struct command pub_command = {
     .name = "pub",
     .arguments = "URL ROOM EVENT JSON",
     .summary = "Send a message to a room.",
-    .text = "JSON is the message's data, such as '{\"x\":1}' or '\"hello\"'. Ends with 0 "
-            "when the server confirmed every message, or the transport acknowledged it "
-            "where the server does not speak the extension.",
+    .text =
+        "JSON is the message's data, such as '{\"x\":1}' or '\"hello\"'. Ends with 0 "
+        "when the server confirmed every message, or the transport acknowledged it "
+        "where the server does not speak the extension.",
     .scope = YOMO_SCOPE_CLIENT,
     .flags = flags,
     .run = run,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* serve.c - the backend as a process: its signals, its log, and where its pages are.
  *
- * The happy path: listen, say so, wait for a signal, drain, closed. Everything that could
- * hang has an end: draining is cut short LATE_MS after its time, and closing is waited
- * for that long once more. */
+ * The happy path: listen, say so, wait for a signal, drain, closed. Everything that
+ * could hang has an end: draining is cut short LATE_MS after its time, and closing is
+ * waited for that long once more. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -45,8 +45,8 @@ static void enter(struct serve *serve, enum phase phase)
 {
     serve->phase = phase;
     if (phase == DRAINING) {
-        uint32_t grace = serve->drain_ms > UINT32_MAX ? UINT32_MAX
-                                                      : (uint32_t)serve->drain_ms;
+        uint32_t grace =
+            serve->drain_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)serve->drain_ms;
         serve->deadline = now_ms() + serve->drain_ms + LATE_MS;
         yomo_server_drain(serve->server, grace);
     } else {
@@ -95,8 +95,8 @@ static int wait_closed(struct serve *serve)
 
     while (!take_signals(serve)) {
         uint64_t now = now_ms();
-        int wait = serve->deadline == UINT64_MAX ? -1
-                   : serve->deadline <= now      ? 0
+        int wait = serve->deadline == UINT64_MAX   ? -1
+                   : serve->deadline <= now        ? 0
                    : serve->deadline - now > 60000 ? 60000
                                                    : (int)(serve->deadline - now);
         if (poll(&watch, 1, wait) < 0 && errno != EINTR) {
@@ -139,7 +139,7 @@ static int prepare(const struct args *args)
 static int exit_code_of_start(int32_t error)
 {
     return error == YOMO_ERR_OPTION || error == YOMO_ERR_INVALID ? EXIT_USAGE
-                                                                  : EXIT_FAILED;
+                                                                 : EXIT_FAILED;
 }
 
 static int run(struct args *args)
@@ -192,17 +192,18 @@ const struct command serve_command = {
     .name = "serve",
     .arguments = "",
     .summary = "Run the backend.",
-    .text = "Without any flag this is for development: it listens on loopback only, makes "
-            "a certificate for itself, lets everybody in, and serves a demo page on "
-            "http://localhost:8080.\n"
-            "\n"
-            "The log goes to stderr. When it listens it writes one line there, `listening` "
-            "and a JSON object: port, http_port, addresses, certificate_sha256, "
-            "development, workers, pid.\n"
-            "\n"
-            "SIGTERM and SIGINT: no new connections, clients are told to come back later "
-            "or elsewhere, then it ends, after drain-timeout at the latest; a second "
-            "signal ends it at once. SIGHUP: certificate and key are read again.",
+    .text =
+        "Without any flag this is for development: it listens on loopback only, makes "
+        "a certificate for itself, lets everybody in, and serves a demo page on "
+        "http://localhost:8080.\n"
+        "\n"
+        "The log goes to stderr. When it listens it writes one line there, `listening` "
+        "and a JSON object: port, http_port, addresses, certificate_sha256, "
+        "development, workers, pid.\n"
+        "\n"
+        "SIGTERM and SIGINT: no new connections, clients are told to come back later "
+        "or elsewhere, then it ends, after drain-timeout at the latest; a second "
+        "signal ends it at once. SIGHUP: certificate and key are read again.",
     .scope = YOMO_SCOPE_SERVER,
     .flags = flags,
     .run = run,

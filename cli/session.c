@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* session.c - the happy path: connect, join, whatever the command does, close, closed.
  *
- * Before the first join every failure ends the program, with a code that tells what kind
- * it was; scripts rely on that. After it lost connections are made again by the library
- * and only noted. A client that does not close within CLOSE_MS is left to its fate. */
+ * Before the first join every failure ends the program, with a code that tells what
+ * kind it was; scripts rely on that. After it lost connections are made again by the
+ * library and only noted. A client that does not close within CLOSE_MS is left to its
+ * fate. */
 #include "session.h"
 
 #include <errno.h>
@@ -90,7 +91,8 @@ static void on_status(void *user, yomo_client *client, const yomo_status *status
         session->away = false;
         notice(session, "connected again");
     }
-    if (error == YOMO_OK || (state != YOMO_CLIENT_WAITING && state != YOMO_CLIENT_CLOSED)) {
+    if (error == YOMO_OK ||
+        (state != YOMO_CLIENT_WAITING && state != YOMO_CLIENT_CLOSED)) {
         return;
     }
     if (!session->joined || state == YOMO_CLIENT_CLOSED) {

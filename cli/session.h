@@ -19,7 +19,8 @@ struct session_events {
     void (*on_sent)(struct session *session, uint64_t id, int32_t error);
     /* The connection was lost, or came back: a sentence. NULL: it goes to stderr. */
     void (*on_notice)(struct session *session, const char *text);
-    void (*on_input)(struct session *session); /* stdin is readable; NULL: not watched */
+    /* stdin is readable; NULL: it is not watched. */
+    void (*on_input)(struct session *session);
     void (*on_resize)(struct session *session);
     void (*on_ending)(struct session *session); /* once, before a last line on stderr */
     /* Do what is due at `now` and say when to come again: milliseconds of a clock that
@@ -39,16 +40,16 @@ struct session {
     bool input_ended;  /* stdin is not watched any more */
     uint64_t deadline; /* for the first join; UINT64_MAX: none */
     bool ending, closed;
-    int code;         /* with which the program will end */
-    int signal_code;  /* with which it ends when a signal says so */
+    int code;        /* with which the program will end */
+    int signal_code; /* with which it ends when a signal says so */
 };
 
 /* The flags that every client command has. */
-#define SESSION_FLAGS                                                                    \
-    {                                                                                    \
-        "timeout", YOMO_TYPE_DURATION, "10s", NULL, NULL,                                \
-            "How long connecting and joining may take together. 0: for ever."            \
-    }
+/* clang-format off */
+#define SESSION_FLAGS                                                            \
+    {"timeout", YOMO_TYPE_DURATION, "10s", NULL, NULL,                           \
+     "How long connecting and joining may take together. 0: for ever."}
+/* clang-format on */
 
 /* Connect to the first argument, join `room` with `state` (may be NULL), and run until
  * session_end, a signal, or an error. `session` is zeroed but for args, events, user,

@@ -169,21 +169,22 @@ const struct command sub_command = {
     .name = "sub",
     .arguments = "URL ROOM",
     .summary = "Print what happens in a room, one JSON object a line.",
-    .text = "URL is where the backend is, such as https://localhost:8443; ROOM is the "
-            "name of a room. Each line is written at once:\n"
-            "\n"
-            "  {\"type\":\"joined\",\"room\":..,\"transport\":..}\n"
-            "  {\"type\":\"message\",\"room\":..,\"event\":..,\"from\":..,\"data\":..}\n"
-            "\n"
-            "and with --presence\n"
-            "\n"
-            "  {\"type\":\"join\",\"room\":..,\"from\":..,\"state\":..}\n"
-            "  {\"type\":\"state\",\"room\":..,\"from\":..,\"state\":..}\n"
-            "  {\"type\":\"leave\",\"room\":..,\"from\":..,\"state\":..}\n"
-            "\n"
-            "The joined line comes first, then a join line for each member present. Bytes "
-            "are printed as {\"base64\":\"..\"}. Runs until --count or a signal, both of "
-            "which end it with 0; after a lost connection it joins again and says so.",
+    .text =
+        "URL is where the backend is, such as https://localhost:8443; ROOM is the "
+        "name of a room. Each line is written at once:\n"
+        "\n"
+        "  {\"type\":\"joined\",\"room\":..,\"transport\":..}\n"
+        "  {\"type\":\"message\",\"room\":..,\"event\":..,\"from\":..,\"data\":..}\n"
+        "\n"
+        "and with --presence\n"
+        "\n"
+        "  {\"type\":\"join\",\"room\":..,\"from\":..,\"state\":..}\n"
+        "  {\"type\":\"state\",\"room\":..,\"from\":..,\"state\":..}\n"
+        "  {\"type\":\"leave\",\"room\":..,\"from\":..,\"state\":..}\n"
+        "\n"
+        "The joined line comes first, then a join line for each member present. Bytes "
+        "are printed as {\"base64\":\"..\"}. Runs until --count or a signal, both of "
+        "which end it with 0; after a lost connection it joins again and says so.",
     .scope = YOMO_SCOPE_CLIENT,
     .flags = flags,
     .run = run,

@@ -58,7 +58,8 @@ bool terminal_begin(struct terminal *terminal)
     mode.c_lflag &= ~(tcflag_t)(ICANON | ECHO | IEXTEN);
     mode.c_cc[VMIN] = 1;
     mode.c_cc[VTIME] = 0;
-    mode.c_cc[VSUSP] = _POSIX_VDISABLE; /* stopped, it would leave the shell without echo */
+    mode.c_cc[VSUSP] =
+        _POSIX_VDISABLE; /* stopped, it would leave the shell without echo */
     if (!registered) {
         registered = atexit(restore) == 0;
     }
@@ -119,7 +120,8 @@ static void draw(struct terminal *terminal, const struct line *line)
     terminal->drawn = true;
 }
 
-bool terminal_print(struct terminal *terminal, const char *text, const struct line *line)
+bool terminal_print(struct terminal *terminal, const char *text,
+                    const struct line *line)
 {
     erase(terminal);
     text_put(&terminal->out, text);

@@ -27,8 +27,8 @@ struct terminal {
 /* Are stdin and stdout a terminal that can do this? */
 bool terminal_usable(void);
 
-/* Take keys one by one and stop their echo, until terminal_end, which also runs when the
- * program exits. False when the terminal refuses. */
+/* Take keys one by one and stop their echo, until terminal_end, which also runs when
+ * the program exits. False when the terminal refuses. */
 bool terminal_begin(struct terminal *terminal);
 void terminal_end(struct terminal *terminal);
 
@@ -37,7 +37,8 @@ void terminal_resize(struct terminal *terminal);
 
 /* Put `text`, one or more whole lines, above; then draw what is below again. False when
  * nothing can be written any more. */
-bool terminal_print(struct terminal *terminal, const char *text, const struct line *line);
+bool terminal_print(struct terminal *terminal, const char *text,
+                    const struct line *line);
 bool terminal_draw(struct terminal *terminal, const struct line *line);
 
 #endif

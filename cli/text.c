@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* text.c - JSON is read here only as far as finding a string in it: it comes from the
- * library, which has checked that it is well-formed, but nothing here relies on that. */
+/* text.c - JSON is read here only as far as finding a string in it. It comes from the
+ * library, which has checked it, but nothing here relies on that. */
 #include "text.h"
 
 #include <stdarg.h>
@@ -327,8 +327,8 @@ size_t utf8_next(const char *at, size_t size, unsigned long *point)
 static bool is_control(unsigned long point)
 {
     return point < 0x20 || (point >= 0x7f && point < 0xa0) ||
-           (point >= 0x202a && point <= 0x202e) || /* overriding the direction of text */
-           (point >= 0x2066 && point <= 0x2069);
+           /* what turns the direction of text around */
+           (point >= 0x202a && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069);
 }
 
 void text_put_harmless(struct text *text, const char *string)

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Zeroed memory is an empty one. Without memory `failed` is set and what was added since
- * is missing. */
+/* Zeroed memory is an empty one. Without memory `failed` is set and what was added
+ * since is missing. */
 struct text {
     char *data; /* with a NUL behind it, NULL when nothing was ever added */
     size_t size, capacity;

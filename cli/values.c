@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* values.c - values of the program's own flags, written as the library's options are. */
+/* values.c - values of the program's own flags, written as the library's are. */
 #include <string.h>
 #include <strings.h>
 
@@ -10,7 +10,7 @@ struct unit {
     uint64_t factor;
 };
 
-/* Digits, and one of the units behind them; a unit without a name is for bare digits. */
+/* Digits, and one of the units behind them; one without a name is for bare digits. */
 static bool read_units(const char *text, const struct unit *units, uint64_t *value)
 {
     uint64_t number = 0;
@@ -45,15 +45,16 @@ bool read_number(const char *text, uint64_t *number)
 
 bool read_ms(const char *text, uint64_t *ms)
 {
-    static const struct unit durations[] = {
-        {"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {NULL, 0}};
+    static const struct unit durations[] = {{"", 1000},   {"ms", 1},      {"s", 1000},
+                                            {"m", 60000}, {"h", 3600000}, {NULL, 0}};
 
     return read_units(text, durations, ms);
 }
 
 bool read_switch(const char *text, bool *on)
 {
-    static const char *const words[] = {"true", "yes", "on", "1", "false", "no", "off", "0"};
+    static const char *const words[] = {"true",  "yes", "on",  "1",
+                                        "false", "no",  "off", "0"};
 
     for (size_t i = 0; i < 8; i++) {
         if (strcasecmp(text, words[i]) == 0) {

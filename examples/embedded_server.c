@@ -18,8 +18,8 @@
 
 #include <yomo/yomo.h>
 
-/* YOMO_OK lets it in. A hook that has to ask somebody first returns YOMO_LATER and calls
- * yomo_auth_accept or yomo_auth_refuse when it knows. */
+/* YOMO_OK lets it in. A hook that has to ask somebody first returns YOMO_LATER and
+ * calls yomo_auth_accept or yomo_auth_refuse when it knows. */
 static int32_t authenticate(void *user, yomo_auth *auth)
 {
     const char *password = user;
@@ -77,7 +77,8 @@ static void serve(yomo_server *server)
 
     while (poll(&watch, 1, 1000) == 0) {
         char json[64];
-        int size = snprintf(json, sizeof(json), "{\"now\":%lld}", (long long)time(NULL));
+        int size =
+            snprintf(json, sizeof(json), "{\"now\":%lld}", (long long)time(NULL));
         yomo_server_publish(server, NULL, "lobby", "server", "time", json, (size_t)size,
                             YOMO_JSON, YOMO_LATEST);
     }

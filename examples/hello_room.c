@@ -17,7 +17,8 @@ static void on_status(void *user, yomo_client *client, const yomo_status *status
 {
     (void)user, (void)client;
     if (yomo_status_state(status) == YOMO_CLIENT_OPEN) {
-        printf("connected over %s\n", yomo_transport_name(yomo_status_transport(status)));
+        printf("connected over %s\n",
+               yomo_transport_name(yomo_status_transport(status)));
     } else if (yomo_status_error(status) != YOMO_OK) { /* it tries again by itself */
         printf("%s\n", yomo_strerror(yomo_status_error(status)));
     }
@@ -36,7 +37,8 @@ static void on_peer(void *user, yomo_room *room, const yomo_peer *peer, int32_t 
     static const char *const words[] = {"is here", "came", "is now", "left"};
 
     (void)user, (void)room;
-    printf("%s %s %s\n", yomo_peer_id(peer), words[change], yomo_peer_state(peer, NULL));
+    printf("%s %s %s\n", yomo_peer_id(peer), words[change],
+           yomo_peer_state(peer, NULL));
 }
 
 static void on_message(void *user, yomo_room *room, const yomo_message *message)

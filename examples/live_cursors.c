@@ -2,12 +2,12 @@
 /* live_cursors.c - everybody's cursor, sixty times a second, in a game's loop.
  *
  *     yomo serve                                      # and open http://localhost:8080
- *     live_cursors https://localhost:8443 demo Orbit  # a cursor that goes round and round
+ *     live_cursors https://localhost:8443 demo Orbit  # a cursor that goes round
  *
- * A frame has three parts: let the library do what is due, send where our cursor is, draw
- * the others. Cursors are LATEST: only where one is now is worth sending, and it stands
- * again by itself after a packet was lost. The pages of the demo do the same, so both see
- * each other. With a fourth argument it ends after so many frames. */
+ * A frame has three parts: let the library do what is due, send where our cursor is,
+ * draw the others. Cursors are LATEST: only where one is now is worth sending, and it
+ * stands again by itself after a packet was lost. The pages of the demo do the same, so
+ * both see each other. With a fourth argument it ends after so many frames. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -194,7 +194,8 @@ int main(int argc, char **argv)
     yomo_options_free(options);
     snprintf(state, sizeof(state), "{\"name\":\"%.40s\",\"color\":\"#d9480f\"}", name);
     check(yomo_client_join(client, room, state, &game.room), room);
-    check(yomo_room_subscribe(game.room, "cursor", on_cursor, &game, NULL), "subscribe");
+    check(yomo_room_subscribe(game.room, "cursor", on_cursor, &game, NULL),
+          "subscribe");
     check(yomo_client_connect(client), url);
 
     for (long frame = 0; frame != frames; frame++) {

@@ -93,8 +93,8 @@ static int read_lines(yomo_options *options, const char *path, FILE *file)
         if (rv == YOMO_ERR_OPTION) {
             char why[512];
             snprintf(why, sizeof(why), "%s", yomo_options_error(options));
-            return yo_options_complain(options, rv, "%.200s, line %lu: %s", path, number,
-                                       why);
+            return yo_options_complain(options, rv, "%.200s, line %lu: %s", path,
+                                       number, why);
         }
         if (rv != YOMO_OK) {
             return rv;
@@ -116,7 +116,8 @@ int32_t yomo_options_load(yomo_options *options, const char *path)
     }
     rv = read_lines(options, path, file);
     if (rv == YOMO_OK && ferror(file)) {
-        rv = yo_options_complain(options, YOMO_ERR_FILE, "%.200s: cannot be read", path);
+        rv =
+            yo_options_complain(options, YOMO_ERR_FILE, "%.200s: cannot be read", path);
     }
     fclose(file);
     return rv;

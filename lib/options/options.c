@@ -157,7 +157,8 @@ static int unknown(yomo_options *options, struct yo_span name)
                                    "there is no option '%s'; did you mean '%s'?", text,
                                    nearest);
     }
-    return yo_options_complain(options, YOMO_ERR_OPTION, "there is no option '%s'", text);
+    return yo_options_complain(options, YOMO_ERR_OPTION, "there is no option '%s'",
+                               text);
 }
 
 /* The new value of a list: the words of the old one, if it was set, then those of
@@ -282,7 +283,8 @@ static bool is_scheme(const char *text)
 {
     for (const char *at = text; *at; at++) {
         bool letter = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z');
-        bool later = (*at >= '0' && *at <= '9') || *at == '+' || *at == '-' || *at == '.';
+        bool later =
+            (*at >= '0' && *at <= '9') || *at == '+' || *at == '-' || *at == '.';
         if (!letter && (at == text || !later)) {
             return false;
         }
@@ -358,8 +360,8 @@ const struct yo_log *yo_options_log(const yomo_options *options)
     return &options->log;
 }
 
-/* The text of an option that our own code asks for, which is there and of a type that it
- * expects; an absent span when it has no value. */
+/* The text of an option that our own code asks for, which is there and of a type that
+ * it expects; an absent span when it has no value. */
 static struct yo_span read_as(const yomo_options *options, const char *name,
                               enum yomo_option_type type)
 {
@@ -426,7 +428,8 @@ bool yo_options_is_set(const yomo_options *options, const char *name)
     return options->values[index] != NULL;
 }
 
-struct yo_span yo_options_item(const yomo_options *options, const char *name, size_t index)
+struct yo_span yo_options_item(const yomo_options *options, const char *name,
+                               size_t index)
 {
     struct yo_span rest = read_as(options, name, YOMO_TYPE_LIST);
     struct yo_span word;

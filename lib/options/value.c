@@ -14,8 +14,10 @@ struct unit {
 };
 
 /* The largest first: that is how a bound is written. */
-static const struct unit sizes[] = {
-    {"g", UINT64_C(1) << 30}, {"m", UINT64_C(1) << 20}, {"k", UINT64_C(1) << 10}, {"", 1}};
+static const struct unit sizes[] = {{"g", UINT64_C(1) << 30},
+                                    {"m", UINT64_C(1) << 20},
+                                    {"k", UINT64_C(1) << 10},
+                                    {"", 1}};
 static const struct unit durations[] = {
     {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {"", 1000}};
 
@@ -146,8 +148,9 @@ static int check_form(enum yo_option_form form, struct yo_span word)
         }
         for (size_t i = 1; i + 3 < word.size; i++) {
             if (memcmp(word.data + i, between, 3) == 0) {
-                return memchr(word.data + i + 3, '/', word.size - i - 3) ? YOMO_ERR_OPTION
-                                                                         : YOMO_OK;
+                return memchr(word.data + i + 3, '/', word.size - i - 3)
+                           ? YOMO_ERR_OPTION
+                           : YOMO_OK;
             }
         }
         return YOMO_ERR_OPTION;
@@ -221,7 +224,8 @@ static void say_wanted(const struct yo_option *option, char *wanted, size_t size
         [YO_FORM_ANY] = "text in UTF-8",
         [YO_FORM_PORT] = "a port from 0 to 65535, or none",
         [YO_FORM_HASH] = "64 hexadecimal digits",
-        [YO_FORM_ORIGIN] = "origins such as https://example.com with nothing behind, or *",
+        [YO_FORM_ORIGIN] =
+            "origins such as https://example.com with nothing behind, or *",
         [YO_FORM_PAIR] = "app=publickey",
     };
     char min[32], max[32];
@@ -236,7 +240,8 @@ static void say_wanted(const struct yo_option *option, char *wanted, size_t size
     case YOMO_TYPE_DURATION:
         write_bound(min, option->min, durations, COUNT(durations));
         write_bound(max, option->max, durations, COUNT(durations));
-        snprintf(wanted, size, "a time from %s to %s, such as 250ms, 10s or 5m", min, max);
+        snprintf(wanted, size, "a time from %s to %s, such as 250ms, 10s or 5m", min,
+                 max);
         return;
     case YOMO_TYPE_SWITCH:
         snprintf(wanted, size, "true or false");

@@ -125,12 +125,22 @@ class Pub(Clients):
                 self.pub("room", "e", "1", "--class", delivery, *over)
             self.pub("room", "e", "1", "--class", "latest", "--latest-key", "k", *over)
 
+    def test_a_value_that_a_newer_one_replaced_is_done_with_that(self):
+        for transport, over in self.each_transport():
+            self.pub("room", "e", "1", "--class", "latest", "--repeat", "500", *over)
+
+    def test_who_sends_too_fast_is_told_how_to_slow_down(self):
+        code, _, err = self.run_client(self.server, "pub", "room", "e", "1", "--repeat",
+                                       "20000")
+        self.assertEqual(code, 4)
+        self.assertIn("--rate", err)
+
     def test_reliable_messages_arrive_all_and_in_order(self):
         for transport, over in self.each_transport():
-            sub = self.joined(self.server, transport, "--count", "2000", *over)
-            self.pub(transport, "e", '"x"', "--repeat", "2000", "--message-size-max", "1k",
+            sub = self.joined(self.server, transport, "--count", "1500", *over)
+            self.pub(transport, "e", '"x"', "--repeat", "1500", "--message-size-max", "1k",
                      *over)
-            self.assertEqual(len(sub.out.rest()), 2000)
+            self.assertEqual(len(sub.out.rest()), 1500)
 
     def test_a_rate_is_kept(self):
         sub = self.joined(self.server, "room", "--count", "5")

@@ -26,10 +26,10 @@ static const struct flag flags[] = {
     {0},
 };
 
-static const struct command server = {
-    "serve", "", ".", NULL, YOMO_SCOPE_SERVER, flags, never_run};
-static const struct command client = {
-    "sub", "URL ROOM", ".", NULL, YOMO_SCOPE_CLIENT, flags, never_run};
+static const struct command server = {"serve",           "",    ".",      NULL,
+                                      YOMO_SCOPE_SERVER, flags, never_run};
+static const struct command client = {"sub", "URL ROOM", ".", NULL, YOMO_SCOPE_CLIENT,
+                                      flags, never_run};
 static const struct command bare = {"bare", "", ".", NULL, NO_SCOPE, flags, never_run};
 
 /* Parse words until NULL. */
@@ -98,7 +98,8 @@ static void a_switch_takes_no_word_behind_it(void **state)
     struct args args;
 
     (void)state;
-    assert_int_equal(parse(&args, &client, "--presence", "url", "room", NULL), EXIT_DONE);
+    assert_int_equal(parse(&args, &client, "--presence", "url", "room", NULL),
+                     EXIT_DONE);
     assert_int_equal(args.argument_count, 2);
     assert_string_equal(args.arguments[0], "url");
     assert_string_equal(args.arguments[1], "room");
@@ -110,9 +111,9 @@ static void flags_stand_before_between_and_behind_arguments(void **state)
     struct args args;
 
     (void)state;
-    assert_int_equal(
-        parse(&args, &client, "--id", "a", "url", "--count", "2", "room", "--token=t", NULL),
-        EXIT_DONE);
+    assert_int_equal(parse(&args, &client, "--id", "a", "url", "--count", "2", "room",
+                           "--token=t", NULL),
+                     EXIT_DONE);
     assert_string_equal(args.arguments[0], "url");
     assert_string_equal(args.arguments[1], "room");
     assert_string_equal(yomo_options_get(args.options, "token"), "t");
@@ -162,24 +163,27 @@ static void check_wrong(int code, const struct args *args, const char *sentence)
     assert_string_equal(args->error, sentence);
 }
 
-#define CHECK_WRONG(sentence, command, ...)                                              \
-    do {                                                                                 \
-        struct args wrong;                                                               \
-        int code = parse(&wrong, command, __VA_ARGS__, NULL);                            \
-        check_wrong(code, &wrong, sentence);                                             \
-        args_finish(&wrong);                                                             \
+#define CHECK_WRONG(sentence, command, ...)                   \
+    do {                                                      \
+        struct args wrong;                                    \
+        int code = parse(&wrong, command, __VA_ARGS__, NULL); \
+        check_wrong(code, &wrong, sentence);                  \
+        args_finish(&wrong);                                  \
     } while (0)
 
 static void what_is_wrong_says_what_would_be_right(void **state)
 {
     (void)state;
-    CHECK_WRONG("there is no flag --prot; did you mean --port?", &server, "--prot", "1");
-    CHECK_WRONG("there is no flag --cuont; did you mean --count?", &server, "--cuont=1");
+    CHECK_WRONG("there is no flag --prot; did you mean --port?", &server, "--prot",
+                "1");
+    CHECK_WRONG("there is no flag --cuont; did you mean --count?", &server,
+                "--cuont=1");
     CHECK_WRONG("there is no flag --hlep; did you mean --help?", &server, "--hlep");
-    CHECK_WRONG("there is no flag --xyzzyx; yomo serve --help shows those that there are",
-                &server, "--xyzzyx");
-    CHECK_WRONG("--port does not take '70000': it takes a number from 0 to 65535", &server,
-                "--port", "70000");
+    CHECK_WRONG(
+        "there is no flag --xyzzyx; yomo serve --help shows those that there are",
+        &server, "--xyzzyx");
+    CHECK_WRONG("--port does not take '70000': it takes a number from 0 to 65535",
+                &server, "--port", "70000");
     CHECK_WRONG("--count does not take 'many': it takes a number", &server, "--count",
                 "many");
     CHECK_WRONG("--class does not take 'late': it takes reliable|unreliable|latest",
@@ -187,7 +191,8 @@ static void what_is_wrong_says_what_would_be_right(void **state)
     CHECK_WRONG("--echo does not take 'maybe': it takes true or false", &server,
                 "--echo=maybe");
     CHECK_WRONG("--no-echo takes no value", &server, "--no-echo=true");
-    CHECK_WRONG("there is no flag --no-port; did you mean --port?", &server, "--no-port");
+    CHECK_WRONG("there is no flag --no-port; did you mean --port?", &server,
+                "--no-port");
     CHECK_WRONG("'-p' is no flag: flags are written with two dashes", &server, "-p");
 }
 
@@ -206,7 +211,8 @@ static void missing_and_surplus_arguments_are_named(void **state)
 {
     (void)state;
     CHECK_WRONG("ROOM is missing: yomo sub URL ROOM", &client, "url");
-    CHECK_WRONG("'more' is too much: yomo sub URL ROOM", &client, "url", "room", "more");
+    CHECK_WRONG("'more' is too much: yomo sub URL ROOM", &client, "url", "room",
+                "more");
     CHECK_WRONG("'e' is too much", &client, "a", "b", "c", "d", "e");
     CHECK_WRONG("'x' is too much: yomo serve ", &server, "x");
 }

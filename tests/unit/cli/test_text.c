@@ -72,10 +72,24 @@ static void a_member_is_found_wherever_it_stands(void **state)
 
 static void what_is_no_string_is_no_member(void **state)
 {
-    static const char *const none[] = {
-        "{}", "[]", "1", "\"name\"", "{\"name\":1}", "{\"name\":null}",
-        "{\"name\":{\"name\":\"x\"}}", "", "{", "{\"", "{\"name", "{\"name\"",
-        "{\"name\":", "{\"x\":1", "{\"x\":\"", "{\"x\":1,", "{\"x\" 1}", "null"};
+    static const char *const none[] = {"{}",
+                                       "[]",
+                                       "1",
+                                       "\"name\"",
+                                       "{\"name\":1}",
+                                       "{\"name\":null}",
+                                       "{\"name\":{\"name\":\"x\"}}",
+                                       "",
+                                       "{",
+                                       "{\"",
+                                       "{\"name",
+                                       "{\"name\"",
+                                       "{\"name\":",
+                                       "{\"x\":1",
+                                       "{\"x\":\"",
+                                       "{\"x\":1,",
+                                       "{\"x\" 1}",
+                                       "null"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
@@ -99,7 +113,8 @@ static void escapes_are_decoded(void **state)
 
 static void json_that_ends_anywhere_is_harmless(void **state)
 {
-    static const char whole[] = "{\"x\":[{\"y\":\"\\ud83d\\ude00\"}],\"name\":\"\\u0041b\"}";
+    static const char whole[] =
+        "{\"x\":[{\"y\":\"\\ud83d\\ude00\"}],\"name\":\"\\u0041b\"}";
 
     (void)state;
     for (size_t size = 0; size < sizeof(whole); size++) {
@@ -127,9 +142,9 @@ static void a_terminal_is_shown_nothing_that_moves_it(void **state)
 
 static void characters_are_whole_or_nothing(void **state)
 {
-    static const char *const broken[] = {"\x80",         "\xc0\x80",     "\xc3",
-                                         "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
-                                         "\xe2\x82",     "\xf5\x80\x80\x80"};
+    static const char *const broken[] = {
+        "\x80",         "\xc0\x80",         "\xc3",     "\xe0\x80\x80",
+        "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\xf5\x80\x80\x80"};
     unsigned long point = 0;
 
     (void)state;

@@ -95,7 +95,8 @@ static void an_empty_file_sets_nothing(void **state)
     yomo_options_free(options);
 }
 
-static void check_wrong(const void *bytes, size_t size, const char *line, const char *why)
+static void check_wrong(const void *bytes, size_t size, const char *line,
+                        const char *why)
 {
     yomo_options *options;
 

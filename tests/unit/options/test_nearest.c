@@ -15,8 +15,8 @@ static void check(int32_t scope, const char *word, const char *wanted)
     const char *nearest = yo_option_nearest(scope, bytes_copy(yo_span_of(word)));
 
     if (!nearest != !wanted || (wanted && strcmp(nearest, wanted) != 0)) {
-        fail_msg("'%s' is nearest to '%s', not '%s'", word, nearest ? nearest : "nothing",
-                 wanted ? wanted : "nothing");
+        fail_msg("'%s' is nearest to '%s', not '%s'", word,
+                 nearest ? nearest : "nothing", wanted ? wanted : "nothing");
     }
 }
 

@@ -112,9 +112,10 @@ static void a_wrong_name_or_value_says_what_would_be_right(void **state)
                     "'transport' is an option of clients, not of servers");
     check_complaint(options, "port", "70000",
                     "'port' does not take '70000': it takes a number from 0 to 65535");
-    check_complaint(options, "http-port", "maybe",
-                    "'http-port' does not take 'maybe': it takes a port from 0 to 65535, "
-                    "or none");
+    check_complaint(
+        options, "http-port", "maybe",
+        "'http-port' does not take 'maybe': it takes a port from 0 to 65535, "
+        "or none");
     check_complaint(options, "echo", "perhaps",
                     "'echo' does not take 'perhaps': it takes true or false");
     assert_false(yo_options_is_set(options, "port"));
@@ -264,7 +265,8 @@ static void a_log_is_kept_with_its_level(void **state)
 
     (void)state;
     assert_null(yo_options_log(options)->fn);
-    assert_int_equal(yomo_options_set_log(options, NULL, &user, YOMO_LOG_DEBUG), YOMO_OK);
+    assert_int_equal(yomo_options_set_log(options, NULL, &user, YOMO_LOG_DEBUG),
+                     YOMO_OK);
     assert_int_equal(yo_options_log(options)->level, YOMO_LOG_DEBUG);
     assert_ptr_equal(yo_options_log(options)->user, &user);
     yomo_options_free(options);
@@ -333,7 +335,7 @@ static void set_twice(struct fault *fault, void *user)
     if (yomo_options_set_mem(options, &fault->mem) == YOMO_OK) {
         int first = yomo_options_set(options, "bind", "192.0.2.1");
         int second = yomo_options_set(options, "bind", "192.0.2.2");
-        const char *wanted = first   ? (second ? "localhost" : "192.0.2.2")
+        const char *wanted = first    ? (second ? "localhost" : "192.0.2.2")
                              : second ? "192.0.2.1"
                                       : "192.0.2.1,192.0.2.2";
         assert_string_equal(yomo_options_get(options, "bind"), wanted);

@@ -45,7 +45,8 @@ static void every_default_is_a_value_that_the_option_takes(void **state)
 
 static void check_readable(const struct yo_option *option)
 {
-    bool needed = option->type == YOMO_TYPE_NUMBER || option->type == YOMO_TYPE_DURATION ||
+    bool needed = option->type == YOMO_TYPE_NUMBER ||
+                  option->type == YOMO_TYPE_DURATION ||
                   option->type == YOMO_TYPE_CHOICE;
 
     if (needed && !option->value) {
@@ -88,7 +89,8 @@ static void no_name_stands_twice_in_a_scope(void **state)
     for (size_t s = 0; s < 2; s++) {
         const struct yo_option *option;
         for (size_t i = 0; (option = yo_option_at(scopes[s], i)); i++) {
-            assert_int_equal(yo_option_find(scopes[s], yo_span_of(option->name)), (int)i);
+            assert_int_equal(yo_option_find(scopes[s], yo_span_of(option->name)),
+                             (int)i);
         }
     }
 }

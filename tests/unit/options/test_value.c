@@ -59,9 +59,20 @@ static void times_have_units_and_a_bare_number_is_seconds(void **state)
 
 static void what_is_no_number_is_refused(void **state)
 {
-    static const char *const wrong[] = {
-        "", "k", "-1", "+1", " 1", "1 ", "1.5", "0x10", "1kk", "64kb", "1t",
-        "18446744073709551616", "18014398509481984k", "99999999999999999999g"};
+    static const char *const wrong[] = {"",
+                                        "k",
+                                        "-1",
+                                        "+1",
+                                        " 1",
+                                        "1 ",
+                                        "1.5",
+                                        "0x10",
+                                        "1kk",
+                                        "64kb",
+                                        "1t",
+                                        "18446744073709551616",
+                                        "18014398509481984k",
+                                        "99999999999999999999g"};
     uint64_t value = 77;
 
     (void)state;
@@ -145,7 +156,8 @@ static void check_form(const struct form_case *c)
     char wanted[200];
 
     for (size_t i = 0; c->good[i]; i++) {
-        if (yo_value_check(&option, text(c->good[i]), wanted, sizeof(wanted)) != YOMO_OK) {
+        if (yo_value_check(&option, text(c->good[i]), wanted, sizeof(wanted)) !=
+            YOMO_OK) {
             fail_msg("%s was refused: %s", c->good[i], wanted);
         }
     }
@@ -168,7 +180,9 @@ static void words_have_the_form_that_their_option_asks_for(void **state)
         {YO_FORM_ORIGIN,
          {"https://example.com", "http://localhost:8080", "*", "app://x"},
          {"example.com", "https://example.com/", "https://", "://x", ""}},
-        {YO_FORM_PAIR, {"app=key", "a=b=c", "a=b,c=d"}, {"app", "=key", "app=", ",a=b"}},
+        {YO_FORM_PAIR,
+         {"app=key", "a=b=c", "a=b,c=d"},
+         {"app", "=key", "app=", ",a=b"}},
         {YO_FORM_ANY, {"x", "x,y"}, {"", "x,,y", "\xff"}},
     };
 
