@@ -332,6 +332,8 @@ function placeBubble() {
 
 function openBubble() {
     bubble.hidden = false;
+    talked = true;
+    showAvatars();
     pointer.known = true;
     placeBubble();
     say.focus();
@@ -349,8 +351,6 @@ function speak() {
     if (words) {
         room.send('chat', words);
         log(me.name, me.color, words);
-        talked = true;
-        showAvatars();
     }
     closeBubble();
 }

@@ -17,6 +17,7 @@ const PING_EVERY = 4000; // well within the silence after which a server gives u
 const SILENCE = 15_000;
 const BACKOFF_FIRST = 250;
 const BACKOFF_MAX = 30_000;
+const RTTS = 5;
 const GONE_KEPT = 16;
 const HELD_MAX = 1000;
 const EARLY = 500; // how long a message waits to be told who its sender is
@@ -48,6 +49,7 @@ export class Room {
     #retry;
     #heard = 0; // when anything came last
     #pinged = 0;
+    #rtts = [];
 
     constructor({ name, id, state, where }) {
         this.name = name;
@@ -101,6 +103,7 @@ export class Room {
         this.#held = [];
         this.#fresh = new Map();
         this.rtt = 0;
+        this.#rtts = [];
         this.#heard = performance.now();
         link.listen(
             (bytes) => this.#take(link, bytes),
@@ -249,8 +252,7 @@ export class Room {
     #takeControl(message) {
         switch (message.op) {
             case 'pong':
-                this.rtt = Math.max(0, performance.now() - Number(message.ts) / 1000);
-                this.onrtt(this.rtt);
+                this.#takeRtt(performance.now() - Number(message.ts) / 1000);
                 break;
             case 'ping':
                 this.#control({ op: 'pong', ts: message.ts });
@@ -275,6 +277,13 @@ export class Room {
                     this.#takeRoom(message);
                 }
         }
+    }
+
+    // The least of a few: a page that was busy for a moment is no slow network.
+    #takeRtt(milliseconds) {
+        this.#rtts = [...this.#rtts, Math.max(0, milliseconds)].slice(-RTTS);
+        this.rtt = Math.min(...this.#rtts);
+        this.onrtt(this.rtt);
     }
 
     #takeError(message) {
