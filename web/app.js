@@ -205,8 +205,11 @@ class Person {
         const part = still.matches ? 1 : 1 - Math.exp(-step / SMOOTH);
         this.at.x += (this.goal.x - this.at.x) * part;
         this.at.y += (this.goal.y - this.at.y) * part;
-        this.cursor.style.transform =
-            `translate(${this.at.x * innerWidth}px, ${this.at.y * innerHeight}px)`;
+        const x = this.at.x * innerWidth;
+        const y = this.at.y * innerHeight;
+        this.tag.classList.toggle('left', x > innerWidth - (this.say ? 300 : 160));
+        this.tag.classList.toggle('up', y > innerHeight - 70);
+        this.cursor.style.transform = `translate(${x}px, ${y}px)`;
     }
 
     remove() {
