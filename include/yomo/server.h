@@ -114,7 +114,8 @@ YOMO_API const char *yomo_auth_id(const yomo_auth *auth);         /**< claimed, 
 YOMO_API const char *yomo_auth_public_key(const yomo_auth *auth); /**< "" when none */
 YOMO_API const char *yomo_auth_token(const yomo_auth *auth);      /**< "" when none */
 YOMO_API const char *yomo_auth_origin(const yomo_auth *auth);     /**< "" when none */
-YOMO_API const char *yomo_auth_address(const yomo_auth *auth);    /**< "192.0.2.1:50000" */
+/** "192.0.2.1:50000"; without a port where a trusted proxy told it. */
+YOMO_API const char *yomo_auth_address(const yomo_auth *auth);
 YOMO_API int32_t yomo_auth_transport(const yomo_auth *auth);
 /** Let it in under another id than it claimed, or into another application. Before the
  * answer. Errors: INVALID, NOMEM. */

@@ -335,3 +335,16 @@ bool yo_span_equal_nocase(struct yo_span a, struct yo_span b)
     }
     return true;
 }
+
+bool yo_span_equal_secret(struct yo_span secret, struct yo_span said)
+{
+    volatile uint8_t different = 0; /* or the compiler may leave the loop early */
+
+    if (secret.size != said.size) {
+        return false;
+    }
+    for (size_t i = 0; i < secret.size; i++) {
+        different = (uint8_t)(different | (secret.data[i] ^ said.data[i]));
+    }
+    return different == 0;
+}

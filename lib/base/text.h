@@ -40,4 +40,8 @@ int yo_parse_u64(struct yo_span text, uint64_t *value);
 /* Compare without regard to ASCII case. */
 bool yo_span_equal_nocase(struct yo_span a, struct yo_span b);
 
+/* Compare a secret with what somebody says it is: how long that takes tells its length,
+ * but not how much of it was right. */
+bool yo_span_equal_secret(struct yo_span secret, struct yo_span said);
+
 #endif

@@ -126,8 +126,12 @@ static const struct yo_option server_options[] = {
            "Serve /echo, which sends everything back. On in development, else off when "
            "not given."),
     SWITCH("metrics", NULL,
-           "Serve /metrics, Prometheus text, to anybody who asks. On in development, "
-           "else off when not given."),
+           "Serve /metrics, Prometheus text. On in development, where anybody may ask, "
+           "and where there is a metrics-token, which it needs everywhere else; off "
+           "otherwise."),
+    TEXT("metrics-token", NULL,
+         "Who asks for /metrics must send it: Authorization: Bearer TOKEN. Other users of "
+         "the machine see command lines: better in a configuration file."),
     TEXT("mesh", "dev",
          "This backend's name, which presencejs clients see in messages as mesh."),
     NUMBER("message-size-max", "64k", KIB, 16 * MIB,
@@ -175,8 +179,9 @@ static const struct yo_option server_options[] = {
            "Handshakes at once; past that, QUIC clients must first prove their address "
            "and TCP connections are closed."),
     LIST("trusted-proxies", NULL, YO_FORM_ANY,
-         "Addresses or networks (192.0.2.0/24) of proxies whose word about a client's "
-         "address is believed."),
+         "Addresses or networks (192.0.2.0/24) of proxies whose X-Forwarded-For header "
+         "is believed, for what comes by TCP: the last address in it that is not itself "
+         "such a proxy's is the client's. From others the header is ignored."),
     TEXT("tls-keylog", NULL,
          "Append TLS secrets to this file, for debugging: whoever reads it can read the "
          "traffic."),

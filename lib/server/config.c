@@ -97,6 +97,53 @@ static int read_keys(struct yo_config *config, struct yo_buf *why)
     }
 }
 
+static int read_proxies(struct yo_config *config, struct yo_buf *why)
+{
+    for (size_t i = 0;; i++) {
+        struct yo_span item = yo_options_item(config->options, "trusted-proxies", i);
+        if (!item.data) {
+            return YOMO_OK;
+        }
+        if (i == YO_PROXIES_MAX) {
+            (void)yo_buf_printf(why, "trusted-proxies: more than %d", YO_PROXIES_MAX);
+            return YOMO_ERR_OPTION;
+        }
+        if (yo_network_parse(&config->proxies[i], item) != YOMO_OK) {
+            (void)yo_buf_printf(why,
+                                "trusted-proxies: \"%.*s\" is not an address "
+                                "(192.0.2.1, 2001:db8::1) or a network (192.0.2.0/24)",
+                                (int)item.size, (const char *)item.data);
+            return YOMO_ERR_OPTION;
+        }
+        config->proxy_count++;
+    }
+}
+
+/* The numbers are for everybody in development, and else for who has the token. */
+static int read_metrics(struct yo_config *config, struct yo_buf *why)
+{
+    const char *token = yo_options_text(config->options, "metrics-token");
+
+    config->metrics_token = token;
+    config->metrics = yo_options_is_set(config->options, "metrics")
+                          ? yo_options_switch(config->options, "metrics")
+                          : config->development || token;
+    for (const char *at = token; token && (at == token || *at); at++) {
+        if (*at <= ' ' || *at > '~') { /* no header could say it (RFC 6750 2.1) */
+            (void)yo_buf_append_text(
+                why, "metrics-token: at least one character, all of them visible ASCII");
+            return YOMO_ERR_OPTION;
+        }
+    }
+    if (config->metrics && !config->development && !token) {
+        (void)yo_buf_append_text(
+            why, "metrics: outside development set `metrics-token` too, and give it to "
+                 "who may read the numbers");
+        return YOMO_ERR_OPTION;
+    }
+    return YOMO_OK;
+}
+
 static int read_port(uint16_t *port, const char *name, const char *text,
                      struct yo_buf *why)
 {
@@ -225,18 +272,19 @@ int yo_config_read(struct yo_config *config, struct yo_buf *why)
     int rv = read_bind(config, why);
 
     rv = rv == YOMO_OK ? read_keys(config, why) : rv;
+    rv = rv == YOMO_OK ? read_proxies(config, why) : rv;
     if (rv != YOMO_OK) {
         return rv;
     }
     config->development =
         config->loopback && !config->keys && !config->hooks.authenticate;
     config->echo = config->development || yo_options_switch(options, "echo");
-    config->metrics = config->development || yo_options_switch(options, "metrics");
     config->insecure_open = yo_options_switch(options, "insecure-open");
     config->mesh = yo_options_text(options, "mesh");
     config->web_root = yo_options_text(options, "web-root");
     read_limits(config);
-    rv = read_ports(config, why);
+    rv = read_metrics(config, why);
+    rv = rv == YOMO_OK ? read_ports(config, why) : rv;
     return rv == YOMO_OK ? check_open(config, why) : rv;
 }
 

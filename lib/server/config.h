@@ -7,12 +7,13 @@
 
 #include "base/buf.h"
 #include "base/log.h"
-#include "loop/udp.h"
+#include "loop/network.h"
 #include "options/options.h"
 #include "session/outbox.h"
 #include "session/server_side.h"
 
 #define YO_BIND_MAX 8            /* addresses that a server listens on */
+#define YO_PROXIES_MAX 64        /* addresses and networks of trusted proxies */
 #define YO_WORKERS_MAX 256       /* what `workers` may be */
 #define YO_APP_SIZE_MAX 255      /* bytes of an application's name */
 #define YO_APP_DEFAULT "default" /* the one application of a server without keys */
@@ -41,6 +42,9 @@ struct yo_config {
     struct yo_server_limits limits;
     struct yo_outbox_limits outbox;
     const char *mesh, *web_root;
+    const char *metrics_token; /* NULL: /metrics, if at all, is open to anybody */
+    struct yo_network proxies[YO_PROXIES_MAX]; /* trusted ones */
+    size_t proxy_count;
 };
 
 /* Copy `options` and `hooks` (may be NULL). YOMO_ERR_NOMEM. */

@@ -327,7 +327,9 @@ static void count_end(struct yo_peer *peer, uint32_t code)
 
     yo_metric_add(code == YO_CODE_SLOW         ? &metrics->closed_slow
                   : code == YO_CODE_SILENT     ? &metrics->closed_silent
-                  : code == YO_CODE_PROTOCOL   ? &metrics->closed_protocol
+                  : code == YO_CODE_PROTOCOL || code == YO_CODE_UNSUPPORTED ||
+                          code == YO_CODE_TOO_BIG
+                      ? &metrics->closed_protocol
                   : code == YO_CODE_TRY_LATER  ? &metrics->closed_overload
                   : code == YO_CODE_GOING_AWAY ? &metrics->closed_draining
                                                : &metrics->closed_other,
@@ -414,9 +416,14 @@ static void on_closed(void *user, struct yo_conn *conn, const struct yo_close *w
     struct yo_worker *worker = peer->worker;
 
     (void)conn;
-    (void)now;
     YO_LOG(worker->log, YOMO_LOG_DEBUG, "server", "%s: connection of \"%s\" ended: %u",
            peer->address, peer->id, why->code);
+    if (!peer->closing && !why->remote) { /* the transport's decision: a text frame, ... */
+        count_end(peer, why->code);
+        yo_worker_complain(worker, now, "%s: closed (%u): %.*s", peer->address,
+                           why->code, (int)why->text.size,
+                           why->text.size > 0 ? (const char *)why->text.data : "");
+    }
     peer->closing = true;
     yo_local_leave_all(&worker->local, peer);
     yo_peer_destroy(peer);

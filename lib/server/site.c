@@ -2,6 +2,7 @@
 /* site.c - a short list of pages; all are read-only, so there is GET and HEAD only. */
 #include "server/site.h"
 
+#include "base/text.h"
 #include "server/handle.h"
 #include "server/worker.h"
 
@@ -27,10 +28,32 @@ static void answer_buf(struct yo_exchange *exchange, const char *type,
     }
 }
 
+/* "Authorization: Bearer TOKEN" (RFC 6750 2.1). */
+static bool may_read_metrics(const struct yo_config *config,
+                             const struct yo_exchange *exchange)
+{
+    struct yo_span said = yo_exchange_header(exchange, "Authorization");
+    static const char scheme[] = "Bearer ";
+    size_t size = strlen(scheme);
+
+    return !config->metrics_token ||
+           (said.size > size &&
+            yo_span_equal_nocase(yo_span(said.data, size), yo_span_of(scheme)) &&
+            yo_span_equal_secret(yo_span_of(config->metrics_token),
+                                 yo_span_skip(said, size)));
+}
+
 static void metrics(struct yo_worker *worker, struct yo_exchange *exchange)
 {
+    static const char *const ask[] = {
+        "WWW-Authenticate", "Bearer realm=\"metrics\"", "Cache-Control", "no-store", NULL};
     struct yo_buf body;
 
+    if (!may_read_metrics(worker->config, exchange)) {
+        yo_exchange_answer(exchange, 401, ask,
+                           yo_span_of("the numbers are for who has the metrics-token\n"));
+        return;
+    }
     yo_buf_init(&body, worker->mem);
     (void)yo_server_print_metrics(worker->server, &body);
     answer_buf(exchange, "text/plain; version=0.0.4; charset=utf-8", &body);

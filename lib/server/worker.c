@@ -225,6 +225,7 @@ static int open_listener(struct yo_worker *worker, const uint8_t *secret)
         .connections_max = u32(yo_options_number(o, "connections-max")),
         .connections_per_address_max =
             u32(yo_options_number(o, "connections-per-address-max")),
+        .trusted_proxies = {worker->config->proxies, worker->config->proxy_count},
         .qlog_dir = yo_options_text(o, "qlog-dir"),
         .allow_host_any = !worker->config->loopback,
     };

@@ -8,6 +8,7 @@
 #define YO_TRANSPORT_LISTEN_H
 
 #include "loop/loop.h"
+#include "loop/network.h"
 #include "loop/tcp.h"
 #include "loop/udp.h"
 #include "transport/http/exchange.h"
@@ -45,6 +46,8 @@ struct yo_listener_options {
     uint32_t handshakes_max;      /* at once; past it QUIC gets Retry, TCP is closed */
     uint32_t connections_max;     /* all of this worker; past it new ones are refused */
     uint32_t connections_per_address_max;
+    struct yo_networks trusted_proxies; /* TCP peers whose X-Forwarded-For is believed;
+                                           lent for the listener's life */
     const char *qlog_dir;         /* NULL: none */
     bool allow_host_any;          /* plain listener: do not insist on a loopback Host */
 };

@@ -11,7 +11,8 @@
  *
  * Invariants:
  *  1. each accepted socket is one visitor, then perhaps one link, and holds one
- * `guest`, which counts it for its address, until it is gone;
+ *     `guest`, which counts it for its address, until it is gone; what comes from a
+ *     trusted proxy is counted for nobody until a request says whose it is;
  *  2. on_gone or one of accept, refuse, dismiss: exactly one ends a request. */
 #include "transport/listen_tcp.h"
 
@@ -33,7 +34,7 @@
 /* How many connections one address has. IPv6: one network of 64 bits. */
 struct guest {
     struct yo_map_node node;
-    uint8_t key[17];
+    uint8_t key[9];
     uint32_t count;
 };
 
@@ -73,9 +74,11 @@ struct visitor {
     struct yo_timer timer;
     enum state state;
     bool secure;
+    bool proxied;      /* by one whose word counts */
+    struct yo_ip peer; /* who has connected */
     size_t behind;       /* of our answers, when the timer last looked */
     struct yo_buf ahead; /* what came and is not looked at yet */
-    char address[64];
+    char address[64]; /* the client's */
     char accept[YO_WEBSOCKET_ACCEPT_SIZE + 1];
 };
 
@@ -89,26 +92,20 @@ struct member {
 
 /* --- Who is here ------------------------------------------------------------------ */
 
-static size_t guest_key(uint8_t key[17], const union yo_address *address)
+static size_t guest_key(uint8_t key[9], const struct yo_ip *ip)
 {
-    memset(key, 0, 17);
-    if (address->sa.sa_family == AF_INET) {
-        key[0] = 4;
-        memcpy(key + 1, &address->in.sin_addr, 4);
-        return 5;
-    }
-    const uint8_t *ip = address->in6.sin6_addr.s6_addr;
-    bool mapped = IN6_IS_ADDR_V4MAPPED(&address->in6.sin6_addr);
-    key[0] = mapped ? 4 : 6;
-    memcpy(key + 1, mapped ? ip + 12 : ip, mapped ? 4 : 8);
-    return mapped ? 5 : 9;
+    bool v4 = yo_ip_v4(ip);
+    memset(key, 0, 9);
+    key[0] = v4 ? 4 : 6;
+    memcpy(key + 1, v4 ? ip->bytes + 12 : ip->bytes, v4 ? 4 : 8);
+    return v4 ? 5 : 9;
 }
 
 /* Count one more of this address; NULL when there are too many, or no memory. */
-static struct guest *guest_in(struct yo_tcp_door *door, const union yo_address *address)
+static struct guest *guest_in(struct yo_tcp_door *door, const struct yo_ip *ip)
 {
-    uint8_t key[17];
-    size_t size = guest_key(key, address);
+    uint8_t key[9];
+    size_t size = guest_key(key, ip);
     struct yo_map_node *node = yo_map_get(&door->guests, yo_span(key, size));
     if (node) {
         struct guest *guest = YO_CONTAINER(node, struct guest, node);
@@ -132,9 +129,10 @@ static struct guest *guest_in(struct yo_tcp_door *door, const union yo_address *
     return guest;
 }
 
+/* Accepts NULL. */
 static void guest_out(struct yo_tcp_door *door, struct guest *guest)
 {
-    if (--guest->count == 0) {
+    if (guest && --guest->count == 0) {
         yo_map_remove(&door->guests, &guest->node);
         yo_free(yo_loop_mem(door->loop), guest);
     }
@@ -300,10 +298,42 @@ static void ask(struct visitor *visitor, yo_time now)
     yo_http_reader_destroy(reader);
 }
 
+/* A trusted proxy's request: whose is it? From here on the visitor is who the proxy says,
+ * in what is counted, logged and told. A connection of a proxy may bring the requests of
+ * one client after another. Returns false when the visitor has left. */
+static bool unmask(struct visitor *visitor)
+{
+    static const char name[] = "X-Forwarded-For";
+    struct yo_tcp_door *door = visitor->door;
+    struct yo_ip ip = visitor->peer;
+    size_t lines = 0;
+    while (yo_http_reader_header_at(visitor->reader, name, lines).data) {
+        lines++;
+    }
+    while (lines > 0 && yo_forwarded_follow(
+                            &door->options.trusted_proxies,
+                            yo_http_reader_header_at(visitor->reader, name, lines - 1),
+                            &ip)) {
+        lines--;
+    }
+    guest_out(door, visitor->guest);
+    visitor->guest = guest_in(door, &ip);
+    yo_ip_print(&ip, visitor->address);
+    if (!visitor->guest) {
+        door->stats.refused++;
+        answer_and_leave(visitor, 429, YO_SPAN_NONE, NULL);
+        return false;
+    }
+    return true;
+}
+
 /* One whole request is here. Returns false when there is no more to read now. */
 static bool on_whole_request(struct visitor *visitor, yo_time now)
 {
     struct yo_tcp_door *door = visitor->door;
+    if (visitor->proxied && !unmask(visitor)) {
+        return false;
+    }
     if (!visitor->secure && !door->options.allow_host_any &&
         !yo_http_host_loopback(yo_http_reader_header(visitor->reader, "Host"))) {
         door->stats.refused++;
@@ -356,6 +386,9 @@ static struct yo_conn *incoming_accept(struct yo_incoming *incoming,
     door->stats.accepted_websocket++;
     (void)yo_ws_link_open(member->ws, visitor->pipe, yo_buf_span(&visitor->ahead),
                           yo_loop_now(door->loop));
+    if (visitor->proxied) {
+        yo_ws_link_set_address(member->ws, visitor->address);
+    }
     free_visitor(visitor);
     return yo_ws_link_conn(member->ws);
 }
@@ -598,6 +631,8 @@ static struct visitor *new_visitor(struct yo_tcp_door *door, struct yo_tcp *tcp,
     visitor->secure = secure;
     visitor->state = secure ? STATE_SHAKING : STATE_READING;
     yo_buf_init(&visitor->ahead, mem);
+    visitor->peer = yo_ip_of(yo_tcp_remote(tcp));
+    visitor->proxied = yo_networks_have(&door->options.trusted_proxies, &visitor->peer);
     yo_address_print(yo_tcp_remote(tcp), visitor->address);
     yo_timer_init(&visitor->timer, door->loop, on_timer);
     yo_list_push_back(&door->visitors, &visitor->link);
@@ -608,27 +643,26 @@ static struct visitor *new_visitor(struct yo_tcp_door *door, struct yo_tcp *tcp,
 static void welcome(struct yo_tcp_door *door, struct yo_tcp *tcp, bool secure,
                     yo_time now)
 {
-    struct guest *guest = NULL;
     struct visitor *visitor = NULL;
     if (has_room(door) && (!secure || door->tls)) {
-        guest = guest_in(door, yo_tcp_remote(tcp));
-    }
-    if (guest) {
         visitor = new_visitor(door, tcp, secure);
+    }
+    if (visitor && !visitor->proxied) {
+        visitor->guest = guest_in(door, &visitor->peer);
+        if (!visitor->guest) {
+            free_visitor(visitor);
+            visitor = NULL;
+        }
     }
     if (!visitor) {
         door->stats.refused++;
-        if (guest) {
-            guest_out(door, guest);
-        }
         yo_tcp_reset(tcp);
         return;
     }
-    visitor->guest = guest;
     door->connections++;
     if (yo_pipe_open(&visitor->pipe, &door->shared.yard, tcp, &pipe_events, visitor) !=
         YOMO_OK) {
-        guest_out(door, guest);
+        guest_out(door, visitor->guest);
         door->connections--;
         free_visitor(visitor);
         return;

@@ -265,6 +265,11 @@ int yo_ws_link_open(struct yo_ws_link *link, struct yo_pipe *pipe, struct yo_spa
     return YOMO_OK;
 }
 
+void yo_ws_link_set_address(struct yo_ws_link *link, const char *address)
+{
+    yo_websocket_set_address(link->ws, address);
+}
+
 void yo_ws_link_failed(struct yo_ws_link *link, int error, struct yo_span text)
 {
     yo_websocket_lost(link->ws, error, text);

@@ -48,6 +48,9 @@ void yo_ws_link_discard(struct yo_ws_link *link);
 int yo_ws_link_open(struct yo_ws_link *link, struct yo_pipe *pipe, struct yo_span early,
                     yo_time now);
 
+/* The peer is not who the pipe says: a proxy told so. After yo_ws_link_open. */
+void yo_ws_link_set_address(struct yo_ws_link *link, const char *address);
+
 /* A client's attempt has failed: on_closed follows. */
 void yo_ws_link_failed(struct yo_ws_link *link, int error, struct yo_span text);
 

@@ -358,11 +358,17 @@ static struct yo_span trimmed(const struct yo_http_reader *reader,
 struct yo_span yo_http_reader_header(const struct yo_http_reader *reader,
                                      const char *name)
 {
+    return yo_http_reader_header_at(reader, name, 0);
+}
+
+struct yo_span yo_http_reader_header_at(const struct yo_http_reader *reader,
+                                        const char *name, size_t index)
+{
     for (size_t i = 0; i < reader->header_count; i++) {
         const struct header *header = &reader->headers[i];
         struct yo_span text =
             yo_span(reader->text.data + header->name_at, header->name_size);
-        if (yo_span_equal_nocase(text, yo_span_of(name))) {
+        if (yo_span_equal_nocase(text, yo_span_of(name)) && index-- == 0) {
             return trimmed(reader, header);
         }
     }

@@ -44,6 +44,9 @@ yo_http_reader_query(const struct yo_http_reader *reader); /* may be absent */
 /* The first header of that name, in any case; absent when there is none. */
 struct yo_span yo_http_reader_header(const struct yo_http_reader *reader,
                                      const char *name);
+/* The one with that number among several of one name. */
+struct yo_span yo_http_reader_header_at(const struct yo_http_reader *reader,
+                                        const char *name, size_t index);
 struct yo_span yo_http_reader_body(const struct yo_http_reader *reader);
 bool yo_http_reader_keep_alive(const struct yo_http_reader *reader);
 /* "Connection: upgrade" with an Upgrade header. */

@@ -337,6 +337,18 @@ static void case_does_not_matter_for_ascii_letters_only(void **state)
     assert_false(yo_span_equal_nocase(yo_span_of("["), yo_span_of("{")));
 }
 
+static void a_secret_is_equal_to_itself_only(void **state)
+{
+    struct yo_span secret = yo_span_of("correct horse");
+
+    (void)state;
+    assert_true(yo_span_equal_secret(secret, bytes_copy(secret)));
+    assert_false(yo_span_equal_secret(secret, yo_span_of("correct horsf")));
+    assert_false(yo_span_equal_secret(secret, yo_span_of("Correct horse")));
+    assert_false(yo_span_equal_secret(secret, yo_span_of("correct hors")));
+    assert_false(yo_span_equal_secret(secret, YO_SPAN_NONE));
+}
+
 /* --- memory --- */
 
 static void append_all(struct fault *fault, void *user)
@@ -383,6 +395,7 @@ int main(void)
         cmocka_unit_test(a_query_value_is_found_by_its_whole_name),
         cmocka_unit_test(numbers_are_digits_and_nothing_else),
         cmocka_unit_test(case_does_not_matter_for_ascii_letters_only),
+        cmocka_unit_test(a_secret_is_equal_to_itself_only),
         cmocka_unit_test(each_failing_allocation_is_survived),
     };
 

@@ -64,11 +64,51 @@ static void development_is_loopback_and_nobody_asked(void **unused)
     assert_false(config.development || config.http || config.echo || config.metrics);
     assert_int_equal(read_config(&hooks, NULL), YOMO_OK);
     assert_false(config.development);
-    assert_int_equal(read_config(&hooks, "http-port", "9000", "metrics", "on", NULL),
-                     YOMO_OK);
-    assert_true(config.http && config.metrics && !config.echo);
+    assert_int_equal(read_config(&hooks, "http-port", "9000", NULL), YOMO_OK);
+    assert_true(config.http && !config.echo);
     assert_int_equal(read_config(NULL, "http-port", "none", NULL), YOMO_OK);
     assert_false(config.http);
+}
+
+static void outside_development_metrics_need_a_token(void **unused)
+{
+    (void)unused;
+    assert_int_equal(read_config(&hooks, "metrics", "on", NULL), YOMO_ERR_OPTION);
+    assert_int_equal(read_config(&hooks, "metrics", "on", "metrics-token", "t", NULL),
+                     YOMO_OK);
+    assert_true(config.metrics);
+    assert_int_equal(read_config(&hooks, "metrics-token", "t", NULL), YOMO_OK);
+    assert_true(config.metrics);
+    assert_int_equal(read_config(&hooks, "metrics", "off", "metrics-token", "t", NULL),
+                     YOMO_OK);
+    assert_false(config.metrics);
+    assert_int_equal(read_config(NULL, "metrics", "off", NULL), YOMO_OK);
+    assert_false(config.metrics);
+    assert_int_equal(read_config(NULL, "metrics-token", "s e", NULL), YOMO_ERR_OPTION);
+    assert_int_equal(read_config(NULL, "metrics-token", "\xc3\xbc", NULL),
+                     YOMO_ERR_OPTION);
+    assert_int_equal(read_config(NULL, "metrics-token", "", NULL), YOMO_ERR_OPTION);
+}
+
+static void trusted_proxies_are_addresses_or_networks(void **unused)
+{
+    char many[YO_PROXIES_MAX * 10 + 20] = "10.0.0.1";
+
+    (void)unused;
+    assert_int_equal(
+        read_config(NULL, "trusted-proxies", "127.0.0.1,10.0.0.0/8,2001:db8::/32", NULL),
+        YOMO_OK);
+    assert_int_equal(config.proxy_count, 3);
+    assert_int_equal(config.proxies[1].bits, 104);
+    assert_int_equal(read_config(NULL, "trusted-proxies", "10.0.0.0/8,proxy", NULL),
+                     YOMO_ERR_OPTION);
+    assert_non_null(strstr((const char *)why.data, "\"proxy\""));
+    for (size_t i = 1; i < YO_PROXIES_MAX; i++) {
+        strcat(many, ",10.0.0.1");
+    }
+    assert_int_equal(read_config(NULL, "trusted-proxies", many, NULL), YOMO_OK);
+    strcat(many, ",10.0.0.1");
+    assert_int_equal(read_config(NULL, "trusted-proxies", many, NULL), YOMO_ERR_OPTION);
 }
 
 static void beyond_loopback_somebody_must_be_asked(void **unused)
@@ -137,6 +177,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(development_is_loopback_and_nobody_asked),
+        cmocka_unit_test(outside_development_metrics_need_a_token),
+        cmocka_unit_test(trusted_proxies_are_addresses_or_networks),
         cmocka_unit_test(beyond_loopback_somebody_must_be_asked),
         cmocka_unit_test(what_makes_no_sense_is_said),
         cmocka_unit_test(a_key_opens_its_application),

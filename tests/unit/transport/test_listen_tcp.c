@@ -532,6 +532,103 @@ static void past_each_limit_nobody_is_let_in(void **state)
     expect_full_after(4);
 }
 
+/* Ask for a WebSocket with these headers; what was told of the client's address. */
+static const char *address_told(struct raw *raw, const char *headers)
+{
+    char head[512];
+    int requests = seen.requests;
+    raw_connect(raw, port);
+    snprintf(head, sizeof(head), "GET /v1 HTTP/1.1\r\n" HOST UPGRADE "%s\r\n", headers);
+    raw_say(raw, head);
+    UNTIL(loop, seen.requests == requests + 1 || raw_ended(raw));
+    return seen.requests == requests + 1 ? seen.address : "refused";
+}
+
+static void expect_address(const char *headers, const char *address)
+{
+    struct raw raw;
+    assert_string_equal(address_told(&raw, headers), address);
+    raw_close(&raw);
+    UNTIL(loop, !seen.conn);
+}
+
+static struct yo_network proxies[2];
+
+static void trust(const char *first, const char *second)
+{
+    assert_int_equal(yo_network_parse(&proxies[0], yo_span_of(first)), 0);
+    assert_int_equal(yo_network_parse(&proxies[1], yo_span_of(second)), 0);
+    options.trusted_proxies = (struct yo_networks){proxies, 2};
+    restart();
+}
+
+static void a_trusted_proxy_tells_whose_a_request_is(void **state)
+{
+    (void)state;
+    trust("127.0.0.0/8", "10.0.0.0/8");
+    expect_address("X-Forwarded-For: 203.0.113.7\r\n", "203.0.113.7");
+    expect_address("x-forwarded-for: 6.6.6.6, 2001:db8::7, 10.0.0.1\r\n",
+                   "[2001:db8::7]");
+    /* A second line stands behind the first; who sent the first is not known. */
+    expect_address("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 203.0.113.7\r\n",
+                   "203.0.113.7");
+    expect_address("X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-For: 10.0.0.1\r\n",
+                   "203.0.113.7");
+    /* What is no address says nothing. */
+    expect_address("X-Forwarded-For: <script>\r\n", "127.0.0.1");
+    expect_address("X-Forwarded-For: 6.6.6.6, unknown, 10.0.0.1\r\n", "10.0.0.1");
+    expect_address("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: unknown\r\n",
+                   "127.0.0.1");
+    expect_address("", "127.0.0.1");
+}
+
+static void anybody_else_tells_nothing(void **state)
+{
+    (void)state;
+    struct raw raw;
+    trust("10.0.0.0/8", "::/0");
+    const char *address = address_told(&raw, "X-Forwarded-For: 203.0.113.7\r\n");
+    assert_memory_equal(address, "127.0.0.1:", 10);
+    raw_close(&raw);
+}
+
+static void clients_of_a_proxy_are_counted_one_by_one(void **state)
+{
+    (void)state;
+    struct raw raws[5];
+    options.connections_per_address_max = 1;
+    trust("127.0.0.1", "10.0.0.1");
+    answer = ANSWER_WAIT;
+    assert_string_equal(address_told(&raws[0], "X-Forwarded-For: 1.0.0.1\r\n"),
+                        "1.0.0.1");
+    answer = ANSWER_REFUSE; /* is not asked */
+    assert_string_equal(address_told(&raws[1], "X-Forwarded-For: 1.0.0.1\r\n"),
+                        "refused");
+    assert_true(raw_has(&raws[1], "HTTP/1.1 429"));
+    assert_string_equal(address_told(&raws[2], "X-Forwarded-For: 1.0.0.2\r\n"),
+                        "1.0.0.2");
+    UNTIL(loop, raw_ended(&raws[2])); /* refused: its place is free again */
+    assert_string_equal(address_told(&raws[3], "X-Forwarded-For: 1.0.0.2\r\n"),
+                        "1.0.0.2");
+    UNTIL(loop, raw_ended(&raws[3]));
+    /* The requests of one connection may be those of several clients. */
+    raw_connect(&raws[4], port);
+    raw_say(&raws[4], "GET /x HTTP/1.1\r\n" HOST "X-Forwarded-For: 1.0.0.3\r\n"
+                      "X-Say: three\r\n\r\nGET /x HTTP/1.1\r\n" HOST
+                      "X-Forwarded-For: 1.0.0.4\r\nX-Say: four\r\n\r\n");
+    UNTIL(loop, raw_has(&raws[4], "four"));
+    assert_true(raw_has(&raws[4], "three"));
+    raw_say(&raws[4], "GET /x HTTP/1.1\r\n" HOST
+                      "X-Forwarded-For: 1.0.0.1\r\n\r\n");
+    UNTIL(loop, raw_ended(&raws[4]));
+    assert_true(raw_has(&raws[4], "HTTP/1.1 429"));
+    raw_close(&raws[0]);
+    UNTIL(loop, !seen.waiting);
+    for (size_t i = 1; i < 5; i++) {
+        raw_close(&raws[i]);
+    }
+}
+
 static void a_door_that_drains_lets_nobody_in_and_nobody_out(void **state)
 {
     (void)state;
@@ -595,6 +692,9 @@ int main(void)
         TEST(a_wrong_version_is_told_the_right_one),
         TEST(slow_ones_are_closed_and_delay_nobody),
         TEST(past_each_limit_nobody_is_let_in),
+        TEST(a_trusted_proxy_tells_whose_a_request_is),
+        TEST(anybody_else_tells_nothing),
+        TEST(clients_of_a_proxy_are_counted_one_by_one),
         TEST(a_door_that_drains_lets_nobody_in_and_nobody_out),
         TEST(a_door_that_closes_tells_everybody),
     };
