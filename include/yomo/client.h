@@ -58,7 +58,10 @@ typedef struct yomo_client_callbacks {
     void (*on_peer)(void *user, yomo_room *room, const yomo_peer *peer, int32_t change);
 
     /** What became of message `id` of yomo_room_send: 0 when the server gave it its
-     * place (extension) or the transport acknowledged it, else an error. */
+     * place (extension) or the transport acknowledged it, else an error: EXISTS when a
+     * newer LATEST value took its place, FULL when it gave way for want of room, TIMEOUT
+     * when its datagram was lost, CLOSED when the connection or the room ended before
+     * the answer came (it may have arrived), or what the server said. */
     void (*on_sent)(void *user, yomo_room *room, uint64_t id, int32_t error);
 
     /** The room is over: left, refused (DENIED, FULL, ...), or the client closed. The

@@ -93,6 +93,12 @@ static void set(yomo_options *options, const char *name, const char *value)
 void member_begin(struct member *member, uint16_t port, const char *state_dir,
                   const char *id, const char *transport)
 {
+    member_begin_at(member, "localhost", port, state_dir, id, transport);
+}
+
+void member_begin_at(struct member *member, const char *host, uint16_t port,
+                     const char *state_dir, const char *id, const char *transport)
+{
     static const yomo_client_callbacks callbacks = {
         .size = sizeof(callbacks),
         .on_status = on_status,
@@ -108,7 +114,7 @@ void member_begin(struct member *member, uint16_t port, const char *state_dir,
     memset(member, 0, sizeof(*member));
     pthread_mutex_init(&member->lock, NULL);
     pthread_cond_init(&member->changed, NULL);
-    snprintf(url, sizeof(url), "https://localhost:%u", (unsigned)port);
+    snprintf(url, sizeof(url), "https://%s:%u", host, (unsigned)port);
     assert_int_equal(yomo_options_create(&options, YOMO_SCOPE_CLIENT), YOMO_OK);
     set(options, "url", url);
     set(options, "id", id);

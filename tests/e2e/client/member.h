@@ -24,6 +24,8 @@ struct member {
 /* A polled client for the server on `port` of localhost. */
 void member_begin(struct member *member, uint16_t port, const char *state_dir,
                   const char *id, const char *transport);
+void member_begin_at(struct member *member, const char *host, uint16_t port,
+                     const char *state_dir, const char *id, const char *transport);
 void member_join(struct member *member, const char *room, const char *state);
 /* Close it politely, see it closed, give it back. */
 void member_end(struct member *member);

@@ -20,6 +20,7 @@
 #include <yomo/server.h>
 
 #include "member.h"
+#include "wall.h"
 
 static char state_dir[] = "/tmp/yomo-e2e-XXXXXX";
 
@@ -203,6 +204,49 @@ static void a_restarted_server_is_found_again_over_either(void **state)
     restart("auto");
 }
 
+static void a_server_that_drains_is_left(void **state)
+{
+    static const char *const transports[] = {"websocket", "webtransport"};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct member a;
+        yomo_server *server = begin_server("0");
+        begin_member(&a, server, "alice", transports[i]);
+        member_join(&a, "room", NULL);
+        MEMBER_UNTIL(&a, a.joined == 1);
+        yomo_server_drain(server, 5000);
+        MEMBER_UNTIL(&a, a.waits == 1);
+        assert_int_equal(a.error, YOMO_ERR_DRAINING);
+        assert_int_equal(a.left, 0); /* it means to come back */
+        member_end(&a);
+        yomo_server_free(server);
+    }
+}
+
+/* The host gives a polled client back: its end is told inside the call, the others hear
+ * of it, and nothing is waited for. */
+static void giving_a_polled_client_back_takes_no_time(void **state)
+{
+    static const char *const transports[] = {"websocket", "webtransport"};
+    for (size_t i = 0; i < 2; i++) {
+        struct member a, b;
+        begin_member(&a, *state, "alice", transports[i]);
+        begin_member(&b, *state, "bob", transports[i]);
+        member_join(&a, "room", NULL);
+        member_join(&b, "room", NULL);
+        member_until2(&a, &b, &a.joined, 1);
+        member_until2(&a, &b, &b.joined, 1);
+        uint64_t before = member_clock_ms();
+        yomo_client_free(a.client);
+        assert_true(member_clock_ms() - before < 900);
+        assert_int_equal(a.closed, 1);
+        assert_int_equal(a.left, 1);
+        MEMBER_UNTIL(&b, b.went == 1);
+        assert_true(member_clock_ms() - before < 5000); /* not after 15 s of silence */
+        member_end(&b);
+    }
+}
+
 static void a_server_that_is_not_there_is_unreachable(void **state)
 {
     struct member a;
@@ -216,6 +260,27 @@ static void a_server_that_is_not_there_is_unreachable(void **state)
     assert_int_equal(a.error, YOMO_ERR_UNREACHABLE);
     member_end(&a);
     assert_int_equal(a.left, 1);
+}
+
+/* The first attempt waits for WebTransport a moment; the next one knows better. */
+static void where_udp_vanishes_websocket_wins(void **state)
+{
+    struct wall wall;
+    uint64_t took[2];
+    wall_begin(&wall, yomo_server_port(*state));
+    for (int i = 0; i < 2; i++) {
+        struct member a;
+        uint64_t before = member_clock_ms();
+        member_begin_at(&a, "127.0.0.1", wall.port, state_dir, "alice", "auto");
+        member_join(&a, "room", NULL);
+        MEMBER_UNTIL(&a, a.joined == 1);
+        took[i] = member_clock_ms() - before;
+        assert_int_equal(yomo_client_transport(a.client), YOMO_TRANSPORT_WEBSOCKET);
+        member_end(&a);
+    }
+    assert_true(took[0] >= 250);
+    assert_true(took[1] < took[0]);
+    wall_end(&wall);
 }
 
 static void a_certificate_that_nobody_vouches_for_is_refused(void **state)
@@ -296,7 +361,10 @@ int main(void)
         cmocka_unit_test(a_restarted_server_is_found_again_over_websocket),
         cmocka_unit_test(a_restarted_server_is_found_again_over_webtransport),
         cmocka_unit_test(a_restarted_server_is_found_again_over_either),
+        cmocka_unit_test(a_server_that_drains_is_left),
+        cmocka_unit_test(giving_a_polled_client_back_takes_no_time),
         cmocka_unit_test(a_server_that_is_not_there_is_unreachable),
+        cmocka_unit_test(where_udp_vanishes_websocket_wins),
         cmocka_unit_test(a_certificate_that_nobody_vouches_for_is_refused),
         cmocka_unit_test(in_the_loop_of_the_host_and_on_a_thread),
     };

@@ -118,10 +118,40 @@ static void each_allocation_may_fail(void **state)
     fault_each(one_life, NULL);
 }
 
+/* A loop of its own, made and given back. */
+static void one_start(struct fault *fault, void *user)
+{
+    yomo_options *options;
+    yomo_client *client;
+    (void)user;
+    assert_int_equal(yomo_options_create(&options, YOMO_SCOPE_CLIENT), YOMO_OK);
+    int rv = yomo_options_set(options, "url", "ws://localhost:1");
+    assert_int_equal(rv, YOMO_OK);
+    rv = yomo_options_set_mem(options, &fault->mem);
+    if (rv == YOMO_OK) {
+        rv = yomo_client_create(&client, options, NULL, NULL);
+    }
+    yomo_options_free(options);
+    assert_true(is_expected(fault, rv));
+    if (rv != YOMO_OK) {
+        return;
+    }
+    rv = yomo_client_poll(client);
+    assert_true(is_expected(fault, rv));
+    yomo_client_free(client);
+}
+
+static void a_start_without_memory_can_be_tried_again(void **state)
+{
+    (void)state;
+    fault_each(one_start, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_allocation_may_fail),
+        cmocka_unit_test(a_start_without_memory_can_be_tried_again),
     };
     return cmocka_run_group_tests_name("client/memory", tests, NULL, NULL);
 }
