@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* table.c - the rows stand in the order in which help and documents show them: what most
- * people need first, then limits, then times, then what is for debugging. */
+/* table.c - the rows stand in the order in which help and documents show them: what
+ * most people need first, then limits, then times, then what is for debugging. */
 #include "options/table.h"
 
 #include <assert.h>
@@ -107,6 +107,11 @@ static const struct yo_option server_options[] = {
          "development is made and kept in state-dir."),
     TEXT("tls-key", NULL,
          "PEM file with its private key."),
+    TEXT("tls-groups", NULL,
+         "Groups for the key exchange, best first, as OpenSSL spells them, such as "
+         "X25519MLKEM768:X25519:P-256. X25519 alone takes 6 KiB less for each connection, "
+         "and gives up what protects recorded traffic from later quantum computers. "
+         "OpenSSL's own choice when not given."),
     NUMBER("workers", "0", 0, 256,
            "Threads that serve connections. 0: one for each processor."),
     TEXT("state-dir", NULL,
