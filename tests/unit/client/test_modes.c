@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <uv.h>
 #include <yomo/client.h>
 #include <yomo/error.h>
@@ -282,6 +283,8 @@ static void free_inside_another_callback(void **state)
 #define SENDERS 4
 #define EACH 100
 
+static atomic_int keys;
+
 static void *send_many(void *user)
 {
     struct program *program = user;
@@ -290,8 +293,8 @@ static void *send_many(void *user)
         static const int32_t deliveries[] = {YOMO_RELIABLE, YOMO_UNRELIABLE, YOMO_LATEST};
         yomo_peers *peers;
         uint64_t id, subscription;
-        char key[48];
-        snprintf(key, sizeof(key), "%p %d", (void *)&id, i); /* nobody else's */
+        char key[16];
+        snprintf(key, sizeof(key), "%d", atomic_fetch_add(&keys, 1)); /* nobody else's */
         assert_int_equal(yomo_room_send(room, "e", "1", 1, YOMO_JSON, deliveries[i % 3],
                                         key, &id),
                          YOMO_OK);
