@@ -154,14 +154,14 @@ class TestCase(unittest.TestCase):
 class Terminal:
     """A program in a terminal of its own."""
 
-    def __init__(self, *args):
+    def __init__(self, *args, program=PROGRAM):
         self.args = args
         self.text = ""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.environ["TERM"] = "xterm"
             os.environ.pop("NO_COLOR", None)
-            os.execv(PROGRAM, [PROGRAM, *args])
+            os.execv(program, [program, *args])
         self.resize(24, 80)
         self.pieces = queue.Queue()
         self.thread = threading.Thread(target=self._read, daemon=True)
