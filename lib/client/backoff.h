@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* backoff.h - how long to wait before the next attempt to connect.
  *
- * Full jitter: the n-th wait is anything between nothing and min * 2^n, but no more than
- * max. Clients that lost one server at the same moment so come back spread over the whole
- * of that time, and a single short loss is over at once. Pure: random numbers come from
- * a seed. */
+ * Full jitter: the n-th wait is anything between nothing and min * 2^n, but no more
+ * than max. Clients that lost one server at the same moment so come back spread over
+ * the whole of that time, and a single short loss is over at once. Pure: random numbers
+ * come from a seed. */
 #ifndef YO_CLIENT_BACKOFF_H
 #define YO_CLIENT_BACKOFF_H
 

@@ -2,9 +2,9 @@
 /* calls.c - what a program may call, from any thread: checked here, done by the engine.
  *
  * A call validates and copies its arguments without the lock, then takes it to see
- * whether client and room still stand, to account for the bytes, and to post the letter,
- * so that letters arrive in the order in which the calls were admitted. After an error
- * nothing was changed. */
+ * whether client and room still stand, to account for the bytes, and to post the
+ * letter, so that letters arrive in the order in which the calls were admitted. After
+ * an error nothing was changed. */
 #include "base/check.h"
 #include "base/text.h"
 #include "client/inside.h"
@@ -27,7 +27,7 @@ int32_t yomo_client_connect(yomo_client *client)
 {
     YO_REQUIRE(client);
     yo_client_lock(client);
-    int rv = client->closing ? YOMO_ERR_CLOSED
+    int rv = client->closing         ? YOMO_ERR_CLOSED
              : client->connect_asked ? YOMO_ERR_STATE
                                      : YOMO_OK;
     if (rv == YOMO_OK) {
@@ -201,7 +201,8 @@ static int pack(struct yo_sending *sending, struct yo_span event, struct yo_span
     yo_buf_init(&out, mem);
     (void)yo_buf_append(&out, &packed, sizeof(packed));
     (void)yo_buf_append_span(&out, key);
-    int rv = out.failed ? YOMO_ERR_NOMEM : yo_content_write(&out, event, encoding, data);
+    int rv =
+        out.failed ? YOMO_ERR_NOMEM : yo_content_write(&out, event, encoding, data);
     if (rv == YOMO_OK) {
         sending->blob = yo_blob_create(mem, yo_buf_span(&out));
         rv = sending->blob ? YOMO_OK : YOMO_ERR_NOMEM;
@@ -228,8 +229,8 @@ static int admit_sending(struct yo_sending *sending, size_t payload_size, uint64
     }
     if (id) {
         sending->number = *id = ++client->next_number;
-        memcpy(sending->blob->data + offsetof(struct yo_packed, number), &sending->number,
-               sizeof(sending->number));
+        memcpy(sending->blob->data + offsetof(struct yo_packed, number),
+               &sending->number, sizeof(sending->number));
     }
     client->held += size;
     yomo_room_ref(room);
@@ -237,17 +238,17 @@ static int admit_sending(struct yo_sending *sending, size_t payload_size, uint64
     return YOMO_OK;
 }
 
-static int send_message(struct yomo_room *room, struct yo_span event, struct yo_span data,
-                        enum yomo_encoding encoding, enum yomo_delivery delivery,
-                        struct yo_span key, uint64_t *id)
+static int send_message(struct yomo_room *room, struct yo_span event,
+                        struct yo_span data, enum yomo_encoding encoding,
+                        enum yomo_delivery delivery, struct yo_span key, uint64_t *id)
 {
     struct yomo_client *client = room->client;
     struct yo_sending *sending = yo_calloc(&client->mem, 1, sizeof(*sending));
     if (!sending) {
         return YOMO_ERR_NOMEM;
     }
-    sending->letter = (struct yo_letter){.open = yo_sending_open,
-                                         .discard = yo_sending_discard};
+    sending->letter =
+        (struct yo_letter){.open = yo_sending_open, .discard = yo_sending_discard};
     sending->room = room;
     sending->delivery = delivery;
     yo_list_init(&sending->link);
@@ -265,8 +266,9 @@ static int send_message(struct yomo_room *room, struct yo_span event, struct yo_
     return rv;
 }
 
-int32_t yomo_room_send(yomo_room *room, const char *event, const void *data, size_t size,
-                       int32_t encoding, int32_t delivery, const char *key, uint64_t *id)
+int32_t yomo_room_send(yomo_room *room, const char *event, const void *data,
+                       size_t size, int32_t encoding, int32_t delivery, const char *key,
+                       uint64_t *id)
 {
     YO_REQUIRE(room && event && (data || size == 0));
     YO_REQUIRE(encoding == YOMO_JSON || encoding == YOMO_BYTES);
@@ -290,7 +292,8 @@ int32_t yomo_room_broadcast(yomo_room *room, const char *event, const char *json
                             int32_t delivery)
 {
     YO_REQUIRE(json);
-    return yomo_room_send(room, event, json, strlen(json), YOMO_JSON, delivery, NULL, NULL);
+    return yomo_room_send(room, event, json, strlen(json), YOMO_JSON, delivery, NULL,
+                          NULL);
 }
 
 int32_t yomo_room_broadcast_bytes(yomo_room *room, const char *event, const void *data,

@@ -19,8 +19,10 @@ static int make_tls(struct yomo_client *client)
         .keylog_file = settings->tls_keylog,
     };
     struct yo_span pin;
-    for (size_t i = 0; (pin = yo_options_item(client->options, "cert-hash", i)).data; i++) {
-        if (i == YO_TLS_PINS_MAX || yo_hex_decode(options.pins[i], 32, pin) != YOMO_OK) {
+    for (size_t i = 0; (pin = yo_options_item(client->options, "cert-hash", i)).data;
+         i++) {
+        if (i == YO_TLS_PINS_MAX ||
+            yo_hex_decode(options.pins[i], 32, pin) != YOMO_OK) {
             return YOMO_ERR_OPTION;
         }
         options.pin_count = i + 1;
@@ -85,7 +87,8 @@ int32_t yomo_client_create(yomo_client **out, const yomo_options *options,
     client->user = user;
     if (callbacks) {
         size_t size = callbacks->size;
-        memcpy(&client->on, callbacks, size < sizeof(client->on) ? size : sizeof(client->on));
+        memcpy(&client->on, callbacks,
+               size < sizeof(client->on) ? size : sizeof(client->on));
     }
     if (pthread_mutex_init(&client->lock, NULL) != 0) {
         yo_free(mem, client);

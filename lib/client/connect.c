@@ -45,8 +45,8 @@ void yo_reason_from(struct yo_reason *reason, const struct yo_close *why)
 }
 
 void yo_connect_init(struct yo_connect *race, const struct yomo_mem *mem,
-                  const struct yo_dialer *dialer, const struct yo_connect_events *events,
-                  void *user)
+                     const struct yo_dialer *dialer,
+                     const struct yo_connect_events *events, void *user)
 {
     *race = (struct yo_connect){.mem = mem, .dialer = *dialer, .events = events};
     race->user = user;
@@ -88,7 +88,7 @@ static void abandon_all(struct yo_connect *race)
 {
     race->active = false;
     race->second_at = YO_NEVER;
-    YO_LIST_EACH (link, next, &race->running) {
+    YO_LIST_EACH(link, next, &race->running) {
         struct yo_attempt *attempt = YO_CONTAINER(link, struct yo_attempt, link);
         yo_list_remove(link);
         yo_list_push_back(&race->ending, link);
@@ -194,7 +194,8 @@ static const struct yo_conn_events attempt_events = {
     .on_closed = on_closed,
 };
 
-static int start_attempt(struct yo_connect *race, enum yomo_transport_kind kind, yo_time now)
+static int start_attempt(struct yo_connect *race, enum yomo_transport_kind kind,
+                         yo_time now)
 {
     struct yo_attempt *attempt = yo_calloc(race->mem, 1, sizeof(*attempt));
     int rv = YOMO_ERR_NOMEM;
@@ -222,7 +223,8 @@ static void start_second(struct yo_connect *race, yo_time now)
     (void)start_attempt(race, race->plan.second, now);
 }
 
-void yo_connect_start(struct yo_connect *race, const struct yo_connect_plan *plan, yo_time now)
+void yo_connect_start(struct yo_connect *race, const struct yo_connect_plan *plan,
+                      yo_time now)
 {
     assert(!race->active && yo_list_empty(&race->running));
     race->plan = *plan;
@@ -241,7 +243,7 @@ void yo_connect_start(struct yo_connect *race, const struct yo_connect_plan *pla
 
 static void give_up_late_ones(struct yo_connect *race, yo_time now)
 {
-    YO_LIST_EACH (link, next, &race->running) {
+    YO_LIST_EACH(link, next, &race->running) {
         struct yo_attempt *attempt = YO_CONTAINER(link, struct yo_attempt, link);
         if (attempt->give_up_at <= now) {
             yo_list_remove(link);

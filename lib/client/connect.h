@@ -71,11 +71,12 @@ struct yo_connect {
 };
 
 void yo_connect_init(struct yo_connect *race, const struct yomo_mem *mem,
-                  const struct yo_dialer *dialer, const struct yo_connect_events *events,
-                  void *user);
+                     const struct yo_dialer *dialer,
+                     const struct yo_connect_events *events, void *user);
 
 /* Results come later, never from inside this call. */
-void yo_connect_start(struct yo_connect *race, const struct yo_connect_plan *plan, yo_time now);
+void yo_connect_start(struct yo_connect *race, const struct yo_connect_plan *plan,
+                      yo_time now);
 void yo_connect_tick(struct yo_connect *race, yo_time now);
 yo_time yo_connect_deadline(const struct yo_connect *race);
 

@@ -51,8 +51,9 @@ static int dial(struct yomo_client *client, struct yo_conn **out,
 {
     const struct yo_settings *settings = &client->settings;
     const struct yo_target *target = yo_client_target(client);
-    size_t queue = settings->message_size_max > SOCKET_QUEUE ? settings->message_size_max
-                                                             : SOCKET_QUEUE;
+    size_t queue = settings->message_size_max > SOCKET_QUEUE
+                       ? settings->message_size_max
+                       : SOCKET_QUEUE;
     struct yo_dial_options options = {
         .transport = kind,
         .secure = target->secure,

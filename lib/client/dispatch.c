@@ -25,7 +25,8 @@ static void send_control(struct yomo_client *client, const struct yo_effect *eff
     }
 }
 
-static void ready(struct yomo_client *client, const struct yo_effect *effect, yo_time now)
+static void ready(struct yomo_client *client, const struct yo_effect *effect,
+                  yo_time now)
 {
     yo_link_ready(client, effect);
     yo_engine_open(client, now);

@@ -3,12 +3,12 @@
  *
  * The happy path: IDLE, RACING for a connection, GREETING until the server's dialect is
  * known, OPEN, and on the program's wish ENDING and OVER. Possible failure modes: no
- * transport opens, or the connection ends: WAITING, with full jitter, then RACING again;
- * a server that refuses for good: ENDING.
+ * transport opens, or the connection ends: WAITING, with full jitter, then RACING
+ * again; a server that refuses for good: ENDING.
  *
  * How an end is read: FINAL is final. RETRY comes back, and so does DONE: a server that
- * closes without a reason (1000), or something between that does, has not said that this
- * client should stay away, and the program has said that it wants to be connected.
+ * closes without a reason (1000), or something between that does, has not said that
+ * this client should stay away, and the program has said that it wants to be connected.
  *
  * Invariants:
  *  1. `conn` is there in GREETING and OPEN, and in ENDING until it has closed;
@@ -64,8 +64,8 @@ static void enter(struct yomo_client *client, enum yo_client_phase phase)
     static const char *const names[] = {"idle",    "racing", "greeting", "open",
                                         "waiting", "ending", "over"};
     assert(step_is_legal(client->phase, phase));
-    YO_LOG(&client->log, YOMO_LOG_TRACE, "client", "phase %s -> %s", names[client->phase],
-           names[phase]);
+    YO_LOG(&client->log, YOMO_LOG_TRACE, "client", "phase %s -> %s",
+           names[client->phase], names[phase]);
     client->phase = phase;
     yo_client_wake(client);
 }
@@ -140,7 +140,8 @@ static struct yo_connect_plan make_plan(const struct yomo_client *client, yo_tim
         plan.first = YOMO_TRANSPORT_CUSTOM;
     } else if (target->webtransport) {
         plan.first = YOMO_TRANSPORT_WEBTRANSPORT;
-        plan.second = target->websocket ? YOMO_TRANSPORT_WEBSOCKET : YOMO_TRANSPORT_NONE;
+        plan.second =
+            target->websocket ? YOMO_TRANSPORT_WEBSOCKET : YOMO_TRANSPORT_NONE;
     }
     if (yo_udp_blocked(yo_span_of(target->host), target->port, now)) {
         plan.delay = 0;
@@ -182,8 +183,9 @@ static void wait(struct yomo_client *client, const struct yo_reason *why, uint64
     }
     client->retry_at = yo_time_after(now, ms * YO_MS);
     enter(client, YO_PHASE_WAITING);
-    YO_LOG(&client->log, YOMO_LOG_INFO, "client", "not connected (%s), next attempt in %llu ms",
-           yomo_error_name(why->error), (unsigned long long)ms);
+    YO_LOG(&client->log, YOMO_LOG_INFO, "client",
+           "not connected (%s), next attempt in %llu ms", yomo_error_name(why->error),
+           (unsigned long long)ms);
     tell(client, YOMO_CLIENT_WAITING, why, ms);
 }
 
@@ -211,8 +213,9 @@ static void on_race_failed(void *user, enum yomo_transport_kind kind,
 {
     struct yomo_client *client = user;
     (void)now;
-    YO_LOG(&client->log, YOMO_LOG_DEBUG, "client", "%s: %s%s%s", yomo_transport_name(kind),
-           yomo_error_name(why->error), why->text[0] ? ": " : "", why->text);
+    YO_LOG(&client->log, YOMO_LOG_DEBUG, "client", "%s: %s%s%s",
+           yomo_transport_name(kind), yomo_error_name(why->error),
+           why->text[0] ? ": " : "", why->text);
     if (kind == YOMO_TRANSPORT_WEBTRANSPORT && why->kind != YO_CLOSE_FINAL &&
         why->error != YOMO_ERR_RESOLVE && why->error != YOMO_ERR_CERT) {
         client->udp_failed = true;
@@ -248,7 +251,8 @@ void yo_engine_open(struct yomo_client *client, yo_time now)
     tell(client, YOMO_CLIENT_OPEN, NULL, 0);
 }
 
-void yo_engine_lost(struct yomo_client *client, const struct yo_reason *why, yo_time now)
+void yo_engine_lost(struct yomo_client *client, const struct yo_reason *why,
+                    yo_time now)
 {
     bool goaway = client->goaway;
     bool was_open = client->phase == YO_PHASE_OPEN;
@@ -269,7 +273,8 @@ void yo_engine_lost(struct yomo_client *client, const struct yo_reason *why, yo_
     } else if (goaway) {
         struct yo_reason draining;
         yo_reason_set(&draining, YO_CLOSE_RETRY, YOMO_ERR_DRAINING, YO_SPAN_NONE);
-        uint64_t ms = client->goaway_ms < GOAWAY_MS_MAX ? client->goaway_ms : GOAWAY_MS_MAX;
+        uint64_t ms =
+            client->goaway_ms < GOAWAY_MS_MAX ? client->goaway_ms : GOAWAY_MS_MAX;
         wait(client, &draining, yo_backoff_asked(&client->backoff, ms), now);
     } else {
         wait(client, why, yo_backoff_next(&client->backoff), now);

@@ -2,16 +2,17 @@
 /* inside.h - what the files of client/ know of each other; for nobody else.
  *
  * Two halves. The shared one is reached by calls from any thread and is guarded by one
- * lock, held for a few instructions and never while the program's code runs. The engine's
- * belongs to the loop's thread. Calls reach the engine as letters through one mailbox;
- * it is driven by letters, connection events, its deadline and the end of each turn:
+ * lock, held for a few instructions and never while the program's code runs. The
+ * engine's belongs to the loop's thread. Calls reach the engine as letters through one
+ * mailbox; it is driven by letters, connection events, its deadline and the end of each
+ * turn:
  *
  *     calls.c    -> letters -> engine.c (what the connection is doing)
  *     transports -> events  -> dispatch.c (what the session makes of a message)
  *     end of the turn       -> pump.c (joins, states, and what waits to be sent)
  *
- * Program code is called from the engine only. What it calls in return posts letters, so
- * that the engine is never entered twice. */
+ * Program code is called from the engine only. What it calls in return posts letters,
+ * so that the engine is never entered twice. */
 #ifndef YO_CLIENT_INSIDE_H
 #define YO_CLIENT_INSIDE_H
 
@@ -29,10 +30,10 @@
 #include "session/outbox.h"
 #include "transport/dial.h"
 
-#define YO_CLIENT_ROOMS_MAX 1024         /* rooms one client may be in */
-#define YO_ROOM_SUBSCRIPTIONS_MAX 1024   /* subscriptions of one room */
-#define YO_CLIENT_STABLE (10 * YO_SECOND) /* open for that long: the next wait is short */
-#define YO_ROOM_SWEEP (3 * YO_SECOND)     /* for others to show themselves (presencejs) */
+#define YO_CLIENT_ROOMS_MAX 1024          /* rooms one client may be in */
+#define YO_ROOM_SUBSCRIPTIONS_MAX 1024    /* subscriptions of one room */
+#define YO_CLIENT_STABLE (10 * YO_SECOND) /* open so long: the next wait is short */
+#define YO_ROOM_SWEEP (3 * YO_SECOND)     /* presencejs: to show themselves anew */
 
 enum yo_client_mode { YO_MODE_NONE, YO_MODE_THREAD, YO_MODE_HOST, YO_MODE_POLL };
 
@@ -66,15 +67,15 @@ struct yomo_client {
     /* Shared: with `lock`. */
     pthread_mutex_t lock;
     enum yo_client_mode mode;
-    struct yo_mailbox *box;   /* NULL: not started, or over */
-    struct yo_link early;     /* letters from before the start */
+    struct yo_mailbox *box;             /* NULL: not started, or over */
+    struct yo_link early;               /* letters from before the start */
     bool connect_asked, closing, freed; /* calls that were made */
-    bool polling;             /* inside yomo_client_poll */
-    bool gone;                /* on_closed has come */
-    struct yo_map rooms;      /* by name, from the join call until on_left */
-    size_t held;              /* bytes in letters and RELIABLE ones in outboxes */
-    size_t message_max;       /* of one encoded message */
-    uint64_t next_number;     /* of messages that want on_sent, and of subscriptions */
+    bool polling;                       /* inside yomo_client_poll */
+    bool gone;                          /* on_closed has come */
+    struct yo_map rooms;                /* by name, from the join call until on_left */
+    size_t held;          /* bytes in letters and RELIABLE ones in outboxes */
+    size_t message_max;   /* of one encoded message */
+    uint64_t next_number; /* of messages that want on_sent, and of subscriptions */
     int32_t transport;
     uint64_t rtt_us, session_id;
     struct yo_letter connect_letter, close_letter;
@@ -90,12 +91,12 @@ struct yomo_client {
     struct yo_map pending;     /* by number: messages that want on_sent */
     size_t pending_reliable;   /* how many of them are RELIABLE */
     struct yo_buf scratch, text, json;
-    struct yo_reason why;   /* of the end */
-    uint64_t failures;      /* attempts in a row */
+    struct yo_reason why; /* of the end */
+    uint64_t failures;    /* attempts in a row */
     uint64_t next_serial;
-    bool udp_failed;        /* in the race that runs */
-    bool lingering, hurry;  /* close: what waits goes out first; or nothing does */
-    bool woken;             /* a turn's end is due */
+    bool udp_failed;       /* in the race that runs */
+    bool lingering, hurry; /* close: what waits goes out first; or nothing does */
+    bool woken;            /* a turn's end is due */
     yo_time retry_at, linger_until;
 
     /* The connection that stands (link.c), when `conn` is not NULL. */
@@ -107,7 +108,7 @@ struct yomo_client {
     struct yo_link pump;      /* rooms that need something */
     struct yo_reason drop;    /* why we ended it ourselves, if `dropped` */
     bool extension, datagrams_only, dropped, blocked, ending;
-    bool goaway;              /* the server asked us to come back after goaway_ms */
+    bool goaway; /* the server asked us to come back after goaway_ms */
     uint64_t goaway_ms;
     yo_time opened_at, heard_at, ping_at;
     yo_time rooms_due; /* the earliest of the rooms' own moments */
@@ -162,15 +163,15 @@ struct yomo_room {
     struct yo_link room_link;
     struct yo_link pump_link;
     struct yo_outbox box;
-    size_t held;                /* its share of the client's, in `box` */
-    struct yo_link pending;     /* struct yo_sending that want on_sent, oldest first */
-    struct yo_blob *own_state;  /* payload */
-    bool state_dirty;           /* the server has another one */
-    uint32_t lane;              /* of this connection, once it was used; 0: not yet */
-    bool leaving, known;        /* known: joined before, only differences are told */
-    uint64_t last_version;      /* of LATEST messages */
-    yo_time sweep_at;           /* without the extension: who was not told of is gone */
-    yo_time leave_until;        /* what waits is sent until then */
+    size_t held;               /* its share of the client's, in `box` */
+    struct yo_link pending;    /* struct yo_sending that want on_sent, oldest first */
+    struct yo_blob *own_state; /* payload */
+    bool state_dirty;          /* the server has another one */
+    uint32_t lane;             /* of this connection, once it was used; 0: not yet */
+    bool leaving, known;       /* known: joined before, only differences are told */
+    uint64_t last_version;     /* of LATEST messages */
+    yo_time sweep_at;          /* without the extension: who was not told of is gone */
+    yo_time leave_until;       /* what waits is sent until then */
 };
 
 /* One broadcast, from the call to what became of it. */
@@ -188,8 +189,8 @@ struct yo_sending {
     bool arrived;        /* the transport has acknowledged it */
 };
 
-/* What stands in front of a payload in an outbox. It is turned into a message when it is
- * sent, since dialect and lanes are those of the connection. */
+/* What stands in front of a payload in an outbox. It is turned into a message when it
+ * is sent, since dialect and lanes are those of the connection. */
 struct yo_packed {
     uint64_t number, version;
     size_t key_size;
@@ -220,12 +221,13 @@ int yo_client_dial(void *user, struct yo_conn **out, enum yomo_transport_kind ki
 void yo_engine_init(struct yomo_client *client);
 void yo_engine_finish(struct yomo_client *client);
 void yo_engine_turn(struct yomo_client *client, yo_time now); /* the end of a turn */
-void yo_engine_end_now(struct yomo_client *client); /* one that never ran */
-void yo_engine_hurry(struct yomo_client *client);   /* wait for nothing any more */
+void yo_engine_end_now(struct yomo_client *client);           /* one that never ran */
+void yo_engine_hurry(struct yomo_client *client); /* wait for nothing any more */
 yo_time yo_engine_deadline(const struct yomo_client *client);
 void yo_engine_open(struct yomo_client *client, yo_time now); /* the dialect is known */
 /* The connection that stood is gone. */
-void yo_engine_lost(struct yomo_client *client, const struct yo_reason *why, yo_time now);
+void yo_engine_lost(struct yomo_client *client, const struct yo_reason *why,
+                    yo_time now);
 
 /* link.c */
 void yo_link_init(struct yomo_client *client);
@@ -268,9 +270,9 @@ void yo_client_release(struct yomo_client *client, size_t bytes); /* of `held` *
 int yo_room_create(struct yomo_room **out, struct yomo_client *client,
                    struct yo_span name);
 struct yomo_room *yo_client_room(const struct yomo_client *client, struct yo_span name);
-void yo_room_push(struct yomo_room *room);      /* it needs something */
+void yo_room_push(struct yomo_room *room); /* it needs something */
 void yo_room_due(struct yomo_room *room, yo_time when);
-void yo_room_away(struct yomo_room *room);      /* the connection is gone */
+void yo_room_away(struct yomo_room *room); /* the connection is gone */
 void yo_room_over(struct yomo_room *room, int error, struct yo_span text); /* on_left */
 
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* link.c - the connection that stands: transport events in, the session's effects out.
  *
- * The happy path: the session is made, learns the dialect, and is ready; messages become
- * effects; pings keep the round-trip time fresh. Possible failure modes: the server is
- * silent for too long, memory runs out on the way, or the session finds the server
- * breaking the protocol: the connection is dropped with that reason, and another follows.
+ * The happy path: the session is made, learns the dialect, and is ready; messages
+ * become effects; pings keep the round-trip time fresh. Possible failure modes: the
+ * server is silent for too long, memory runs out on the way, or the session finds the
+ * server breaking the protocol: the connection is dropped with that reason, and another
+ * follows.
  *
  * Invariants:
  *  1. `conn` is set from yo_link_begin until its on_closed, `session` as long;
@@ -29,7 +30,8 @@ static void on_message(void *user, struct yo_conn *conn, uint32_t lane,
         return;
     }
     yo_effects_clear(&client->effects);
-    int rv = yo_client_session_recv(client->session, lane, message, now, &client->effects);
+    int rv =
+        yo_client_session_recv(client->session, lane, message, now, &client->effects);
     if (rv != YOMO_OK) {
         yo_link_drop(client, rv, "");
         return;
@@ -129,8 +131,8 @@ void yo_link_begin(struct yomo_client *client, struct yo_conn *conn,
         client->session = NULL;
         yo_link_drop(client, rv, "");
     }
-    YO_LOG(&client->log, YOMO_LOG_DEBUG, "client", "connected to %s over %s", info.address,
-           yomo_transport_name(kind));
+    YO_LOG(&client->log, YOMO_LOG_DEBUG, "client", "connected to %s over %s",
+           info.address, yomo_transport_name(kind));
     yo_client_wake(client);
 }
 
@@ -142,7 +144,7 @@ void yo_link_end(struct yomo_client *client)
     init_control(client);
     client->goaway = client->extension = false;
     set_shared(client, YOMO_TRANSPORT_NONE, client->session_id, client->message_max);
-    YO_LIST_EACH (link, next, &client->room_list) {
+    YO_LIST_EACH(link, next, &client->room_list) {
         yo_room_away(YO_CONTAINER(link, struct yomo_room, room_link));
     }
 }
@@ -164,7 +166,7 @@ void yo_link_ready(struct yomo_client *client, const struct yo_effect *effect)
         client->ping_at = 0; /* the first round-trip time, at once */
     }
     set_shared(client, client->kind, effect->session, most);
-    YO_LIST_EACH (link, next, &client->room_list) {
+    YO_LIST_EACH(link, next, &client->room_list) {
         struct yomo_room *room = YO_CONTAINER(link, struct yomo_room, room_link);
         if (room->state == YO_ROOM_JOINED) {
             /* Its hello came late: the session joins anew, and tells all again. */
@@ -235,7 +237,7 @@ static void ping(struct yomo_client *client, yo_time now)
 static void wake_rooms(struct yomo_client *client)
 {
     client->rooms_due = YO_NEVER;
-    YO_LIST_EACH (link, next, &client->room_list) {
+    YO_LIST_EACH(link, next, &client->room_list) {
         yo_room_push(YO_CONTAINER(link, struct yomo_room, room_link));
     }
 }

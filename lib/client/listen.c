@@ -63,7 +63,7 @@ int32_t yomo_room_subscribe(yomo_room *room, const char *event, yomo_message_fn 
 /* With the lock. */
 static struct yo_subscription *find(const struct yomo_room *room, uint64_t number)
 {
-    YO_LIST_EACH (link, next, &room->subscriptions) {
+    YO_LIST_EACH(link, next, &room->subscriptions) {
         struct yo_subscription *subscription =
             YO_CONTAINER(link, struct yo_subscription, link);
         if (subscription->number == number && !subscription->dead) {

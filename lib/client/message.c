@@ -91,7 +91,7 @@ static bool matches(const struct yo_subscription *subscription,
 /* With the lock: those that were cancelled meanwhile. */
 static void sweep(struct yomo_room *room)
 {
-    YO_LIST_EACH (link, next, &room->subscriptions) {
+    YO_LIST_EACH(link, next, &room->subscriptions) {
         struct yo_subscription *subscription =
             YO_CONTAINER(link, struct yo_subscription, link);
         if (subscription->dead) {

@@ -5,7 +5,8 @@
  * yomo_room_peers copies it from any thread. */
 #include "client/inside.h"
 
-static void tell(struct yomo_room *room, const struct yo_roster_entry *entry, int32_t change)
+static void tell(struct yomo_room *room, const struct yo_roster_entry *entry,
+                 int32_t change)
 {
     struct yomo_client *client = room->client;
     if (client->on.on_peer) {
@@ -32,7 +33,8 @@ static void left(struct yomo_room *room, struct yo_roster_entry *entry)
 }
 
 /* What to call it that `entry` is there now and `old` (or nobody) was before. */
-static int32_t change_of(const struct yomo_room *room, const struct yo_roster_entry *old,
+static int32_t change_of(const struct yomo_room *room,
+                         const struct yo_roster_entry *old,
                          const struct yo_effect *effect)
 {
     if (old) {
@@ -55,7 +57,8 @@ static void there(struct yomo_room *room, struct yo_roster_entry *old,
         return;
     }
     if (rv != YOMO_OK) {
-        YO_LOG(&client->log, YOMO_LOG_WARN, "client", "the state of a peer is malformed");
+        YO_LOG(&client->log, YOMO_LOG_WARN, "client",
+               "the state of a peer is malformed");
         return;
     }
     if (yo_roster_same(old, entry)) {
@@ -81,7 +84,8 @@ static void there(struct yomo_room *room, struct yo_roster_entry *old,
 }
 
 /* A change that tells no state leaves the one that is known. */
-static bool tells_nothing(const struct yo_roster_entry *old, const struct yo_effect *effect)
+static bool tells_nothing(const struct yo_roster_entry *old,
+                          const struct yo_effect *effect)
 {
     return old && !effect->payload.data;
 }
@@ -108,8 +112,9 @@ void yo_mirror_sweep(struct yomo_room *room)
 {
     struct yo_roster *roster = &room->roster;
     room->sweep_at = YO_NEVER;
-    YO_LIST_EACH (link, next, &roster->order) {
-        struct yo_roster_entry *entry = YO_CONTAINER(link, struct yo_roster_entry, order);
+    YO_LIST_EACH(link, next, &roster->order) {
+        struct yo_roster_entry *entry =
+            YO_CONTAINER(link, struct yo_roster_entry, order);
         if (entry->seen != roster->round) {
             left(room, entry);
         }

@@ -2,11 +2,11 @@
 /* pump.c - the end of a turn: everything that is due goes to the transport.
  *
  * What the session has to say goes first (joins come before what is sent in the room);
- * then the rooms that need something, in turn, a few messages each, until all is sent or
- * the transport has no room, after which on_writable starts the pump again.
+ * then the rooms that need something, in turn, a few messages each, until all is sent
+ * or the transport has no room, after which on_writable starts the pump again.
  *
- * A room's messages wait until it is joined under this connection. They are encoded here,
- * in the server's dialect. */
+ * A room's messages wait until it is joined under this connection. They are encoded
+ * here, in the server's dialect. */
 #include <yomo/error.h>
 
 #include "client/inside.h"
@@ -51,8 +51,8 @@ static void pump_control(struct yomo_client *client, const struct yo_conn_info *
             yo_outbox_sent(&client->control, token != 0);
             break;
         case RESULT_DROPPED:
-            YO_LOG(&client->log, YOMO_LOG_WARN, "client", "a control message was refused: %s",
-                   yomo_error_name(rv));
+            YO_LOG(&client->log, YOMO_LOG_WARN, "client",
+                   "a control message was refused: %s", yomo_error_name(rv));
             yo_outbox_drop(&client->control);
             break;
         case RESULT_STOP:
@@ -74,8 +74,8 @@ static int choose_route(struct yomo_room *room, const struct yo_outbox_next *nex
                         struct route *route)
 {
     struct yomo_client *client = room->client;
-    bool datagram = client->extension ? next->delivery != YOMO_RELIABLE
-                                      : client->datagrams_only;
+    bool datagram =
+        client->extension ? next->delivery != YOMO_RELIABLE : client->datagrams_only;
     *route = (struct route){.lane = YO_LANE_DATAGRAM};
     if (!datagram || size > info->datagram_size_max) {
         if (!client->extension && client->datagrams_only) {
@@ -105,7 +105,8 @@ static int send_encoded(struct yomo_room *room, const struct yo_outbox_next *nex
         return YOMO_ERR_NOMEM;
     }
     rv = yo_conn_send(client->conn, route->lane, blob, route->token);
-    if (rv == YOMO_ERR_TOO_BIG && route->lane == YO_LANE_DATAGRAM && client->extension) {
+    if (rv == YOMO_ERR_TOO_BIG && route->lane == YO_LANE_DATAGRAM &&
+        client->extension) {
         /* The path takes less than it did a moment ago. */
         *route = (struct route){.lane = lane_of(room)};
         rv = yo_conn_send(client->conn, route->lane, blob, 0);
@@ -177,8 +178,8 @@ static void ask(struct yomo_room *room, yo_time now)
     yo_effects_clear(&client->effects);
     room->state = YO_ROOM_ASKED;
     room->state_dirty = false;
-    int rv = yo_client_join(client->session, room->name, yo_blob_span(room->own_state), now,
-                            &client->effects);
+    int rv = yo_client_join(client->session, room->name, yo_blob_span(room->own_state),
+                            now, &client->effects);
     if (rv == YOMO_OK) {
         yo_dispatch(client, now);
     } else if (rv == YOMO_ERR_NOMEM) {
@@ -193,8 +194,8 @@ static void restate(struct yomo_room *room, yo_time now)
     struct yomo_client *client = room->client;
     yo_effects_clear(&client->effects);
     room->state_dirty = false;
-    int rv = yo_client_state(client->session, room->name, yo_blob_span(room->own_state), now,
-                             &client->effects);
+    int rv = yo_client_state(client->session, room->name, yo_blob_span(room->own_state),
+                             now, &client->effects);
     if (rv == YOMO_OK) {
         yo_dispatch(client, now);
     } else if (rv == YOMO_ERR_NOMEM) {
@@ -223,12 +224,14 @@ static bool may_leave(const struct yomo_room *room, yo_time now)
     if (!room->leaving || room->state == YO_ROOM_LEAVING) {
         return false;
     }
-    return room->leave_until <= now || (room->state == YO_ROOM_JOINED && room->held == 0);
+    return room->leave_until <= now ||
+           (room->state == YO_ROOM_JOINED && room->held == 0);
 }
 
 /* Do what the room needs. Returns whether it stays on the list. The room may be over,
  * and so gone, once its state is looked at for the last time. */
-static bool pump_room(struct yomo_room *room, const struct yo_conn_info *info, yo_time now)
+static bool pump_room(struct yomo_room *room, const struct yo_conn_info *info,
+                      yo_time now)
 {
     struct yomo_client *client = room->client;
     bool more = false;
@@ -266,8 +269,8 @@ void yo_pump(struct yomo_client *client, yo_time now)
     pump_control(client, &info);
     while (!client->blocked && !client->ending &&
            (link = yo_list_pop_front(&client->pump)) != NULL) {
-        struct yomo_room *room = yomo_room_ref(
-            YO_CONTAINER(link, struct yomo_room, pump_link));
+        struct yomo_room *room =
+            yomo_room_ref(YO_CONTAINER(link, struct yomo_room, pump_link));
         bool more = pump_room(room, &info, now);
         if (room->state != YO_ROOM_OVER) {
             set_due(room);

@@ -6,8 +6,8 @@
  * refuses, or puts the member out: OVER with its error.
  *
  * Invariants:
- *  1. a room is in the client's `rooms` from the join call until on_left is told, and in
- *     `room_list` and `serials` from its first letter on;
+ *  1. a room is in the client's `rooms` from the join call until on_left is told, and
+ * in `room_list` and `serials` from its first letter on;
  *  2. the engine's reference is dropped after on_left has returned. */
 #include "base/check.h"
 #include "client/inside.h"
@@ -19,10 +19,10 @@ static void discard_join(struct yo_letter *letter);
 static void discard_leave(struct yo_letter *letter);
 static void discard_state(struct yo_letter *letter);
 
-int yo_room_create(struct yomo_room **out, struct yomo_client *client, struct yo_span name)
+int yo_room_create(struct yomo_room **out, struct yomo_client *client,
+                   struct yo_span name)
 {
-    struct yomo_room *room =
-        yo_calloc(&client->mem, 1, sizeof(*room) + name.size + 1);
+    struct yomo_room *room = yo_calloc(&client->mem, 1, sizeof(*room) + name.size + 1);
     if (!room) {
         return YOMO_ERR_NOMEM;
     }
@@ -37,7 +37,8 @@ int yo_room_create(struct yomo_room **out, struct yomo_client *client, struct yo
     yo_list_init(&room->pump_link);
     yo_list_init(&room->pending);
     yo_roster_init(&room->roster, &client->mem);
-    room->join_letter = (struct yo_letter){.open = on_join_letter, .discard = discard_join};
+    room->join_letter =
+        (struct yo_letter){.open = on_join_letter, .discard = discard_join};
     room->leave_letter =
         (struct yo_letter){.open = on_leave_letter, .discard = discard_leave};
     room->state_letter =
@@ -56,7 +57,7 @@ int yo_room_create(struct yomo_room **out, struct yomo_client *client, struct yo
 static void destroy(struct yomo_room *room)
 {
     struct yomo_client *client = room->client;
-    YO_LIST_EACH (link, next, &room->subscriptions) {
+    YO_LIST_EACH(link, next, &room->subscriptions) {
         yo_free(&client->mem, YO_CONTAINER(link, struct yo_subscription, link));
     }
     yo_blob_unref(room->next_state);

@@ -24,8 +24,9 @@ void yo_roster_finish(struct yo_roster *roster)
     if (!roster->mem) {
         return;
     }
-    YO_LIST_EACH (link, next, &roster->order) {
-        struct yo_roster_entry *entry = YO_CONTAINER(link, struct yo_roster_entry, order);
+    YO_LIST_EACH(link, next, &roster->order) {
+        struct yo_roster_entry *entry =
+            YO_CONTAINER(link, struct yo_roster_entry, order);
         yo_roster_remove(roster, entry);
         yo_roster_entry_destroy(roster, entry);
     }
@@ -109,8 +110,9 @@ int yo_roster_entry_create(const struct yo_roster *roster, struct yo_roster_entr
     struct yo_span bytes = state_bytes(payload);
     struct yo_roster_entry *entry = NULL;
     if (rv == YOMO_OK) {
-        entry = yo_malloc(roster->mem, sizeof(*entry) + 1 + sizeof(session) + id.size * 2 +
-                                           1 + state.size + 1 + bytes.size + 1);
+        entry =
+            yo_malloc(roster->mem, sizeof(*entry) + 1 + sizeof(session) + id.size * 2 +
+                                       1 + state.size + 1 + bytes.size + 1);
         rv = entry ? YOMO_OK : YOMO_ERR_NOMEM;
     }
     if (rv == YOMO_OK) {
@@ -125,7 +127,8 @@ int yo_roster_entry_create(const struct yo_roster *roster, struct yo_roster_entr
     return rv;
 }
 
-void yo_roster_entry_destroy(const struct yo_roster *roster, struct yo_roster_entry *entry)
+void yo_roster_entry_destroy(const struct yo_roster *roster,
+                             struct yo_roster_entry *entry)
 {
     yo_free(roster->mem, entry);
 }
@@ -142,7 +145,8 @@ struct yo_roster_entry *yo_roster_find(const struct yo_roster *roster, uint64_t 
     return node ? YO_CONTAINER(node, struct yo_roster_entry, node) : NULL;
 }
 
-bool yo_roster_same(const struct yo_roster_entry *old, const struct yo_roster_entry *entry)
+bool yo_roster_same(const struct yo_roster_entry *old,
+                    const struct yo_roster_entry *entry)
 {
     if (!old) {
         return false;
@@ -150,7 +154,8 @@ bool yo_roster_same(const struct yo_roster_entry *old, const struct yo_roster_en
     const struct yomo_peer *a = &old->peer;
     const struct yomo_peer *b = &entry->peer;
     return yo_span_equal(yo_span(a->id, a->id_size), yo_span(b->id, b->id_size)) &&
-           yo_span_equal(yo_span(a->state, a->state_size), yo_span(b->state, b->state_size));
+           yo_span_equal(yo_span(a->state, a->state_size),
+                         yo_span(b->state, b->state_size));
 }
 
 int yo_roster_put(struct yo_roster *roster, struct yo_roster_entry *old,

@@ -52,17 +52,20 @@ void yo_roster_begin(struct yo_roster *roster);
 int yo_roster_entry_create(const struct yo_roster *roster, struct yo_roster_entry **out,
                            uint64_t session, struct yo_span id, struct yo_span payload,
                            uint64_t since_ms);
-void yo_roster_entry_destroy(const struct yo_roster *roster, struct yo_roster_entry *entry);
+void yo_roster_entry_destroy(const struct yo_roster *roster,
+                             struct yo_roster_entry *entry);
 
 struct yo_roster_entry *yo_roster_find(const struct yo_roster *roster, uint64_t session,
                                        struct yo_span id);
 
 /* Would putting `entry` beside or in place of `old` (NULL: there is none) tell nothing
  * new? */
-bool yo_roster_same(const struct yo_roster_entry *old, const struct yo_roster_entry *entry);
+bool yo_roster_same(const struct yo_roster_entry *old,
+                    const struct yo_roster_entry *entry);
 
-/* Put `entry` in the place of `old`, which is then the caller's, or at the end when `old`
- * is NULL. The roster owns it. YOMO_ERR_NOMEM and YOMO_ERR_FULL only without `old`. */
+/* Put `entry` in the place of `old`, which is then the caller's, or at the end when
+ * `old` is NULL. The roster owns it. YOMO_ERR_NOMEM and YOMO_ERR_FULL only without
+ * `old`. */
 int yo_roster_put(struct yo_roster *roster, struct yo_roster_entry *old,
                   struct yo_roster_entry *entry);
 

@@ -4,12 +4,12 @@
  * The happy path: the letter is opened, its blob goes into the room's outbox, the pump
  * sends it; if the program wants to know, the server's confirmation (or, without the
  * extension, the transport's acknowledgement) ends it with on_sent. Possible failure
- * modes: it is dropped for want of room (FULL), a newer LATEST takes its place (EXISTS),
- * its datagram is lost (TIMEOUT), the connection ends before it was confirmed (CLOSED:
- * it may have arrived), the room is over (CLOSED).
+ * modes: it is dropped for want of room (FULL), a newer LATEST takes its place
+ * (EXISTS), its datagram is lost (TIMEOUT), the connection ends before it was confirmed
+ * (CLOSED: it may have arrived), the room is over (CLOSED).
  *
- * A blob that nobody but its sending refers to any more has left the outbox: that is how
- * those are found that gave way. */
+ * A blob that nobody but its sending refers to any more has left the outbox: that is
+ * how those are found that gave way. */
 #include <yomo/error.h>
 
 #include "client/inside.h"
@@ -71,11 +71,11 @@ static bool gave_way(const struct yo_sending *sending)
 
 static void tell_those_that_gave_way(struct yomo_room *room)
 {
-    YO_LIST_EACH (link, next, &room->pending) {
+    YO_LIST_EACH(link, next, &room->pending) {
         struct yo_sending *sending = YO_CONTAINER(link, struct yo_sending, link);
         if (gave_way(sending)) {
-            done(sending, sending->delivery == YOMO_LATEST ? YOMO_ERR_EXISTS
-                                                           : YOMO_ERR_FULL);
+            done(sending,
+                 sending->delivery == YOMO_LATEST ? YOMO_ERR_EXISTS : YOMO_ERR_FULL);
         }
     }
 }
@@ -228,7 +228,7 @@ static void told(struct yo_sending *sending, enum yo_fate fate)
 
 static struct yo_sending *find_token(const struct yomo_room *room, uint64_t token)
 {
-    YO_LIST_EACH (link, next, &room->pending) {
+    YO_LIST_EACH(link, next, &room->pending) {
         struct yo_sending *sending = YO_CONTAINER(link, struct yo_sending, link);
         if (sending->token == token) {
             return sending;
@@ -269,7 +269,7 @@ void yo_sending_fate(struct yomo_client *client, uint64_t token, enum yo_fate fa
 
 void yo_sending_lost(struct yomo_room *room)
 {
-    YO_LIST_EACH (link, next, &room->pending) {
+    YO_LIST_EACH(link, next, &room->pending) {
         struct yo_sending *sending = YO_CONTAINER(link, struct yo_sending, link);
         if (is_queued(sending)) {
             sending->sent = sending->arrived = false; /* it goes out again */
@@ -285,7 +285,7 @@ void yo_sending_end(struct yomo_room *room)
     yo_outbox_finish(&room->box);
     yo_client_release(room->client, room->held);
     room->held = 0;
-    YO_LIST_EACH (link, next, &room->pending) {
+    YO_LIST_EACH(link, next, &room->pending) {
         done(YO_CONTAINER(link, struct yo_sending, link), YOMO_ERR_CLOSED);
     }
 }

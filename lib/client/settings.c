@@ -205,9 +205,9 @@ void yo_settings_finish(struct yo_settings *settings)
         return;
     }
     char **const texts[] = {
-        &settings->id,     &settings->public_key, &settings->token,
-        &settings->ca,     &settings->state_dir,  &settings->origin,
-        &settings->proxy,  &settings->tls_keylog, &settings->qlog_dir,
+        &settings->id,    &settings->public_key, &settings->token,
+        &settings->ca,    &settings->state_dir,  &settings->origin,
+        &settings->proxy, &settings->tls_keylog, &settings->qlog_dir,
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         yo_free(settings->mem, *texts[i]);

@@ -2,8 +2,8 @@
 /* shell.c - the three ways to run a client, and its loop.
  *
  * The happy path: a start makes the loop and the mailbox, and posts what was called
- * before it; at the end of each turn in which something happened the engine does what is
- * due. When the engine is over the loop is closed, and when nothing of it is left
+ * before it; at the end of each turn in which something happened the engine does what
+ * is due. When the engine is over the loop is closed, and when nothing of it is left
  * on_closed is told: after yo_loop_run on a thread of our own, after the last turn when
  * polled, from the loop's last callback in a host's loop. A client that never ran is
  * told by yomo_client_free.

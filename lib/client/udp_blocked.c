@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* udp_blocked.c - host names are kept as hashes under a random key: a collision costs one
- * early start of WebSocket. */
+/* udp_blocked.c - host names are kept as hashes under a random key: a collision costs
+ * one early start of WebSocket. */
 #include "client/udp_blocked.h"
 
 #include <pthread.h>

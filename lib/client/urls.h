@@ -6,8 +6,8 @@
  *   http://, ws://      WebSocket without TLS: a development server's plain listener
  *   any other scheme    a transport inside this process or one of the host's own
  *
- * A URL without a path means /v1. What identifies the client is put behind the URL's own
- * query, percent-encoded; it is never logged. */
+ * A URL without a path means /v1. What identifies the client is put behind the URL's
+ * own query, percent-encoded; it is never logged. */
 #ifndef YO_CLIENT_URLS_H
 #define YO_CLIENT_URLS_H
 
@@ -18,7 +18,11 @@
 #include "base/span.h"
 
 /* The choices of the option `transport`, in their order. */
-enum yo_transport_choice { YO_CHOOSE_AUTO, YO_CHOOSE_WEBTRANSPORT, YO_CHOOSE_WEBSOCKET };
+enum yo_transport_choice {
+    YO_CHOOSE_AUTO,
+    YO_CHOOSE_WEBTRANSPORT,
+    YO_CHOOSE_WEBSOCKET
+};
 
 struct yo_credentials {
     struct yo_span id;         /* always there */
@@ -50,8 +54,8 @@ void yo_target_finish(struct yo_target *target); /* accepts zeroed memory */
  * and ::1. */
 bool yo_host_loopback(const char *host);
 
-/* Is `host` among the names of `list` (no_proxy: separated by commas; a name covers what
- * is below it; "*" is everything)? */
+/* Is `host` among the names of `list` (no_proxy: separated by commas; a name covers
+ * what is below it; "*" is everything)? */
 bool yo_host_listed(const char *host, struct yo_span list);
 
 #endif

@@ -46,7 +46,8 @@ static void on_message(void *user, yomo_room *room, const yomo_message *message)
 {
     struct member *member = user;
     (void)room;
-    snprintf(member->last, sizeof(member->last), "%s", yomo_message_json(message, NULL));
+    snprintf(member->last, sizeof(member->last), "%s",
+             yomo_message_json(message, NULL));
     snprintf(member->from, sizeof(member->from), "%s", yomo_message_from(message));
     count(member, &member->messages);
 }
@@ -128,7 +129,8 @@ void member_begin_at(struct member *member, const char *host, uint16_t port,
 
 void member_join(struct member *member, const char *room, const char *state)
 {
-    assert_int_equal(yomo_client_join(member->client, room, state, &member->room), YOMO_OK);
+    assert_int_equal(yomo_client_join(member->client, room, state, &member->room),
+                     YOMO_OK);
     assert_int_equal(yomo_client_connect(member->client), YOMO_OK);
 }
 
@@ -145,7 +147,8 @@ static void poll_both(struct member *a, struct member *b)
     struct pollfd fds[2] = {{.fd = yomo_client_fd(a->client), .events = POLLIN},
                             {.fd = yomo_client_fd(b->client), .events = POLLIN}};
     int timeout = 100;
-    int each[2] = {yomo_client_timeout_ms(a->client), yomo_client_timeout_ms(b->client)};
+    int each[2] = {yomo_client_timeout_ms(a->client),
+                   yomo_client_timeout_ms(b->client)};
     for (int i = 0; i < 2; i++) {
         if (each[i] >= 0 && each[i] < timeout) {
             timeout = each[i];
@@ -189,7 +192,8 @@ void member_wait_closed(struct member *member)
     until.tv_sec += MEMBER_WAIT_MS / 1000;
     pthread_mutex_lock(&member->lock);
     while (member->closed == 0) {
-        assert_int_equal(pthread_cond_timedwait(&member->changed, &member->lock, &until), 0);
+        assert_int_equal(
+            pthread_cond_timedwait(&member->changed, &member->lock, &until), 0);
     }
     pthread_mutex_unlock(&member->lock);
     finish(member);

@@ -35,15 +35,15 @@ void member_poll(struct member *member, int ms);
 
 uint64_t member_clock_ms(void);
 
-#define MEMBER_UNTIL(member, condition)                                                  \
-    do {                                                                                 \
-        uint64_t until_ = member_clock_ms() + MEMBER_WAIT_MS;                            \
-        while (!(condition)) {                                                           \
-            if (member_clock_ms() > until_) {                                            \
-                fail_msg("%s did not happen", #condition);                               \
-            }                                                                            \
-            member_poll((member), 100);                                                  \
-        }                                                                                \
+#define MEMBER_UNTIL(member, condition)                       \
+    do {                                                      \
+        uint64_t until_ = member_clock_ms() + MEMBER_WAIT_MS; \
+        while (!(condition)) {                                \
+            if (member_clock_ms() > until_) {                 \
+                fail_msg("%s did not happen", #condition);    \
+            }                                                 \
+            member_poll((member), 100);                       \
+        }                                                     \
     } while (0)
 
 /* Let both do what is due until `*counter` is at least `value`. */

@@ -62,7 +62,8 @@ static void talk(yomo_server *server, const char *transport, int32_t kind)
     assert_int_equal(b.present, 1);
     member_until2(&a, &b, &a.came, 1);
     for (int32_t delivery = YOMO_RELIABLE; delivery <= YOMO_LATEST; delivery++) {
-        assert_int_equal(yomo_room_broadcast(a.room, "e", "{\"x\":1}", delivery), YOMO_OK);
+        assert_int_equal(yomo_room_broadcast(a.room, "e", "{\"x\":1}", delivery),
+                         YOMO_OK);
         member_until2(&a, &b, &b.messages, delivery + 1);
     }
     assert_string_equal(b.last, "{\"x\":1}");
@@ -98,7 +99,8 @@ static void a_numbered_message_is_confirmed(void **state)
     member_join(&a, "room", NULL);
     MEMBER_UNTIL(&a, a.joined == 1);
     assert_int_equal(
-        yomo_room_send(a.room, "e", "1", 1, YOMO_JSON, YOMO_RELIABLE, NULL, &id), YOMO_OK);
+        yomo_room_send(a.room, "e", "1", 1, YOMO_JSON, YOMO_RELIABLE, NULL, &id),
+        YOMO_OK);
     MEMBER_UNTIL(&a, a.sent == 1);
     assert_int_equal(a.sent_error, YOMO_OK);
     member_end(&a);

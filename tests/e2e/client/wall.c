@@ -71,7 +71,8 @@ static void *run(void *user)
         fds[0] = (struct pollfd){.fd = wall->stop[0], .events = POLLIN};
         fds[1] = (struct pollfd){.fd = wall->tcp, .events = POLLIN};
         for (int i = 0; i < 2 * count; i++) {
-            fds[2 + i] = (struct pollfd){.fd = wall->ends[i / 2][i % 2], .events = POLLIN};
+            fds[2 + i] =
+                (struct pollfd){.fd = wall->ends[i / 2][i % 2], .events = POLLIN};
         }
         poll(fds, (nfds_t)(2 + 2 * count), -1);
         if (fds[0].revents) {

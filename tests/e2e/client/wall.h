@@ -13,7 +13,7 @@
 struct wall {
     uint16_t port, behind;
     int tcp, udp, stop[2];
-    int count;                          /* connections, each with two ends */
+    int count; /* connections, each with two ends */
     int ends[WALL_CONNECTIONS_MAX][2];
     pthread_t thread;
 };

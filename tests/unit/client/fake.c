@@ -139,7 +139,8 @@ void fake_open(struct fake_conn *fake, yo_time now)
     fake->conn.events->on_open(fake->conn.user, &fake->conn, now);
 }
 
-void fake_message(struct fake_conn *fake, uint32_t lane, struct yo_span message, yo_time now)
+void fake_message(struct fake_conn *fake, uint32_t lane, struct yo_span message,
+                  yo_time now)
 {
     fake->conn.events->on_message(fake->conn.user, &fake->conn, lane, message, now);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* fake.h - connections without a network, and the dialer that makes them.
  *
- * Nothing happens to one by itself: the test opens it, lets messages arrive, and ends it;
- * what the code under test sends is kept. A close or abort is carried out by
+ * Nothing happens to one by itself: the test opens it, lets messages arrive, and ends
+ * it; what the code under test sends is kept. A close or abort is carried out by
  * fake_settle, as a loop would. */
 #ifndef TESTS_CLIENT_FAKE_H
 #define TESTS_CLIENT_FAKE_H

@@ -22,8 +22,8 @@ __attribute__((format(printf, 2, 3))) static void tell(struct stage *stage,
     size_t size = strlen(stage->story);
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(stage->story + size, sizeof(stage->story) - size, format,
-                           arguments);
+    int length =
+        vsnprintf(stage->story + size, sizeof(stage->story) - size, format, arguments);
     va_end(arguments);
     assert_true(length >= 0 && (size_t)length + size < sizeof(stage->story));
     if (stage->on_story) {
@@ -33,17 +33,18 @@ __attribute__((format(printf, 2, 3))) static void tell(struct stage *stage,
 
 static void on_status(void *user, yomo_client *client, const yomo_status *status)
 {
-    static const char *const names[] = {"idle", "connecting", "open", "waiting", "closed"};
+    static const char *const names[] = {"idle", "connecting", "open", "waiting",
+                                        "closed"};
     (void)client;
     int32_t error = yomo_status_error(status);
     const char *how = "";
     if (yomo_status_state(status) == YOMO_CLIENT_OPEN) {
         how = yomo_status_extension(status) ? " extension" : " presencejs";
     }
-    tell(user, "%s%s%s%s%s%s%s\n", names[yomo_status_state(status)],
-         how[0] ? " " : "",
+    tell(user, "%s%s%s%s%s%s%s\n", names[yomo_status_state(status)], how[0] ? " " : "",
          how[0] ? yomo_transport_name(yomo_status_transport(status)) : "", how,
-         error ? " " : "", error ? yomo_error_name(error) : "", yomo_status_text(status));
+         error ? " " : "", error ? yomo_error_name(error) : "",
+         yomo_status_text(status));
 }
 
 static void on_joined(void *user, yomo_room *room)
@@ -56,8 +57,8 @@ static void on_message(void *user, yomo_room *room, const yomo_message *message)
     size_t size;
     const char *json = yomo_message_json(message, &size);
     assert_int_equal(strlen(json), size);
-    tell(user, "message %s %s %s %s\n", yomo_room_name(room), yomo_message_from(message),
-         yomo_message_event(message), json);
+    tell(user, "message %s %s %s %s\n", yomo_room_name(room),
+         yomo_message_from(message), yomo_message_event(message), json);
 }
 
 static void on_peer(void *user, yomo_room *room, const yomo_peer *peer, int32_t change)
@@ -111,7 +112,8 @@ static int set_all(yomo_options *options, const char *const *pairs)
     return rv;
 }
 
-int stage_create(struct stage *stage, const struct yomo_mem *mem, const char *const *pairs)
+int stage_create(struct stage *stage, const struct yomo_mem *mem,
+                 const char *const *pairs)
 {
     yomo_options *options;
     memset(stage, 0, sizeof(*stage));
@@ -257,7 +259,8 @@ static struct yo_span state_of(struct yo_buf *out, const struct stage_member *me
 {
     yo_buf_clear(out);
     assert_int_equal(
-        yo_state_from_json(out, yo_span_of(member->id), yo_span_of(member->state)), YOMO_OK);
+        yo_state_from_json(out, yo_span_of(member->id), yo_span_of(member->state)),
+        YOMO_OK);
     return yo_buf_span(out);
 }
 
@@ -266,9 +269,8 @@ void stage_admit(struct stage *stage, struct fake_conn *conn, const char *room,
 {
     struct yo_message join = stage_take(stage, conn, YO_OP_CHANNEL_JOIN, NULL);
     assert_true(yo_span_is(join.channel, room));
-    const struct yo_message ack = {.op = YO_OP_CHANNEL_JOIN,
-                                   .channel = yo_span_of(room),
-                                   .peer = yo_span("", 0)};
+    const struct yo_message ack = {
+        .op = YO_OP_CHANNEL_JOIN, .channel = yo_span_of(room), .peer = yo_span("", 0)};
     stage_say(stage, conn, YO_LANE_CONTROL, &ack);
     struct yo_buf page, state;
     yo_buf_init(&page, &yo_mem_libc);
@@ -296,7 +298,8 @@ void stage_data(struct stage *stage, struct fake_conn *conn, const char *room,
     struct yo_buf payload;
     yo_buf_init(&payload, &yo_mem_libc);
     assert_int_equal(
-        yo_content_write(&payload, yo_span_of(event), YOMO_JSON, yo_span_of(json)), YOMO_OK);
+        yo_content_write(&payload, yo_span_of(event), YOMO_JSON, yo_span_of(json)),
+        YOMO_OK);
     const struct yo_message data = {.op = YO_OP_DATA,
                                     .channel = yo_span_of(room),
                                     .peer = yo_span_of(member->id),
@@ -317,11 +320,12 @@ static size_t *taken_of(struct stage *stage, const struct fake_conn *conn)
     return NULL;
 }
 
-static bool find(struct stage *stage, struct fake_conn *conn, enum yo_op op, size_t *index,
-                 struct yo_message *message)
+static bool find(struct stage *stage, struct fake_conn *conn, enum yo_op op,
+                 size_t *index, struct yo_message *message)
 {
     for (size_t i = *taken_of(stage, conn); i < conn->sent_count; i++) {
-        assert_int_equal(yo_decode(yo_blob_span(conn->sent[i].message), message), YOMO_OK);
+        assert_int_equal(yo_decode(yo_blob_span(conn->sent[i].message), message),
+                         YOMO_OK);
         if (message->op == op) {
             *index = i;
             return true;

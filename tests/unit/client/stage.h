@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* stage.h - a whole client on a virtual clock, and a server that the test plays.
  *
- * The client is driven as its loop would drive it: letters, events, the ends of turns and
- * deadlines. What it tells its program is written down as a story, one line for each
- * callback; stage_story compares and forgets it. */
+ * The client is driven as its loop would drive it: letters, events, the ends of turns
+ * and deadlines. What it tells its program is written down as a story, one line for
+ * each callback; stage_story compares and forgets it. */
 #ifndef TESTS_CLIENT_STAGE_H
 #define TESTS_CLIENT_STAGE_H
 
@@ -22,7 +22,8 @@ struct stage {
 };
 
 /* A client with these options: name, value, ..., NULL. */
-int stage_create(struct stage *stage, const struct yomo_mem *mem, const char *const *options);
+int stage_create(struct stage *stage, const struct yomo_mem *mem,
+                 const char *const *options);
 void stage_begin(struct stage *stage, const char *const *options); /* which must work */
 
 /* Close it if it still stands, and give everything back. */

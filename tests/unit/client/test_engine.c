@@ -68,7 +68,8 @@ static void where_udp_failed_websocket_starts_at_once_next_time(void **state)
     stage_begin(&s, NULL);
     assert_int_equal(yomo_client_connect(s.client), YOMO_OK);
     stage_run(&s);
-    fake_closed(fake_last(&s.fake, WT), YO_CLOSE_RETRY, YOMO_ERR_UNREACHABLE, "", s.now);
+    fake_closed(fake_last(&s.fake, WT), YO_CLOSE_RETRY, YOMO_ERR_UNREACHABLE, "",
+                s.now);
     struct fake_conn *conn = stage_accept(&s, WS, 1);
     size_t before = s.fake.count;
     fake_closed(conn, YO_CLOSE_RETRY, YOMO_ERR_CLOSED, "", s.now);
@@ -144,15 +145,16 @@ static void a_final_close_ends_the_client(void **state)
 
 static void attempts_may_be_bounded(void **state)
 {
-    static const char *const options[] = {"reconnect-attempts", "2", "url", "wss://stage",
-                                          NULL};
+    static const char *const options[] = {"reconnect-attempts", "2", "url",
+                                          "wss://stage", NULL};
     struct stage s;
     (void)state;
     stage_begin(&s, options);
     assert_int_equal(yomo_client_connect(s.client), YOMO_OK);
     for (int i = 0; i < 3; i++) {
         stage_pass(&s, 2 * YO_SECOND);
-        fake_closed(fake_last(&s.fake, WS), YO_CLOSE_RETRY, YOMO_ERR_UNREACHABLE, "", s.now);
+        fake_closed(fake_last(&s.fake, WS), YO_CLOSE_RETRY, YOMO_ERR_UNREACHABLE, "",
+                    s.now);
     }
     stage_run(&s);
     stage_story(&s, "connecting\nwaiting UNREACHABLE\nconnecting\nwaiting UNREACHABLE\n"
@@ -250,16 +252,17 @@ static void goaway_to_another_url_of_the_same_scheme(void **state)
     (void)state;
     stage_begin(&s, NULL);
     struct fake_conn *conn = stage_connect(&s, WT, 1);
-    const struct yo_message goaway = {.op = YO_OP_GOAWAY,
-                                      .timestamp = 1,
-                                      .text = yo_span_of("https://other:9443")};
+    const struct yo_message goaway = {
+        .op = YO_OP_GOAWAY, .timestamp = 1, .text = yo_span_of("https://other:9443")};
     stage_say(&s, conn, YO_LANE_CONTROL, &goaway);
     stage_pass(&s, YO_SECOND);
     assert_string_equal(yo_client_target(s.client)->host, "other");
     assert_int_equal(yo_client_target(s.client)->port, 9443);
     /* Where it leads nowhere, the client goes back. */
-    fake_closed(fake_last(&s.fake, WT), YO_CLOSE_RETRY, YOMO_ERR_UNREACHABLE, "", s.now);
-    fake_closed(fake_last(&s.fake, WS), YO_CLOSE_RETRY, YOMO_ERR_UNREACHABLE, "", s.now);
+    fake_closed(fake_last(&s.fake, WT), YO_CLOSE_RETRY, YOMO_ERR_UNREACHABLE, "",
+                s.now);
+    fake_closed(fake_last(&s.fake, WS), YO_CLOSE_RETRY, YOMO_ERR_UNREACHABLE, "",
+                s.now);
     stage_run(&s);
     assert_string_equal(yo_client_target(s.client)->host, "stage");
     stage_end(&s);
@@ -271,9 +274,8 @@ static void goaway_to_a_weaker_scheme_is_not_followed(void **state)
     (void)state;
     stage_begin(&s, NULL);
     struct fake_conn *conn = stage_connect(&s, WT, 1);
-    const struct yo_message goaway = {.op = YO_OP_GOAWAY,
-                                      .timestamp = 1,
-                                      .text = yo_span_of("http://other")};
+    const struct yo_message goaway = {
+        .op = YO_OP_GOAWAY, .timestamp = 1, .text = yo_span_of("http://other")};
     stage_say(&s, conn, YO_LANE_CONTROL, &goaway);
     stage_pass(&s, YO_SECOND);
     assert_string_equal(yo_client_target(s.client)->host, "stage");

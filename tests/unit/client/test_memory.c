@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Every allocation of a client's life fails in turn: create, connect, join, messages both
- * ways, a loss, coming back, leaving, closing. Whatever fails, calls say so or the client
- * goes on over another connection, on_closed comes once, and nothing leaks. */
+/* Every allocation of a client's life fails in turn: create, connect, join, messages
+ * both ways, a loss, coming back, leaving, closing. Whatever fails, calls say so or the
+ * client goes on over another connection, on_closed comes once, and nothing leaks. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +30,8 @@ static struct fake_conn *reach(struct stage *s)
 {
     for (int i = 0; i < 50; i++) {
         stage_pass(s, 20 * YO_MS);
-        if (s->client->phase == YO_PHASE_RACING && !s->fake.conns[s->fake.count - 1]->ended) {
+        if (s->client->phase == YO_PHASE_RACING &&
+            !s->fake.conns[s->fake.count - 1]->ended) {
             struct fake_conn *conn = stage_accept(s, WT, 10);
             if (s->client->phase == YO_PHASE_OPEN) {
                 return conn;
@@ -54,7 +55,8 @@ static void talk(struct fault *fault, struct stage *s, yomo_room *room,
     yomo_peers *peers;
     uint64_t id;
     assert_true(is_expected(fault, yomo_room_broadcast(room, "a", "1", YOMO_RELIABLE)));
-    assert_true(is_expected(fault, yomo_room_broadcast(room, "b", "1", YOMO_UNRELIABLE)));
+    assert_true(
+        is_expected(fault, yomo_room_broadcast(room, "b", "1", YOMO_UNRELIABLE)));
     assert_true(is_expected(
         fault, yomo_room_send(room, "c", "1", 1, YOMO_JSON, YOMO_LATEST, "k", &id)));
     assert_true(is_expected(fault, yomo_room_set_state(room, "{\"y\":1}")));
@@ -98,8 +100,9 @@ static void live(struct fault *fault, struct stage *s)
 
 static void one_life(struct fault *fault, void *user)
 {
-    static const char *const options[] = {"transport", "webtransport", "reconnect-max",
-                                          "100ms", "reconnect-min", "100ms", NULL};
+    static const char *const options[] = {"transport", "webtransport",  "reconnect-max",
+                                          "100ms",     "reconnect-min", "100ms",
+                                          NULL};
     struct stage s;
     (void)user;
     int rv = stage_create(&s, &fault->mem, options);

@@ -182,7 +182,8 @@ static void begin(struct program *program)
 
 static void connect_and_join(struct program *program)
 {
-    assert_int_equal(yomo_client_join(program->client, "r", NULL, &program->room), YOMO_OK);
+    assert_int_equal(yomo_client_join(program->client, "r", NULL, &program->room),
+                     YOMO_OK);
     assert_int_equal(yomo_client_connect(program->client), YOMO_OK);
 }
 
@@ -290,14 +291,16 @@ static void *send_many(void *user)
     struct program *program = user;
     yomo_room *room = program->room;
     for (int i = 0; i < EACH; i++) {
-        static const int32_t deliveries[] = {YOMO_RELIABLE, YOMO_UNRELIABLE, YOMO_LATEST};
+        static const int32_t deliveries[] = {YOMO_RELIABLE, YOMO_UNRELIABLE,
+                                             YOMO_LATEST};
         yomo_peers *peers;
         uint64_t id, subscription;
         char key[16];
-        snprintf(key, sizeof(key), "%d", atomic_fetch_add(&keys, 1)); /* nobody else's */
-        assert_int_equal(yomo_room_send(room, "e", "1", 1, YOMO_JSON, deliveries[i % 3],
-                                        key, &id),
-                         YOMO_OK);
+        snprintf(key, sizeof(key), "%d",
+                 atomic_fetch_add(&keys, 1)); /* nobody else's */
+        assert_int_equal(
+            yomo_room_send(room, "e", "1", 1, YOMO_JSON, deliveries[i % 3], key, &id),
+            YOMO_OK);
         assert_int_equal(yomo_room_set_state(room, "{\"a\":1}"), YOMO_OK);
         assert_int_equal(yomo_room_peers(room, &peers), YOMO_OK);
         yomo_peers_free(peers);
@@ -495,7 +498,8 @@ static void a_client_that_never_ran_is_told_its_end_by_free(void **state)
     finish(&program);
     begin(&program);
     connect_and_join(&program);
-    assert_int_equal(yomo_room_broadcast(program.room, "e", "1", YOMO_RELIABLE), YOMO_OK);
+    assert_int_equal(yomo_room_broadcast(program.room, "e", "1", YOMO_RELIABLE),
+                     YOMO_OK);
     yomo_client_close(program.client);
     assert_int_equal(program.closed, 0);
     yomo_client_free(program.client);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A client of a backend that speaks presencejs only: no hello, no sessions, no answers. */
+/* A client of a backend that speaks presencejs only: no hello, no sessions, no answers.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,9 +22,9 @@ static void say_peer(struct stage *s, struct fake_conn *conn, enum yo_op op,
 {
     struct yo_buf state;
     yo_buf_init(&state, &yo_mem_libc);
-    assert_int_equal(yo_state_from_json(&state, yo_span_of(member->id),
-                                        yo_span_of(member->state)),
-                     YOMO_OK);
+    assert_int_equal(
+        yo_state_from_json(&state, yo_span_of(member->id), yo_span_of(member->state)),
+        YOMO_OK);
     const struct yo_message message = {
         .op = op,
         .channel = yo_span_of("r"),
@@ -92,7 +93,8 @@ static void everything_goes_into_datagrams(void **state)
     (void)state;
     struct fake_conn *conn = begin_in_room(&s, WT, &room);
     assert_int_equal(
-        yomo_room_send(room, "a", "1", 1, YOMO_JSON, YOMO_RELIABLE, NULL, &id), YOMO_OK);
+        yomo_room_send(room, "a", "1", 1, YOMO_JSON, YOMO_RELIABLE, NULL, &id),
+        YOMO_OK);
     stage_run(&s);
     struct yo_message data = stage_take(&s, conn, YO_OP_DATA, &lane);
     assert_int_equal(lane, YO_LANE_DATAGRAM);
@@ -138,7 +140,8 @@ static void over_websocket_what_the_transport_took_was_sent(void **state)
     struct fake_conn *conn = begin_in_room(&s, WS, &room);
     s.story[0] = '\0';
     assert_int_equal(
-        yomo_room_send(room, "a", "1", 1, YOMO_JSON, YOMO_RELIABLE, NULL, &id), YOMO_OK);
+        yomo_room_send(room, "a", "1", 1, YOMO_JSON, YOMO_RELIABLE, NULL, &id),
+        YOMO_OK);
     stage_run(&s);
     (void)stage_take(&s, conn, YO_OP_DATA, NULL);
     stage_story(&s, "sent 1 OK\n");
@@ -156,7 +159,8 @@ static void after_a_loss_the_others_get_time_to_show_themselves(void **state)
     s.story[0] = '\0';
     fake_closed(conn, YO_CLOSE_RETRY, YOMO_ERR_CLOSED, "", s.now);
     conn = let_in(&s, WT);
-    stage_story(&s, "waiting CLOSED\nconnecting\nopen webtransport presencejs\njoined r\n");
+    stage_story(&s,
+                "waiting CLOSED\nconnecting\nopen webtransport presencejs\njoined r\n");
     say_peer(&s, conn, YO_OP_PEER_STATE, &bob);
     stage_story(&s, "");
     stage_pass(&s, 4 * YO_SECOND);

@@ -51,9 +51,9 @@ static void change(struct stage *s, struct fake_conn *conn, enum yo_op op,
 {
     struct yo_buf state;
     yo_buf_init(&state, &yo_mem_libc);
-    assert_int_equal(yo_state_from_json(&state, yo_span_of(member->id),
-                                        yo_span_of(member->state)),
-                     YOMO_OK);
+    assert_int_equal(
+        yo_state_from_json(&state, yo_span_of(member->id), yo_span_of(member->state)),
+        YOMO_OK);
     const struct yo_message message = {
         .op = op,
         .channel = yo_span_of("r"),
@@ -106,7 +106,8 @@ static void peers_come_change_and_go(void **state)
     const struct stage_member changed = {12, "eve", "{\"y\":2}"};
     change(&s, conn, YO_OP_PEER_ONLINE, &eve, 1);
     change(&s, conn, YO_OP_PEER_STATE, &changed, 2);
-    stage_story(&s, "came r eve {\"id\":\"eve\"}\nstate r eve {\"id\":\"eve\",\"y\":2}\n");
+    stage_story(&s,
+                "came r eve {\"id\":\"eve\"}\nstate r eve {\"id\":\"eve\",\"y\":2}\n");
     assert_int_equal(yomo_room_peers(room, &peers), YOMO_OK);
     assert_int_equal(yomo_peers_count(peers), 2);
     assert_string_equal(yomo_peer_id(yomo_peers_at(peers, 0)), "bob");
@@ -127,11 +128,13 @@ static void after_a_loss_only_the_differences_are_told(void **state)
     change(&s, conn, YO_OP_PEER_ONLINE, &(struct stage_member){13, "zoe", "{}"}, 1);
     s.story[0] = '\0';
     conn = come_back(&s, conn, back, 2);
-    stage_story(&s, "waiting CLOSED\nconnecting\nopen webtransport extension\n"
-                    "state r bob {\"id\":\"bob\",\"x\":2}\ncame r eve {\"id\":\"eve\"}\n"
-                    "went r zoe {\"id\":\"zoe\"}\njoined r\n");
+    stage_story(&s,
+                "waiting CLOSED\nconnecting\nopen webtransport extension\n"
+                "state r bob {\"id\":\"bob\",\"x\":2}\ncame r eve {\"id\":\"eve\"}\n"
+                "went r zoe {\"id\":\"zoe\"}\njoined r\n");
     come_back(&s, conn, back, 2);
-    stage_story(&s, "waiting CLOSED\nconnecting\nopen webtransport extension\njoined r\n");
+    stage_story(&s,
+                "waiting CLOSED\nconnecting\nopen webtransport extension\njoined r\n");
     stage_end(&s);
 }
 
@@ -143,7 +146,8 @@ static void messages_reach_the_program_and_its_subscribers(void **state)
     stage_data(&s, conn, "r", &bob, "cur", "{\"x\":1}");
     stage_data(&s, conn, "unknown", &bob, "cur", "{\"x\":1}");
     stage_story(&s, "message r bob cur {\"x\":1}\n");
-    stage_data(&s, conn, "r", &bob, "cur", "{x"); /* a peer that sends what is no JSON */
+    stage_data(&s, conn, "r", &bob, "cur",
+               "{x"); /* a peer that sends what is no JSON */
     stage_story(&s, "");
     stage_end(&s);
 }
@@ -183,11 +187,13 @@ static void subscriptions_may_change_while_they_are_told(void **state)
     assert_int_equal(yomo_room_subscribe(room, "a", hear, &heard, NULL), YOMO_OK);
     assert_int_equal(yomo_room_subscribe(room, "b", hear_once, &heard, &heard.first),
                      YOMO_OK);
-    assert_int_equal(yomo_room_subscribe(room, NULL, hear, &heard, &heard.second), YOMO_OK);
+    assert_int_equal(yomo_room_subscribe(room, NULL, hear, &heard, &heard.second),
+                     YOMO_OK);
     stage_data(&s, conn, "r", &bob, "a", "1");
     assert_string_equal(heard.text, "a a ");
     stage_data(&s, conn, "r", &bob, "b", "1");
-    assert_string_equal(heard.text, "a a once "); /* the later one was cancelled in time */
+    assert_string_equal(heard.text,
+                        "a a once "); /* the later one was cancelled in time */
     stage_data(&s, conn, "r", &bob, "b", "1");
     assert_string_equal(heard.text, "a a once b ");
     assert_int_equal(yomo_room_subscribe(room, "", hear, NULL, NULL), YOMO_ERR_INVALID);
@@ -229,7 +235,8 @@ static void what_is_too_big_for_a_datagram_goes_by_stream(void **state)
     struct fake_conn *conn = begin_in_room(&s, NULL, &room);
     memset(data, 'x', sizeof(data));
     assert_int_equal(
-        yomo_room_broadcast_bytes(room, "a", data, sizeof(data), YOMO_UNRELIABLE), YOMO_OK);
+        yomo_room_broadcast_bytes(room, "a", data, sizeof(data), YOMO_UNRELIABLE),
+        YOMO_OK);
     stage_run(&s);
     (void)stage_take(&s, conn, YO_OP_DATA, &lane);
     assert_true(lane >= YO_LANE_ROOMS);
@@ -245,9 +252,11 @@ static void a_latest_value_is_replaced_while_it_waits(void **state)
     struct fake_conn *conn = begin_in_room(&s, NULL, &room);
     conn->send_result = YOMO_ERR_AGAIN;
     assert_int_equal(
-        yomo_room_send(room, "c", "1", 1, YOMO_JSON, YOMO_LATEST, "k", &first), YOMO_OK);
+        yomo_room_send(room, "c", "1", 1, YOMO_JSON, YOMO_LATEST, "k", &first),
+        YOMO_OK);
     assert_int_equal(
-        yomo_room_send(room, "c", "2", 1, YOMO_JSON, YOMO_LATEST, "k", &second), YOMO_OK);
+        yomo_room_send(room, "c", "2", 1, YOMO_JSON, YOMO_LATEST, "k", &second),
+        YOMO_OK);
     stage_run(&s);
     stage_story(&s, "sent 1 EXISTS\n");
     fake_writable(conn, s.now);
@@ -294,7 +303,8 @@ static void the_server_confirms_what_was_numbered(void **state)
     (void)state;
     struct fake_conn *conn = begin_in_room(&s, NULL, &room);
     assert_int_equal(
-        yomo_room_send(room, "a", "1", 1, YOMO_JSON, YOMO_RELIABLE, NULL, &id), YOMO_OK);
+        yomo_room_send(room, "a", "1", 1, YOMO_JSON, YOMO_RELIABLE, NULL, &id),
+        YOMO_OK);
     stage_run(&s);
     struct yo_message data = stage_take(&s, conn, YO_OP_DATA, NULL);
     assert_int_equal(data.number, id);
@@ -304,7 +314,8 @@ static void the_server_confirms_what_was_numbered(void **state)
     stage_say(&s, conn, YO_LANE_CONTROL, &ack);
     stage_story(&s, "sent 1 OK\n");
     assert_int_equal(
-        yomo_room_send(room, "a", "1", 1, YOMO_JSON, YOMO_RELIABLE, NULL, &id), YOMO_OK);
+        yomo_room_send(room, "a", "1", 1, YOMO_JSON, YOMO_RELIABLE, NULL, &id),
+        YOMO_OK);
     stage_run(&s);
     const struct yo_message error = {.op = YO_OP_ERROR,
                                      .channel = yo_span_of("r"),
@@ -323,7 +334,8 @@ static void a_lost_unreliable_message_is_told_when_asked_for(void **state)
     (void)state;
     struct fake_conn *conn = begin_in_room(&s, NULL, &room);
     assert_int_equal(
-        yomo_room_send(room, "a", "1", 1, YOMO_JSON, YOMO_UNRELIABLE, NULL, &id), YOMO_OK);
+        yomo_room_send(room, "a", "1", 1, YOMO_JSON, YOMO_UNRELIABLE, NULL, &id),
+        YOMO_OK);
     stage_run(&s);
     fake_fate(conn, last_token(conn), YO_FATE_LOST, s.now);
     stage_story(&s, "sent 1 TIMEOUT\n");
@@ -338,11 +350,13 @@ static void what_was_not_confirmed_when_the_connection_went_is_told(void **state
     (void)state;
     struct fake_conn *conn = begin_in_room(&s, NULL, &room);
     assert_int_equal(
-        yomo_room_send(room, "a", "1", 1, YOMO_JSON, YOMO_RELIABLE, NULL, &id), YOMO_OK);
+        yomo_room_send(room, "a", "1", 1, YOMO_JSON, YOMO_RELIABLE, NULL, &id),
+        YOMO_OK);
     stage_run(&s);
     conn->send_result = YOMO_ERR_AGAIN; /* this one has not gone out */
     assert_int_equal(
-        yomo_room_send(room, "b", "1", 1, YOMO_JSON, YOMO_RELIABLE, NULL, &id), YOMO_OK);
+        yomo_room_send(room, "b", "1", 1, YOMO_JSON, YOMO_RELIABLE, NULL, &id),
+        YOMO_OK);
     stage_run(&s);
     conn = come_back(&s, conn, &bob, 1);
     stage_story(&s, "sent 1 CLOSED\nwaiting CLOSED\nconnecting\n"
@@ -436,7 +450,8 @@ static void a_refused_join_ends_the_room(void **state)
                                        .text = yo_span_of("not for you")};
     stage_say(&s, conn, YO_LANE_CONTROL, &refusal);
     stage_story(&s, "left r DENIED not for you\n");
-    assert_int_equal(yomo_room_broadcast(room, "a", "1", YOMO_RELIABLE), YOMO_ERR_CLOSED);
+    assert_int_equal(yomo_room_broadcast(room, "a", "1", YOMO_RELIABLE),
+                     YOMO_ERR_CLOSED);
     assert_int_equal(yomo_room_set_state(room, NULL), YOMO_ERR_CLOSED);
     yomo_room_leave(room);
     yomo_room_unref(room);
@@ -455,7 +470,8 @@ static void leaving_is_answered(void **state)
     assert_int_equal(yomo_room_broadcast(room, "a", "1", YOMO_RELIABLE), YOMO_OK);
     yomo_room_leave(room);
     yomo_room_leave(room);
-    assert_int_equal(yomo_room_broadcast(room, "a", "1", YOMO_RELIABLE), YOMO_ERR_CLOSED);
+    assert_int_equal(yomo_room_broadcast(room, "a", "1", YOMO_RELIABLE),
+                     YOMO_ERR_CLOSED);
     stage_run(&s);
     (void)stage_take(&s, conn, YO_OP_DATA, NULL); /* went out first */
     struct yo_message leave = stage_take(&s, conn, YO_OP_PEER_OFFLINE, &lane);
@@ -463,7 +479,8 @@ static void leaving_is_answered(void **state)
     assert_true(lane >= YO_LANE_ROOMS);
     assert_int_equal(conn->ended_lane, 0); /* the leave is still to go there */
     stage_story(&s, "");
-    const struct yo_message left = {.op = YO_OP_CHANNEL_LEAVE, .channel = yo_span_of("r")};
+    const struct yo_message left = {.op = YO_OP_CHANNEL_LEAVE,
+                                    .channel = yo_span_of("r")};
     stage_say(&s, conn, YO_LANE_CONTROL, &left);
     stage_story(&s, "left r OK\n");
     assert_int_equal(conn->ended_lane, lane);
@@ -489,9 +506,8 @@ static void being_put_out_is_told(void **state)
     struct stage s;
     (void)state;
     struct fake_conn *conn = begin_in_room(&s, NULL, NULL);
-    const struct yo_message out = {.op = YO_OP_CHANNEL_LEAVE,
-                                   .channel = yo_span_of("r"),
-                                   .code = YOMO_ERR_KICKED};
+    const struct yo_message out = {
+        .op = YO_OP_CHANNEL_LEAVE, .channel = yo_span_of("r"), .code = YOMO_ERR_KICKED};
     stage_say(&s, conn, YO_LANE_CONTROL, &out);
     stage_story(&s, "left r KICKED\n");
     stage_end(&s);
@@ -505,7 +521,8 @@ static void closing_sends_what_waits_first(void **state)
     (void)state;
     struct fake_conn *conn = begin_in_room(&s, NULL, &room);
     assert_int_equal(
-        yomo_room_send(room, "a", "1", 1, YOMO_JSON, YOMO_RELIABLE, NULL, &id), YOMO_OK);
+        yomo_room_send(room, "a", "1", 1, YOMO_JSON, YOMO_RELIABLE, NULL, &id),
+        YOMO_OK);
     yomo_client_close(s.client);
     stage_run(&s);
     (void)stage_take(&s, conn, YO_OP_DATA, NULL);
@@ -528,7 +545,8 @@ static void closing_does_not_wait_for_ever(void **state)
     (void)state;
     begin_in_room(&s, options, &room);
     assert_int_equal(
-        yomo_room_send(room, "a", "1", 1, YOMO_JSON, YOMO_RELIABLE, NULL, &id), YOMO_OK);
+        yomo_room_send(room, "a", "1", 1, YOMO_JSON, YOMO_RELIABLE, NULL, &id),
+        YOMO_OK);
     yomo_client_close(s.client);
     stage_pass(&s, 499 * YO_MS);
     stage_story(&s, "");
@@ -552,8 +570,10 @@ static void what_the_calls_refuse(void **state)
     assert_int_equal(yomo_client_join(s.client, name, NULL, NULL), YOMO_ERR_INVALID);
     assert_int_equal(yomo_client_join(s.client, "\xff", NULL, NULL), YOMO_ERR_INVALID);
     assert_int_equal(yomo_client_join(s.client, "x", "[]", NULL), YOMO_ERR_JSON);
-    assert_int_equal(yomo_room_broadcast(room, "", "1", YOMO_RELIABLE), YOMO_ERR_INVALID);
-    assert_int_equal(yomo_room_broadcast(room, name, "1", YOMO_RELIABLE), YOMO_ERR_INVALID);
+    assert_int_equal(yomo_room_broadcast(room, "", "1", YOMO_RELIABLE),
+                     YOMO_ERR_INVALID);
+    assert_int_equal(yomo_room_broadcast(room, name, "1", YOMO_RELIABLE),
+                     YOMO_ERR_INVALID);
     assert_int_equal(yomo_room_broadcast(room, "a", "1", 3), YOMO_ERR_INVALID);
     assert_int_equal(yomo_room_broadcast(room, "a", NULL, 0), YOMO_ERR_INVALID);
     assert_int_equal(yomo_room_broadcast(room, "a", "{", YOMO_RELIABLE), YOMO_ERR_JSON);
@@ -562,7 +582,8 @@ static void what_the_calls_refuse(void **state)
     assert_int_equal(
         yomo_room_broadcast_bytes(room, "a", big, sizeof(big), YOMO_RELIABLE),
         YOMO_ERR_TOO_BIG);
-    assert_int_equal(yomo_room_set_state_bytes(room, big, sizeof(big)), YOMO_ERR_TOO_BIG);
+    assert_int_equal(yomo_room_set_state_bytes(room, big, sizeof(big)),
+                     YOMO_ERR_TOO_BIG);
     assert_int_equal(yomo_room_broadcast_bytes(room, "a", big, 5000, YOMO_RELIABLE),
                      YOMO_ERR_FULL);
     assert_int_equal(yomo_room_broadcast_bytes(room, "a", big, 3000, YOMO_RELIABLE),
@@ -588,8 +609,8 @@ static void what_fits_the_limit_is_taken_and_sent(void **state)
     for (size_t i = 0; i < 3; i++) {
         size_t most = yomo_room_limit(room, deliveries[i]);
         assert_in_range(most, 64000, 65536);
-        assert_int_equal(yomo_room_send(room, event, data, most, YOMO_BYTES, deliveries[i],
-                                        event, NULL),
+        assert_int_equal(yomo_room_send(room, event, data, most, YOMO_BYTES,
+                                        deliveries[i], event, NULL),
                          YOMO_OK);
         stage_run(&s);
         (void)stage_take(&s, conn, YO_OP_DATA, NULL);

@@ -12,12 +12,13 @@
 #include "support/fault.h"
 #include "wire/encode.h"
 
-static int make(struct yo_roster *roster, struct yo_roster_entry **entry, uint64_t session,
-                const char *id, const char *json)
+static int make(struct yo_roster *roster, struct yo_roster_entry **entry,
+                uint64_t session, const char *id, const char *json)
 {
     struct yo_buf payload;
     yo_buf_init(&payload, roster->mem);
-    int rv = json ? yo_state_from_json(&payload, yo_span_of(id), yo_span_of(json)) : YOMO_OK;
+    int rv =
+        json ? yo_state_from_json(&payload, yo_span_of(id), yo_span_of(json)) : YOMO_OK;
     if (rv == YOMO_OK) {
         rv = yo_roster_entry_create(roster, entry, session, yo_span_of(id),
                                     json ? yo_buf_span(&payload) : YO_SPAN_NONE, 1000);
@@ -49,7 +50,8 @@ static void a_member_is_found_by_its_session(void **state)
     assert_null(yo_roster_find(&roster, 8, yo_span_of("alice")));
     assert_null(yo_roster_find(&roster, 0, yo_span_of("alice")));
     assert_string_equal(yomo_peer_id(&entry->peer), "alice");
-    assert_string_equal(yomo_peer_state(&entry->peer, NULL), "{\"id\":\"alice\",\"x\":1}");
+    assert_string_equal(yomo_peer_state(&entry->peer, NULL),
+                        "{\"id\":\"alice\",\"x\":1}");
     assert_int_equal(yomo_peer_since_ms(&entry->peer), 1000);
     assert_null(yomo_peer_state_bytes(&entry->peer, NULL));
     yo_roster_finish(&roster);

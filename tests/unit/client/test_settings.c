@@ -129,17 +129,20 @@ static void a_server_may_send_it_to_a_url_of_the_same_scheme_only(void **state)
     struct yo_target target;
     (void)state;
     assert_int_equal(init(&settings, pairs), YOMO_OK);
-    assert_int_equal(yo_settings_retarget(&settings, &target, yo_span_of("HTTPS://other/x")),
-                     YOMO_OK);
+    assert_int_equal(
+        yo_settings_retarget(&settings, &target, yo_span_of("HTTPS://other/x")),
+        YOMO_OK);
     assert_string_equal(target.host, "other");
     assert_string_equal(target.path, "/x?yomo=1&id=me");
     assert_false(target.webtransport);
     yo_target_finish(&target);
-    assert_int_equal(yo_settings_retarget(&settings, &target, yo_span_of("http://other")),
-                     YOMO_ERR_URL);
+    assert_int_equal(
+        yo_settings_retarget(&settings, &target, yo_span_of("http://other")),
+        YOMO_ERR_URL);
     assert_null(target.mem);
-    assert_int_equal(yo_settings_retarget(&settings, &target, yo_span_of("wss://other")),
-                     YOMO_ERR_URL);
+    assert_int_equal(
+        yo_settings_retarget(&settings, &target, yo_span_of("wss://other")),
+        YOMO_ERR_URL);
     assert_int_equal(yo_settings_retarget(&settings, &target, yo_span_of("what")),
                      YOMO_ERR_URL);
     yo_settings_finish(&settings);
@@ -162,8 +165,8 @@ static void what_create_refuses(void **state)
     static const char *const nothing[] = {NULL};
     static const char *const bad[] = {"url", "nonsense", NULL};
     static const char *const unknown[] = {"url", "carrier-pigeon://h", NULL};
-    static const char *const contrary[] = {"url", "wss://h", "transport", "webtransport",
-                                           NULL};
+    static const char *const contrary[] = {"url", "wss://h", "transport",
+                                           "webtransport", NULL};
     static const char *const file[] = {"url", "https://h", "ca", "/nonexistent/ca.pem",
                                        NULL};
     yomo_client *client;

@@ -11,7 +11,8 @@
 #include "client/urls.h"
 #include "support/fault.h"
 
-static int init(struct yo_target *target, const char *url, enum yo_transport_choice choice)
+static int init(struct yo_target *target, const char *url,
+                enum yo_transport_choice choice)
 {
     const struct yo_credentials who = {.id = yo_span_of("a b")};
     return yo_target_init(target, &yo_mem_libc, yo_span_of(url), choice, &who);
@@ -52,8 +53,8 @@ static void the_path_and_the_query_of_the_url_stay(void **state)
 static void what_is_written_anew_is_taken_out_of_the_query(void **state)
 {
     (void)state;
-    check("https://h/v1?id=other&yomo=0&identity=1&publickey=k", true, true, true, "h", 443,
-          "/v1?identity=1&publickey=k&yomo=1&id=a%20b");
+    check("https://h/v1?id=other&yomo=0&identity=1&publickey=k", true, true, true, "h",
+          443, "/v1?identity=1&publickey=k&yomo=1&id=a%20b");
 }
 
 static void credentials_are_percent_encoded(void **state)
@@ -67,8 +68,8 @@ static void credentials_are_percent_encoded(void **state)
                                     yo_span_of("https://h/v1?token=old&publickey=old"),
                                     YO_CHOOSE_AUTO, &who),
                      YOMO_OK);
-    assert_string_equal(
-        target.path, "/v1?yomo=1&id=%C3%A4%2B%26%3D&publickey=k%2F1&token=a.b-c_d");
+    assert_string_equal(target.path,
+                        "/v1?yomo=1&id=%C3%A4%2B%26%3D&publickey=k%2F1&token=a.b-c_d");
     yo_target_finish(&target);
 }
 
@@ -105,8 +106,14 @@ static void another_scheme_names_a_transport_inside_the_process(void **state)
 static void what_is_no_url_is_refused(void **state)
 {
     (void)state;
-    static const char *const urls[] = {"", "h", "/v1", "https://", "https://h:99999",
-                                       "https://h/ x", "https://u@h/", "https://h/#f"};
+    static const char *const urls[] = {"",
+                                       "h",
+                                       "/v1",
+                                       "https://",
+                                       "https://h:99999",
+                                       "https://h/ x",
+                                       "https://u@h/",
+                                       "https://h/#f"};
     for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
         struct yo_target target;
         assert_int_equal(init(&target, urls[i], YO_CHOOSE_AUTO), YOMO_ERR_URL);
