@@ -278,7 +278,8 @@ int yo_config_read(struct yo_config *config, struct yo_buf *why)
     }
     config->development =
         config->loopback && !config->keys && !config->hooks.authenticate;
-    config->echo = config->development || yo_options_switch(options, "echo");
+    config->echo = yo_options_is_set(options, "echo") ? yo_options_switch(options, "echo")
+                                                      : config->development;
     config->insecure_open = yo_options_switch(options, "insecure-open");
     config->mesh = yo_options_text(options, "mesh");
     config->web_root = yo_options_text(options, "web-root");
