@@ -550,6 +550,9 @@ void yo_client_on_room(struct yo_client_session *session, const struct yo_arriva
     }
     if (session->mode == CLIENT_YOMO) {
         on_room_yomo(session, room, in);
+    } else if (room->phase == ROOM_JOINING && in->lane != LANE_DATAGRAM &&
+               op != YO_OP_CHANNEL_JOIN) {
+        return; /* in order, so it is from before we left and joined again */
     } else if (op == YO_OP_DATA) {
         on_data(session, room, in);
     } else if (op == YO_OP_CHANNEL_JOIN) {

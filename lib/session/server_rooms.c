@@ -168,19 +168,29 @@ static void send_ack(struct yo_server_session *session, const struct yo_attendan
     yo_server_send(session, effects, &ack);
 }
 
-/* It is in, or about to be, and asks again. presencejs waits for an ACK each time. */
+/* It is in, or about to be, and asks again. presencejs does not repeat itself: it has left
+ * meanwhile, its peer_offline was lost, and it must be told anew who is there. */
 static void join_again(struct yo_server_session *session, const struct yo_incoming *in,
                        struct yo_attendance *room, struct yo_span payload)
 {
+    struct yo_effect *leave;
+
     if (session->identity.extension) {
         yo_server_refuse(session, in, YOMO_ERR_EXISTS, "in this room already");
         return;
     }
-    if (room->phase == ATTENDANCE_IN) {
-        send_ack(session, room, 0, in->effects);
-        if (payload.data) {
-            add_state(session, in, YO_EFFECT_STATE, room, payload);
-        }
+    if (room->phase != ATTENDANCE_IN) {
+        return; /* the answer is to come */
+    }
+    leave = yo_effects_add(in->effects, YO_EFFECT_LEAVE);
+    if (leave) {
+        leave->room = name_of(room);
+    }
+    if (leave && add_state(session, in, YO_EFFECT_JOIN, room, payload)) {
+        room->stale_leaves++;
+        room->phase = ATTENDANCE_ASKED;
+        room->lane = session->next_lane++;
+        room->ack_due = YO_NEVER;
     }
 }
 

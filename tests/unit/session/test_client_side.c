@@ -685,6 +685,16 @@ static void towards_presencejs_it_does_as_presencejs_does(void **state)
     recv(from("new", about(YO_OP_DATA, "r", DATA)), "");
 }
 
+static void what_comes_before_the_ack_is_of_an_earlier_stay(void **state)
+{
+    (void)state;
+    use_presencejs(false);
+    join("r", NULL, YOMO_OK, "send 1: channel_join c=r\n");
+    recv(from("a", about(YO_OP_DATA, "r", DATA)), "");
+    recv(from("a", about(YO_OP_PEER_STATE, "r", "{}")), "");
+    recv(ack("r", 0), "send 1: peer_online c=r\njoined r\n");
+}
+
 static void both_shapes_of_data_are_read(void **state)
 {
     (void)state;
@@ -901,6 +911,7 @@ int main(void)
         TEST(nonsense_is_dropped_and_at_last_the_end),
         TEST(a_broken_page_is_not_used),
         TEST(towards_presencejs_it_does_as_presencejs_does),
+        TEST(what_comes_before_the_ack_is_of_an_earlier_stay),
         TEST(both_shapes_of_data_are_read),
         TEST(a_join_in_a_datagram_is_repeated),
         TEST(datagrams_are_unreliable),

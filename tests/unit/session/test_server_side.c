@@ -580,7 +580,15 @@ static void presencejs_may_join_again_and_gets_another_ack(void **state)
     use_presencejs(false);
     enter("r");
     recv(about(YO_OP_CHANNEL_JOIN, "r", "{\"id\":\"ali\"}"),
-         "send 1: channel_join c=r p= mesh=dev\nstate r pl={\"id\":\"ali\"} label=ali\n");
+         "leave r\njoin r pl={\"id\":\"ali\"} label=ali\n");
+    left("r", 0, "");
+    joined("r", 1, "send 1: channel_join c=r p= mesh=dev\n");
+    use_presencejs(true);
+    recv(about(YO_OP_CHANNEL_JOIN, "r", NULL), "join r label=alice\n");
+    recv(about(YO_OP_CHANNEL_JOIN, "r", NULL), "");
+    joined("r", 1, "send 0: channel_join c=r p= mesh=dev\n");
+    recv(about(YO_OP_CHANNEL_JOIN, "r", NULL), "leave r\njoin r label=alice\n");
+    assert_true(yo_server_session_deadline(session) == YO_NEVER);
 }
 
 static void what_presencejs_sends_is_as_reliable_as_its_transport(void **state)
