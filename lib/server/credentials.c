@@ -58,6 +58,7 @@ static int read_files(struct yomo_server *server, const char *cert, const char *
     struct yo_tls_server_options options = {
         .cert_file = cert,
         .key_file = key,
+        .groups = yo_options_text(config->options, "tls-groups"),
         .keylog_file = yo_options_text(config->options, "tls-keylog")};
     struct yo_buf tickets;
     int rv;

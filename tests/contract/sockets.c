@@ -59,8 +59,8 @@ static struct yo_tls_server *make_server_tls(void)
     yo_buf_init(&key, &yo_mem_libc);
     assert_int_equal(yo_devcert_ready(dir, yo_wall_ms(), &cert, &key, &fresh, NULL),
                      YOMO_OK);
-    struct yo_tls_server_options options = {(char *)cert.data, (char *)key.data, NULL,
-                                            NULL};
+    struct yo_tls_server_options options = {
+        .cert_file = (char *)cert.data, .key_file = (char *)key.data};
     assert_int_equal(yo_tls_server_create(&tls, &yo_mem_libc, &options, NULL), YOMO_OK);
     yo_buf_finish(&cert);
     yo_buf_finish(&key);

@@ -24,6 +24,8 @@ struct yo_tls_server_options {
     const char *key_file;  /* PEM */
     const char *ticket_key_file; /* 48 random bytes, made (0600) when missing; NULL: none,
                                     and tickets work in this process only */
+    const char *groups;          /* for the key exchange, as OpenSSL spells them; NULL:
+                                    its own choice */
     const char *keylog_file;     /* NULL: none; never from the environment */
 };
 

@@ -533,8 +533,8 @@ static int start_group(void **state)
     yo_buf_init(&key, &yo_mem_libc);
     int rv = yo_devcert_ready(dir, yo_wall_ms(), &cert, &key, &fresh, NULL);
     if (rv == YOMO_OK) {
-        struct yo_tls_server_options server_options = {(char *)cert.data,
-                                                       (char *)key.data, NULL, NULL};
+        struct yo_tls_server_options server_options = {
+            .cert_file = (char *)cert.data, .key_file = (char *)key.data};
         struct yo_tls_client_options trusting = {.dev_state_dir = dir};
         struct yo_tls_client_options strange = {.dev_state_dir = "/nonexistent"};
         rv = yo_tls_server_create(&server_tls, &yo_mem_libc, &server_options, NULL) |

@@ -137,8 +137,8 @@ static size_t measure(const char *dir, const char *group, bool secure)
     yo_buf_init(&key, &yo_mem_libc);
     opened = accepted = closed_conns = 0;
     assert_int_equal(yo_devcert_ready(dir, yo_wall_ms(), &cert, &key, &fresh, NULL), 0);
-    struct yo_tls_server_options server_options = {(char *)cert.data, (char *)key.data,
-                                                   NULL, NULL};
+    struct yo_tls_server_options server_options = {
+        .cert_file = (char *)cert.data, .key_file = (char *)key.data};
     struct yo_tls_client_options client_options = {.dev_state_dir = dir};
     struct yo_listener_options options = {.message_size_max = 65536,
                                           .queue_size_max = 65536,

@@ -39,7 +39,8 @@ static int start_group(void **state)
         strcpy(cert_file, (char *)cert.data);
         strcpy(key_file, (char *)key.data);
         snprintf(ticket_file, sizeof(ticket_file), "%s/tickets", dir);
-        struct yo_tls_server_options options = {cert_file, key_file, NULL, NULL};
+        struct yo_tls_server_options options = {.cert_file = cert_file,
+                                                .key_file = key_file};
         rv = yo_tls_server_create(&server_tls, &yo_mem_libc, &options, NULL);
     }
     yo_buf_finish(&cert);
@@ -247,7 +248,8 @@ static void files_that_are_no_use_are_named(void **state)
     struct yo_tls_client *client;
     struct yo_buf why;
     yo_buf_init(&why, &yo_mem_libc);
-    struct yo_tls_server_options options = {"/nonexistent.pem", key_file, NULL, NULL};
+    struct yo_tls_server_options options = {.cert_file = "/nonexistent.pem",
+                                            .key_file = key_file};
     assert_int_equal(yo_tls_server_create(&server, &yo_mem_libc, &options, &why),
                      YOMO_ERR_FILE);
     assert_memory_equal(why.data, "/nonexistent.pem: ", 18);
@@ -261,6 +263,12 @@ static void files_that_are_no_use_are_named(void **state)
     options.key_file = cert_file;
     assert_int_equal(yo_tls_server_create(&server, &yo_mem_libc, &options, &why),
                      YOMO_ERR_TLS_SETUP);
+    yo_buf_clear(&why);
+    options.key_file = key_file;
+    options.groups = "X25519:no-such-group";
+    assert_int_equal(yo_tls_server_create(&server, &yo_mem_libc, &options, &why),
+                     YOMO_ERR_TLS_SETUP);
+    assert_memory_equal(why.data, options.groups, strlen(options.groups));
     struct yo_tls_client_options wrong = {.ca_file = "/nonexistent.pem"};
     assert_int_equal(yo_tls_client_create(&client, &yo_mem_libc, &wrong, &why),
                      YOMO_ERR_FILE);
@@ -319,7 +327,9 @@ static void a_ticket_is_good_for_all_servers_with_the_same_key_file(void **state
 {
     (void)state;
     struct yo_tls_server *first, *second;
-    struct yo_tls_server_options options = {cert_file, key_file, ticket_file, NULL};
+    struct yo_tls_server_options options = {.cert_file = cert_file,
+                                            .key_file = key_file,
+                                            .ticket_key_file = ticket_file};
     struct stat st;
     assert_int_equal(yo_tls_server_create(&first, &yo_mem_libc, &options, NULL),
                      YOMO_OK);
