@@ -93,7 +93,7 @@ struct bench_server {
     char folder[256]; /* its state; removed with it */
     char line[4096];  /* its stderr, as far as it is no whole line yet */
     size_t line_size;
-    bool listening;
+    bool listening, ending;
     uint32_t port, http_port;
     char certificate[65];
 };

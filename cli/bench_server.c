@@ -135,7 +135,7 @@ static void take_line(struct bench_server *server, const char *line)
                      at + sizeof(hash) - 1);
         }
         server->listening = true;
-    } else if (strncmp(line, "open http://", 12) != 0) {
+    } else if (strncmp(line, "open http://", 12) != 0 && !server->ending) {
         fprintf(stderr, "server: %s\n", line);
     }
 }
@@ -325,6 +325,7 @@ static int remove_one(const char *path, const struct stat *about, int kind, stru
 void bench_server_stop(struct bench_server *server)
 {
     if (server->pid > 0) {
+        server->ending = true; /* that all its clients go is no news */
         kill(server->pid, SIGTERM);
         if (!wait_ended(server->pid, 5000)) {
             kill(server->pid, SIGKILL);
