@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include <poll.h>
+#include <dirent.h>
 #include <time.h>
 #include <unistd.h>
 #include <uv.h>
@@ -338,15 +338,16 @@ static int begin_all(void **state)
 
 static int end_all(void **state)
 {
-    static const char *const files[] = {"dev-cert.pem", "dev-key.pem"};
-    char path[256];
     yomo_server_free(*state);
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(path, sizeof(path), "%s/%s", state_dir, files[i]);
-        unlink(path);
+    DIR *dir = opendir(state_dir);
+    const struct dirent *entry;
+    while (dir && (entry = readdir(dir)) != NULL) {
+        char path[512];
+        snprintf(path, sizeof(path), "%s/%s", state_dir, entry->d_name);
+        unlink(path); /* "." and ".." stay */
     }
-    rmdir(state_dir);
-    return 0;
+    closedir(dir);
+    return rmdir(state_dir);
 }
 
 int main(void)
