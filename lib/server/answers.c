@@ -70,7 +70,8 @@ static void refused(struct yo_local *local, struct yo_note *note, yo_time now)
         yo_seat_hook_left(local, seat);
         yo_seat_free(local, seat);
     }
-    yo_worker_complain(worker, now, "%s: not let into a room: %s", peer->address,
+    yo_worker_complain(worker, YO_COMPLAINT_MESSAGE, now,
+                       "%s: not let into a room: %s", peer->address,
                        yomo_strerror(note->error));
     yo_effects_clear(&worker->effects);
     answered(peer,
@@ -127,9 +128,10 @@ static void deliver(struct yo_local *local, struct yo_local_room *room,
         if (!message || peer->session_id == note->session) {
             continue;
         }
-        if (note->control) {
+        if (note->control && peer->presencejs) {
             yo_peer_put_presence(peer, message);
         } else {
+            /* Changes go with the data, so that nobody speaks before it came. */
             yo_peer_put(peer, message, note->delivery, seat->lane, note->insist,
                         note->key, note->version);
         }

@@ -105,8 +105,8 @@ void yo_door_refuse(struct yo_worker *worker, struct yomo_auth *auth, yo_time no
                   : auth->error == YOMO_ERR_FULL   ? &worker->metrics->refused_full
                                                    : &worker->metrics->refused_auth,
                   1);
-    yo_worker_complain(worker, now, "%s: not let in: %s", auth->address,
-                       yomo_strerror(auth->error));
+    yo_worker_complain(worker, YO_COMPLAINT_CONNECTION, now, "%s: not let in: %s",
+                       auth->address, yomo_strerror(auth->error));
     if (auth->conn) { /* freed when its end has come */
         auth->refused = true;
         yo_conn_close(auth->conn, &how);
@@ -274,7 +274,8 @@ static void take(struct yo_worker *worker, struct yo_incoming *incoming,
     yo_metric_add(rv == YOMO_ERR_AUTH ? &worker->metrics->refused_auth
                                       : &worker->metrics->refused_request,
                   1);
-    yo_worker_complain(worker, now, "%.*s: not let in: %s", (int)request->address.size,
+    yo_worker_complain(worker, YO_COMPLAINT_CONNECTION, now, "%.*s: not let in: %s",
+                       (int)request->address.size,
                        (const char *)request->address.data, yomo_strerror(rv));
     dismiss(incoming, rv,
             rv == YOMO_ERR_AUTH    ? "unknown public key"
@@ -296,7 +297,8 @@ void yo_door_knock(struct yo_worker *worker, struct yo_incoming *incoming,
     } else if (!yo_config_origin(worker->config, request->origin)) {
         yo_metric_add(&metrics->refused_origin, 1);
         yo_worker_complain(
-            worker, now, "%.*s: not let in: origin %.*s is not in `origins`",
+            worker, YO_COMPLAINT_CONNECTION, now,
+            "%.*s: not let in: origin %.*s is not in `origins`",
             (int)request->address.size, (const char *)request->address.data,
             (int)request->origin.size, (const char *)request->origin.data);
         dismiss(incoming, YOMO_ERR_DENIED, "origin not allowed");

@@ -31,8 +31,7 @@ static void count_delivery(struct yo_peer *peer, const struct yo_outbox_next *ne
     yo_metric_add(&metrics->bytes_out, next->message->size);
 }
 
-/* The outbox counts what it gave up; the metrics want to know. */
-static void count_drops(struct yo_peer *peer)
+void yo_peer_count_drops(struct yo_peer *peer)
 {
     struct yo_metrics *metrics = peer->worker->metrics;
     const uint64_t now[] = {peer->outbox.dropped_unreliable,
@@ -110,7 +109,7 @@ void yo_peer_flush(struct yo_peer *peer, yo_time now)
             break;
         }
     }
-    count_drops(peer);
+    yo_peer_count_drops(peer);
     if (peer->ending.size > 0 && !peer->closing && yo_outbox_empty(&peer->outbox)) {
         end_lanes(peer);
     }

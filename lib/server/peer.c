@@ -177,6 +177,8 @@ void yo_peer_put(struct yo_peer *peer, struct yo_blob *message,
     if (rv == YOMO_OK) {
         if (!peer->blocked) {
             mark_dirty(peer);
+        } else {
+            yo_peer_count_drops(peer); /* it may be long until it is flushed */
         }
     } else if (rv == YOMO_ERR_FULL) {
         yo_peer_end(peer, YO_CODE_SLOW, YOMO_ERR_SLOW, "too slow to receive");
@@ -241,7 +243,8 @@ static void drop_effect(struct yo_peer *peer, const struct yo_effect *effect,
         break;
     }
     yo_metric_add(metric, 1);
-    yo_worker_complain(peer->worker, now, "%s: message refused: %s%s%.*s",
+    yo_worker_complain(peer->worker, YO_COMPLAINT_MESSAGE, now,
+                       "%s: message refused: %s%s%.*s",
                        peer->address, yomo_strerror(effect->error),
                        effect->text.size > 0 ? ": " : "", (int)effect->text.size,
                        effect->text.size > 0 ? (const char *)effect->text.data : "");
@@ -358,8 +361,9 @@ void yo_peer_end(struct yo_peer *peer, uint32_t code, int error, const char *tex
     yo_list_remove(&peer->dirty);
     yo_timer_stop(&peer->timer);
     if (code != YO_CODE_GOING_AWAY) {
-        yo_worker_complain(peer->worker, yo_loop_now(peer->worker->loop),
-                           "%s: closed (%u): %s", peer->address, code, text);
+        yo_worker_complain(peer->worker, YO_COMPLAINT_CONNECTION,
+                           yo_loop_now(peer->worker->loop), "%s: closed (%u): %s",
+                           peer->address, code, text);
     }
     yo_local_leave_all(&peer->worker->local, peer);
     yo_conn_close(peer->conn, &how);
@@ -420,8 +424,9 @@ static void on_closed(void *user, struct yo_conn *conn, const struct yo_close *w
            peer->address, peer->id, why->code);
     if (!peer->closing && !why->remote) { /* the transport's decision: a text frame, ... */
         count_end(peer, why->code);
-        yo_worker_complain(worker, now, "%s: closed (%u): %.*s", peer->address,
-                           why->code, (int)why->text.size,
+        yo_worker_complain(worker, YO_COMPLAINT_CONNECTION, now,
+                           "%s: closed (%u): %.*s", peer->address, why->code,
+                           (int)why->text.size,
                            why->text.size > 0 ? (const char *)why->text.data : "");
     }
     peer->closing = true;

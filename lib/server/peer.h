@@ -90,6 +90,9 @@ void yo_peer_end(struct yo_peer *peer, uint32_t code, int error, const char *tex
 /* The end of the turn (flush.c). */
 void yo_peer_flush(struct yo_peer *peer, yo_time now);
 
+/* The outbox counts what it gave up; the metrics want to know. */
+void yo_peer_count_drops(struct yo_peer *peer);
+
 /* Ask the transport what fits into a datagram. */
 void yo_peer_measure(struct yo_peer *peer, yo_time now);
 

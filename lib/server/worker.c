@@ -335,21 +335,23 @@ uint32_t yo_worker_home(const struct yo_worker *worker, struct yo_span room_key)
     return (uint32_t)(yo_siphash(worker->seed, room_key) % worker->count);
 }
 
-void yo_worker_complain(struct yo_worker *worker, yo_time now, const char *format, ...)
+void yo_worker_complain(struct yo_worker *worker, enum yo_complaint kind, yo_time now,
+                        const char *format, ...)
 {
+    static const char *const about[YO_COMPLAINTS] = {"refused messages",
+                                                     "refused or closed connections"};
     char text[512];
     va_list args;
 
-    if (now - worker->complained >= YO_SECOND) {
-        if (worker->complaints > COMPLAINTS_MAX) {
-            YO_LOG(worker->log, YOMO_LOG_WARN, "server",
-                   "%u more lines like the last one",
-                   worker->complaints - COMPLAINTS_MAX);
+    if (now - worker->complaints[kind].since >= YO_SECOND) {
+        if (worker->complaints[kind].count > COMPLAINTS_MAX) {
+            YO_LOG(worker->log, YOMO_LOG_WARN, "server", "%u more lines about %s",
+                   worker->complaints[kind].count - COMPLAINTS_MAX, about[kind]);
         }
-        worker->complained = now;
-        worker->complaints = 0;
+        worker->complaints[kind].since = now;
+        worker->complaints[kind].count = 0;
     }
-    if (worker->complaints++ >= COMPLAINTS_MAX || !worker->log->fn) {
+    if (worker->complaints[kind].count++ >= COMPLAINTS_MAX || !worker->log->fn) {
         return;
     }
     va_start(args, format);

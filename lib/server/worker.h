@@ -20,6 +20,8 @@
 
 enum yo_worker_state { YO_WORKER_SERVING, YO_WORKER_DRAINING, YO_WORKER_CLOSING };
 
+enum yo_complaint { YO_COMPLAINT_MESSAGE, YO_COMPLAINT_CONNECTION, YO_COMPLAINTS };
+
 struct yo_worker {
     yomo_server *server;
     const struct yo_config *config;
@@ -52,8 +54,10 @@ struct yo_worker {
     struct yo_timer renewal; /* of the development certificate, worker 0's */
     yo_time drain_until;
     size_t drain_batch;
-    yo_time complained;   /* when the second began in which ... */
-    uint32_t complaints;  /* ... the log had so many lines about bad input */
+    struct {
+        yo_time since;  /* when the second began in which ... */
+        uint32_t count; /* ... the log had so many lines */
+    } complaints[YO_COMPLAINTS];
     char certificate[65]; /* SHA-256 in hexadecimal, for pages that pin it */
 };
 
@@ -85,9 +89,10 @@ void yo_worker_defer(struct yo_worker *worker);
 struct yo_peer *yo_worker_find(struct yo_worker *worker, uint64_t session);
 uint32_t yo_worker_home(const struct yo_worker *worker, struct yo_span room_key);
 
-/* One log line about what a client did, a few for each second. */
-void yo_worker_complain(struct yo_worker *worker, yo_time now, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* One log line about what a client did, a few of each kind for each second: who sends
+ * rubbish does not hide that somebody is put out. */
+void yo_worker_complain(struct yo_worker *worker, enum yo_complaint kind, yo_time now,
+                        const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* The end of it (drain.c). */
 

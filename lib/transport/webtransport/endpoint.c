@@ -109,6 +109,10 @@ void yo_endpoint_packet(struct yo_endpoint *endpoint, const struct yo_quic_packe
 
     endpoint->stats.packets_in++;
     endpoint->stats.bytes_in += packet->bytes.size;
+    if (packet->bytes.size == 0) { /* UDP knows such, ngtcp2 asserts that there are none */
+        endpoint->stats.packets_bad++;
+        return;
+    }
     if (!endpoint->options.server) {
         if (endpoint->only) {
             yo_quic_conn_read(endpoint->only, packet, now);
