@@ -73,7 +73,8 @@ struct yo_wt_stream {
     bool ended;       /* FIN has come */
     bool resume;      /* offer `in` again in the next turn */
     bool in_event;
-    bool early;       /* in session->early */
+    bool early;  /* in session->early */
+    bool closed; /* QUIC has forgotten it; `in` has not been taken yet */
     uint64_t session_id; /* as its header says */
 };
 
@@ -169,6 +170,7 @@ int yo_quic_on_stream_close(struct yo_quic_conn *conn, int64_t id,
 void yo_quic_on_acked(struct yo_quic_conn *conn, int64_t id, struct yo_stream *stream,
                       uint64_t size);
 void yo_quic_on_unblocked(struct yo_quic_conn *conn, int64_t id, struct yo_stream *stream);
+void yo_quic_allow_stream(struct yo_quic_conn *conn, int64_t id); /* another for this one */
 int yo_quic_on_datagram(struct yo_quic_conn *conn, struct yo_span bytes);
 int yo_quic_bind_http(struct yo_quic_conn *conn); /* our three streams of HTTP/3 */
 extern struct yo_stream yo_stream_http, yo_stream_discard;
@@ -198,9 +200,11 @@ int yo_wt_session_hold_datagram(struct yo_wt_session *session, struct yo_span by
 struct yo_wt_stream *yo_wt_stream_new(struct yo_wt_session *session, int64_t id,
                                       bool bidirectional, bool local);
 void yo_wt_stream_free(struct yo_wt_stream *stream, yo_time now); /* with on_gone */
+void yo_wt_stream_closed(struct yo_wt_stream *stream, yo_time now); /* by QUIC */
 void yo_wt_stream_receive(struct yo_wt_stream *stream, struct yo_span bytes, bool end,
                           yo_time now);
-void yo_wt_stream_offer(struct yo_wt_stream *stream, yo_time now); /* what is kept */
+/* What is kept; may free the stream. */
+void yo_wt_stream_offer(struct yo_wt_stream *stream, yo_time now);
 void yo_wt_stream_ready(struct yo_wt_stream *stream);
 void yo_wt_stream_acked(struct yo_wt_stream *stream, size_t size, yo_time now);
 void yo_wt_stream_shut_write(struct yo_wt_stream *stream, yo_time now);

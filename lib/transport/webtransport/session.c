@@ -107,6 +107,7 @@ void yo_wt_session_adopt_early(struct yo_wt_session *session, yo_time now)
             stream->readable = stream->writable = false;
             ngtcp2_conn_shutdown_stream(session->conn->quic, 0, stream->id,
                                         YO_WT_BUFFERED_STREAM_REJECTED);
+            yo_wt_stream_offer(stream, now);
             continue;
         }
         announce(session, stream, now);

@@ -11,7 +11,9 @@
  * acknowledged, and nothing else is sent meanwhile.
  *
  * Memory: QUIC points into `out` until it closes the stream, so a stream lives until
- * then, or until the connection dies. */
+ * then, or until the connection dies. QUIC closes a stream that has ended both ways as
+ * soon as it has handed us the last byte; what of it was not taken keeps the stream, and
+ * its place among those that the peer may have. */
 #include <assert.h>
 #include <yomo/error.h>
 
@@ -60,11 +62,29 @@ void yo_wt_stream_free(struct yo_wt_stream *stream, yo_time now)
     if (stream->events && stream->events->on_gone) {
         stream->events->on_gone(stream->user, stream, now);
     }
+    if (stream->id >= 0 && !stream->local) {
+        yo_quic_allow_stream(stream->session->conn, stream->id);
+    }
+    stream->session->early_count -= stream->early;
     yo_list_remove(&stream->link);
     yo_list_remove(&stream->ready);
     yo_sendqueue_finish(&stream->out);
     yo_buf_finish(&stream->in);
     yo_free(mem, stream);
+}
+
+void yo_wt_stream_closed(struct yo_wt_stream *stream, yo_time now)
+{
+    bool all_sent = stream->out.end_sent && stream->out.size == 0;
+    stream->closed = true;
+    if (stream->writable && !all_sent && stream->session->open) {
+        yo_wt_stream_shut_write(stream, now); /* STOP_SENDING, answered by QUIC itself */
+    }
+    stream->writable = false;
+    yo_list_remove(&stream->ready);
+    if (!stream->readable || stream->session->conn->ended) {
+        yo_wt_stream_free(stream, now);
+    }
 }
 
 /* --- In ------------------------------------------------------------------------------ */
@@ -74,7 +94,7 @@ void yo_wt_stream_free(struct yo_wt_stream *stream, yo_time now)
  * back does not hold back the others. */
 static void give_credit(struct yo_wt_stream *stream, size_t size)
 {
-    if (size > 0 && stream->id >= 0) {
+    if (size > 0 && stream->id >= 0 && !stream->closed) {
         ngtcp2_conn_extend_max_stream_offset(stream->session->conn->quic, stream->id,
                                              size);
         yo_quic_conn_touch(stream->session->conn);
@@ -105,16 +125,17 @@ static size_t hand_up(struct yo_wt_stream *stream, struct yo_span bytes, yo_time
 void yo_wt_stream_offer(struct yo_wt_stream *stream, yo_time now)
 {
     stream->resume = false;
-    if (!stream->readable || stream->in_event ||
-        (stream->in.size == 0 && !stream->ended)) {
-        return;
+    if (stream->readable && (stream->in.size > 0 || stream->ended)) {
+        size_t taken = hand_up(stream, yo_buf_span(&stream->in), now);
+        if (stream->readable) {
+            yo_buf_consume(&stream->in, taken);
+            yo_buf_shrink(&stream->in, 0);
+        }
+        give_credit(stream, taken);
     }
-    size_t taken = hand_up(stream, yo_buf_span(&stream->in), now);
-    if (stream->readable) {
-        yo_buf_consume(&stream->in, taken);
-        yo_buf_shrink(&stream->in, 0);
+    if (stream->closed && !stream->readable) {
+        yo_wt_stream_free(stream, now);
     }
-    give_credit(stream, taken);
 }
 
 void yo_wt_stream_receive(struct yo_wt_stream *stream, struct yo_span bytes, bool end,
@@ -149,7 +170,9 @@ void yo_wt_stream_stop(struct yo_wt_stream *stream, uint32_t code)
     if (!stream->in_event) {
         yo_buf_finish(&stream->in);
     }
-    if (stream->id >= 0 && !stream->session->conn->ended) {
+    if (stream->closed) {
+        yo_wt_stream_resume(stream); /* which frees it */
+    } else if (stream->id >= 0 && !stream->session->conn->ended) {
         ngtcp2_conn_shutdown_stream_read(stream->session->conn->quic, 0, stream->id,
                                          yo_wt_code_to_h3(code));
         yo_quic_conn_touch(stream->session->conn);

@@ -221,6 +221,18 @@ static int classify(struct yo_quic_conn *conn, int64_t id, struct held *held,
     return rv;
 }
 
+void yo_quic_allow_stream(struct yo_quic_conn *conn, int64_t id)
+{
+    if (conn->state == YO_QUIC_OVER || ngtcp2_conn_is_local_stream(conn->quic, id)) {
+        return;
+    }
+    if (is_uni(id)) {
+        ngtcp2_conn_extend_max_streams_uni(conn->quic, 1);
+    } else {
+        ngtcp2_conn_extend_max_streams_bidi(conn->quic, 1);
+    }
+}
+
 /* --- QUIC's callbacks ---------------------------------------------------------------- */
 
 int yo_quic_on_stream_data(struct yo_quic_conn *conn, int64_t id, struct yo_stream *stream,
@@ -262,13 +274,8 @@ int yo_quic_on_stream_reset(struct yo_quic_conn *conn, int64_t id,
 int yo_quic_on_stream_close(struct yo_quic_conn *conn, int64_t id,
                             struct yo_stream *stream, const uint64_t *code)
 {
-    bool local = ngtcp2_conn_is_local_stream(conn->quic, id) != 0;
-    if (!local && conn->state != YO_QUIC_OVER) {
-        if (is_uni(id)) {
-            ngtcp2_conn_extend_max_streams_uni(conn->quic, 1);
-        } else {
-            ngtcp2_conn_extend_max_streams_bidi(conn->quic, 1);
-        }
+    if (!stream || stream->kind != YO_STREAM_WT) {
+        yo_quic_allow_stream(conn, id);
     }
     if (!stream) {
         return 0;
@@ -278,8 +285,7 @@ int yo_quic_on_stream_close(struct yo_quic_conn *conn, int64_t id,
         yo_free(conn->mem, stream);
         break;
     case YO_STREAM_WT:
-        conn->session.early_count -= ((struct yo_wt_stream *)stream)->early;
-        yo_wt_stream_free((struct yo_wt_stream *)stream, conn->now);
+        yo_wt_stream_closed((struct yo_wt_stream *)stream, conn->now);
         break;
     case YO_STREAM_HTTP:
         if (conn->h3 && conn->state != YO_QUIC_OVER) {
