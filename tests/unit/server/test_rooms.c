@@ -90,7 +90,7 @@ static void a_snapshot_comes_before_the_changes_after_it(void **unused)
     assert_true(heard->message.payload.size > 0);
     client_state(a, "r", "{\"id\":\"a\",\"n\":2}");
     heard = expect_from(b, YO_OP_PEER_STATE, "a");
-    assert_int_equal(heard->lane, YO_LANE_CONTROL);
+    assert_true(heard->lane >= YO_LANE_ROOMS); /* in order with the data */
     client_leave(a, "r");
     expect_from(b, YO_OP_PEER_OFFLINE, "a");
     expect_op(a, YO_OP_CHANNEL_LEAVE);
