@@ -150,6 +150,7 @@ static void close_loop(struct yo_worker *worker)
     yo_task_cancel(&worker->finish);
     yo_timer_stop(&worker->timer);
     yo_timer_stop(&worker->renewal);
+    yo_timer_stop(&worker->census);
     if (worker->desk->box) {
         yo_mailbox_close(worker->desk->box);
     }

@@ -16,6 +16,7 @@
 #include "server/site.h"
 
 #define RENEWAL_TIME (3600 * YO_SECOND)
+#define CENSUS_TIME YO_SECOND /* how old a number in /metrics may be */
 #define COMPLAINTS_MAX 5 /* log lines about bad input in one second */
 #define CONN_QUEUE_SIZE                                          \
     131072u /* bytes that a transport takes ahead of the network \
@@ -32,10 +33,28 @@ static void flush_dirty(struct yo_worker *worker, yo_time now)
     }
 }
 
+static void take_stats(struct yo_worker *worker)
+{
+    struct yo_listener_stats stats;
+
+    if (worker->listener) {
+        yo_listener_stats(worker->listener, &stats);
+        yo_metrics_take(worker->metrics, &stats);
+    }
+}
+
+/* What the doors refuse themselves never comes as far as a turn's end of ours. */
+static void on_census(struct yo_timer *timer, yo_time now)
+{
+    struct yo_worker *worker = YO_CONTAINER(timer, struct yo_worker, census);
+
+    take_stats(worker);
+    (void)yo_timer_set(timer, now + CENSUS_TIME);
+}
+
 static void count_turn(struct yo_worker *worker, yo_time began)
 {
     struct yo_metrics *metrics = worker->metrics;
-    struct yo_listener_stats stats;
     uint64_t us = (yo_loop_update(worker->loop) - began) / YO_US;
 
     yo_metric_add(&metrics->turns, 1);
@@ -43,10 +62,7 @@ static void count_turn(struct yo_worker *worker, yo_time began)
     if (us > yo_metric_get(&metrics->turn_max_microseconds)) {
         yo_metric_set(&metrics->turn_max_microseconds, us);
     }
-    if (worker->listener) {
-        yo_listener_stats(worker->listener, &stats);
-        yo_metrics_take(metrics, &stats);
-    }
+    take_stats(worker);
 }
 
 static void turn_end(struct yo_task *task, yo_time now)
@@ -279,7 +295,11 @@ int yo_worker_create(struct yo_worker **out, const struct yo_worker_options *opt
         return rv;
     }
     yo_timer_init(&worker->renewal, worker->loop, on_renewal);
+    yo_timer_init(&worker->census, worker->loop, on_census);
     rv = yo_worker_ready(worker);
+    rv = rv == YOMO_OK
+             ? yo_timer_set(&worker->census, yo_loop_now(worker->loop) + CENSUS_TIME)
+             : rv;
     if (rv == YOMO_OK && worker->index == 0 &&
         !yo_options_text(worker->config->options, "tls-cert")) {
         rv = yo_timer_set(&worker->renewal, yo_loop_now(worker->loop) + RENEWAL_TIME);

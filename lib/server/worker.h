@@ -52,6 +52,7 @@ struct yo_worker {
     struct yo_task finish;   /* nobody is left: close the doors and the loop */
     struct yo_timer timer;   /* the drain's and the close's next step */
     struct yo_timer renewal; /* of the development certificate, worker 0's */
+    struct yo_timer census;  /* what the doors counted goes to the metrics */
     yo_time drain_until;
     size_t drain_batch;
     struct {
