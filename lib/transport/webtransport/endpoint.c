@@ -3,8 +3,8 @@
  * pass over those that were touched.
  *
  * Invariants:
- *  1. a connection that has something to do is in `dirty`, and then `woken` or a turn is
- *     under way, unless `blocked`;
+ *  1. a connection that has something to do is in `dirty`; then a turn is due or under way
+ *     (`woken`), or the socket is `blocked`;
  *  2. only yo_endpoint_turn frees connections. */
 #include "transport/webtransport/endpoint.h"
 
@@ -166,7 +166,7 @@ yo_time yo_endpoint_deadline(const struct yo_endpoint *endpoint)
 
 uint8_t *yo_endpoint_space(struct yo_endpoint *endpoint, void *socket, size_t size)
 {
-    if (endpoint->blocked) {
+    if (endpoint->blocked && !endpoint->closing) {
         return NULL;
     }
     uint8_t *space = endpoint->events->space(endpoint->user, socket, size);
@@ -209,20 +209,25 @@ void yo_endpoint_send(struct yo_endpoint *endpoint, const ngtcp2_path *path,
 
 void yo_endpoint_turn(struct yo_endpoint *endpoint, yo_time now)
 {
-    struct yo_link batch;
+    struct yo_link batch, *link;
+    if (endpoint->blocked) {
+        return; /* `woken` stays: nothing is due until yo_endpoint_writable */
+    }
     yo_list_init(&batch);
     yo_list_splice(&batch, &endpoint->dirty);
-    endpoint->woken = false;
-    /* What is touched from here on waits for the next turn, so that a turn ends. */
-    struct yo_link *link;
-    while ((link = yo_list_pop_front(&batch))) {
+    endpoint->woken = true; /* no need to be woken for what is touched in here */
+    while (!endpoint->blocked && (link = yo_list_pop_front(&batch))) {
         yo_quic_conn_turn(YO_CONTAINER(link, struct yo_quic_conn, dirty), now);
-        if (endpoint->blocked && !endpoint->closing) {
-            yo_list_splice(&batch, &endpoint->dirty);
-            yo_list_splice(&endpoint->dirty, &batch);
-            endpoint->woken = true; /* yo_endpoint_writable wakes again */
-            return;
-        }
+    }
+    if (endpoint->blocked) {
+        yo_list_splice(&batch, &endpoint->dirty);
+        yo_list_splice(&endpoint->dirty, &batch);
+        return;
+    }
+    /* What was touched meanwhile waits for the next turn, so that this one ends. */
+    endpoint->woken = false;
+    if (!yo_list_empty(&endpoint->dirty)) {
+        yo_endpoint_wake(endpoint);
     }
     if (endpoint->closing && yo_list_empty(&endpoint->conns) && !endpoint->told_empty) {
         endpoint->told_empty = true;

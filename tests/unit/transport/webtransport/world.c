@@ -92,13 +92,17 @@ void world_finish(struct world *world)
     }
 }
 
+static bool same(const struct sockaddr_in *a, const struct sockaddr_in *b)
+{
+    return a->sin_port == b->sin_port && a->sin_addr.s_addr == b->sin_addr.s_addr;
+}
+
 static struct node *node_at(struct world *world, const struct sockaddr *to)
 {
     const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)to;
     for (size_t i = 0; i < world->count; i++) {
         struct node *node = world->nodes[i];
-        if (node->outside.sin_port == in->sin_port &&
-            node->outside.sin_addr.s_addr == in->sin_addr.s_addr) {
+        if (same(&node->outside, in) || same(&node->heard_at, in)) {
             return node;
         }
     }

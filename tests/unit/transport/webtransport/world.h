@@ -30,6 +30,7 @@ struct node {
     struct world *world;
     struct yo_endpoint *endpoint;
     struct sockaddr_in inside, outside; /* as it sees itself; as the network sees it */
+    struct sockaddr_in heard_at;        /* another address that still reaches it */
     bool woken, blocked, cut, empty;    /* cut: nothing passes, either way */
     uint8_t space[65536];
     size_t sent;  /* packets */
