@@ -719,6 +719,8 @@ void yo_tcp_door_stats(const struct yo_tcp_door *door, struct yo_listener_stats 
     stats->refused += door->stats.refused;
     stats->handshakes_failed += door->stats.handshakes_failed;
     stats->messages_bad += door->stats.messages_bad;
+    stats->bytes_in += door->shared.yard.bytes_in;
+    stats->bytes_out += door->shared.yard.bytes_out;
     stats->connections_now += door->connections;
     stats->handshakes_now += door->handshakes;
 }

@@ -132,6 +132,13 @@ static void on_linger_timer(struct yo_timer *timer, yo_time now)
     }
 }
 
+static int push(struct yo_pipe *pipe, struct yo_span bytes)
+{
+    int rv = yo_tcp_write(pipe->tcp, bytes);
+    pipe->yard->bytes_out += rv == YOMO_OK ? bytes.size : 0;
+    return rv;
+}
+
 void yo_pipe_linger(struct yo_pipe *pipe, yo_time time)
 {
     struct yo_pipe_yard *yard = pipe->yard;
@@ -142,7 +149,7 @@ void yo_pipe_linger(struct yo_pipe *pipe, yo_time time)
     if (pipe->tls) {
         tidy(&yard->sealed, yard->keep);
         yo_tls_stream_end(pipe->tls, &yard->sealed);
-        (void)yo_tcp_write(pipe->tcp, yo_buf_span(&yard->sealed));
+        (void)push(pipe, yo_buf_span(&yard->sealed));
         tidy(&yard->sealed, yard->keep);
     }
     yo_tcp_end(pipe->tcp);
@@ -198,7 +205,7 @@ static void read_tls(struct yo_pipe *pipe, struct yo_span bytes, yo_time now)
     yo_buf_clear(&yard->sealed);
     int rv = yo_tls_stream_feed(pipe->tls, bytes, &yard->plain, &yard->sealed);
     if (yard->sealed.size > 0) { /* the handshake, or an alert */
-        (void)yo_tcp_write(pipe->tcp, yo_buf_span(&yard->sealed));
+        (void)push(pipe, yo_buf_span(&yard->sealed));
     }
     tidy(&yard->sealed, yard->keep);
     if (rv == YOMO_OK && !pipe->ready && yo_tls_stream_open(pipe->tls)) {
@@ -222,6 +229,7 @@ static void on_read(void *user, struct yo_tcp *tcp, struct yo_span bytes, yo_tim
 {
     struct yo_pipe *pipe = user;
     (void)tcp;
+    pipe->yard->bytes_in += bytes.size;
     if (!pipe->events) {
         return; /* lingering */
     }
@@ -311,7 +319,7 @@ int yo_pipe_connect_tls(struct yo_pipe *pipe, struct yo_tls_client *tls,
     yo_buf_clear(&yard->sealed);
     rv = yo_tls_stream_feed(pipe->tls, YO_SPAN_NONE, &yard->sealed, &yard->sealed);
     if (rv == YOMO_OK) {
-        rv = yo_tcp_write(pipe->tcp, yo_buf_span(&yard->sealed));
+        rv = push(pipe, yo_buf_span(&yard->sealed));
     }
     tidy(&yard->sealed, yard->keep);
     return rv;
@@ -331,12 +339,12 @@ int yo_pipe_write(struct yo_pipe *pipe, struct yo_span bytes)
         return YOMO_ERR_CLOSED;
     }
     if (!pipe->tls) {
-        return yo_tcp_write(pipe->tcp, bytes);
+        return push(pipe, bytes);
     }
     yo_buf_clear(&yard->sealed);
     int rv = yo_tls_stream_write(pipe->tls, bytes, &yard->sealed);
     if (rv == YOMO_OK) {
-        rv = yo_tcp_write(pipe->tcp, yo_buf_span(&yard->sealed));
+        rv = push(pipe, yo_buf_span(&yard->sealed));
     }
     tidy(&yard->sealed, yard->keep);
     return rv;

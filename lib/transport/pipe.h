@@ -29,6 +29,7 @@ struct yo_pipe_yard {
     struct yo_buf plain, sealed; /* scratch */
     size_t keep;                 /* how much of them stays when nobody uses them */
     struct yo_link lingering;    /* pipes that nobody owns any more */
+    uint64_t bytes_in, bytes_out; /* TLS included; counters, only grow */
     void (*on_gone)(void *user); /* one of these is gone; may be NULL */
     void *user;
 };

@@ -220,8 +220,9 @@ class Packets(House):
         tcp, udp = silent_port()
         with tcp, udp:
             udp.settimeout(DEADLINE)
-            client = self.start("pub", f"https://127.0.0.1:{udp.getsockname()[1]}", "r", "e",
-                                "1", "--transport", "webtransport", "--timeout", "10s")
+            url = f"https://127.0.0.1:{udp.getsockname()[1]}"
+            client = self.start("pub", url, "r", "e", "1", "--transport", "webtransport",
+                                "--timeout", "10s")
             packets = [udp.recv(2048)]
             client.kill()
         return packets
@@ -248,8 +249,8 @@ class Packets(House):
         noise = [dice.randbytes(dice.choice([0, 1, 2, 20, 21, 50, 300, 1200, 1500]))
                  for _ in range(BURST)]
         # With the head of a long packet of a version that there is, and that there is not.
-        for head in [b"\xc0\0\0\0\x01\x08", b"\xc0\x1a\x2a\x3a\x4a\x08", b"\xe0\0\0\0\x01\x14",
-                     b"\xf0\0\0\0\0\x08", b"\x40"]:
+        for head in [b"\xc0\0\0\0\x01\x08", b"\xc0\x1a\x2a\x3a\x4a\x08",
+                     b"\xe0\0\0\0\x01\x14", b"\xf0\0\0\0\0\x08", b"\x40"]:
             noise += [head + dice.randbytes(size) for size in [0, 8, 30, 1194, 1400]]
         back = self.throw(noise)
         self.assertLessEqual(back, 3 * sum(map(len, noise)))
@@ -313,7 +314,8 @@ class Frames(House):
 
     def test_the_log_has_a_line_about_each_kind(self):
         self.open_house() # of its own: there are no more than five of them in a second
-        for code, opcode, size in [(1003, TEXT, 1), (1002, CONTINUATION, 1), (1009, BINARY, 65537)]:
+        for code, opcode, size in [(1003, TEXT, 1), (1002, CONTINUATION, 1),
+                                   (1009, BINARY, 65537)]:
             raw = self.guest()
             raw.frame(opcode, b"x", size=size)
             self.assertEqual(raw.close_code(), code)
@@ -350,7 +352,8 @@ class Messages(House):
                pack({"t": "data", "c": "bad", "pl": b"\xc1"}),
                pack({"t": "data", "c": "bad", "pl": pack({"event": "e"}) + b"\0"}),
                pack({"t": "data", "c": "bad", "pl": pack({"data": "1"})}),
-               pack({"t": "data", "c": "bad", "pl": pack({"event": "e", "__proto__": "1"})})]
+               pack({"t": "data", "c": "bad",
+                     "pl": pack({"event": "e", "__proto__": "1"})})]
         bad += [good[:size] for size in range(1, len(good))]
         self.assertLess(len(bad), 100) # errors-max
         for path in ["/v1?yomo=1", "/v1?id=page"]:
@@ -381,8 +384,9 @@ class Messages(House):
         raw = self.in_room()
         dropped = sum(value for name, value in self.metrics().items()
                       if name.startswith("yomo_dropped_total"))
-        for message in [control("launch", c="bad"), control("hello"), control("snapshot", c="bad"),
-                        control("goaway"), control("error", c="bad"), pack({"t": "weather"})]:
+        for message in [control("launch", c="bad"), control("hello"),
+                        control("snapshot", c="bad"), control("goaway"),
+                        control("error", c="bad"), pack({"t": "weather"})]:
             raw.say(message)
         self.assertTrue(raw.alive())
         end = time.monotonic() + DEADLINE
@@ -442,10 +446,10 @@ class Slow(House):
         data = '"' + "x" * size + '"'
         name, value = until
         for _ in range(20):
-            code, _, err = self.run_client(self.server, "pub", "slow", "e", data, "--repeat",
-                                           str(count), "--class", delivery, "--transport",
-                                           "websocket", "--queue-size", "64m",
-                                           "--unreliable-queue", "64m")
+            code, _, err = self.run_client(
+                self.server, "pub", "slow", "e", data, "--repeat", str(count), "--class",
+                delivery, "--transport", "websocket", "--queue-size", "64m",
+                "--unreliable-queue", "64m")
             self.assertEqual(code, 0, err)
             if self.metrics()[name] >= value:
                 return
@@ -517,7 +521,8 @@ class Doors(House):
 
     def test_a_proxy_is_believed_only_if_it_is_trusted(self):
         bad_origin = "Origin: https://elsewhere.example"
-        for trusted, address in [("127.0.0.0/8", r"203\.0\.113\.7"), ("10.0.0.0/8", r"127\.0\.0\.1:\d+")]:
+        for trusted, address in [("127.0.0.0/8", r"203\.0\.113\.7"),
+                                 ("10.0.0.0/8", r"127\.0\.0\.1:\d+")]:
             with self.subTest(trusted=trusted):
                 self.open_house("--trusted-proxies", trusted)
                 for secure in [False, True]:
@@ -531,7 +536,8 @@ class Doors(House):
                 raw.upgrade("/v1?yomo=1", "X-Forwarded-For: " + "x" * 9000,
                             "X-Forwarded-For: 203.0.113.7")
                 raw.frame(TEXT, b"")
-                self.assertRegex(self.logged("closed (1003)"), f"(^|[^0-9]){address}: closed")
+                self.assertRegex(self.logged("closed (1003)"),
+                                 f"(^|[^0-9]){address}: closed")
                 self.all_is_well()
 
     def test_proxies_that_are_none_are_named(self):
@@ -598,8 +604,8 @@ class Start(TestCase):
         shutil.copy(key, other)
         shutil.rmtree(self.path("state"))
         cert, _ = self.pair()
-        self.fails("--tls-cert", cert, "--tls-key", other, "--state-dir", self.path("state"),
-                   names=["other.pem"])
+        self.fails("--tls-cert", cert, "--tls-key", other, "--state-dir",
+                   self.path("state"), names=["other.pem"])
 
     def test_a_key_that_may_not_be_read(self):
         user = self.somebody()

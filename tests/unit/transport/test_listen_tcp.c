@@ -213,6 +213,10 @@ static void a_page_is_asked_for_and_answered(void **state)
     assert_false(raw_has(&raw, "\r\n\r\ntwo"));
     assert_false(raw.reset);
     assert_int_equal(seen.pages, 3);
+    struct yo_listener_stats stats = {0};
+    yo_tcp_door_stats(door, &stats);
+    assert_int_equal(stats.bytes_out, raw.got.size);
+    assert_true(stats.bytes_in > 100 && stats.bytes_in < 300);
     raw_close(&raw);
 }
 
