@@ -4,8 +4,8 @@
  *     and it never passes `members_max`;
  *  2. `by_age` is in the order of joining;
  *  3. each member is in the list of one label, whose text it has; no label is empty;
- *  4. in a label's list those without a state come last; the first one is what presencejs
- *     is shown;
+ *  4. in a label's list those without a state come last; the first one is what
+ * presencejs is shown;
  *  5. a member with a state has a version, one that never had any has 0;
  *  6. count_presencejs is how many members are presencejs.
  *
@@ -69,8 +69,8 @@ void yo_changes_finish(struct yo_changes *changes)
     *changes = (struct yo_changes){0};
 }
 
-static struct yo_change *change_add(struct yo_changes *changes, enum yo_change_kind kind,
-                                    enum yo_audience audience,
+static struct yo_change *change_add(struct yo_changes *changes,
+                                    enum yo_change_kind kind, enum yo_audience audience,
                                     const struct yo_member *member)
 {
     struct yo_change *change;
@@ -132,8 +132,8 @@ static struct yo_label *label_take(struct yo_room *room, struct yo_span name)
     }
     yo_list_init(&label->members);
     label->name = yo_strndup(room->mem, name.data, name.size);
-    if (!label->name ||
-        yo_map_put(&room->labels, &label->by_name, yo_span_of(label->name)) != YOMO_OK) {
+    if (!label->name || yo_map_put(&room->labels, &label->by_name,
+                                   yo_span_of(label->name)) != YOMO_OK) {
         yo_free(room->mem, label->name);
         yo_free(room->mem, label);
         return NULL;
@@ -168,8 +168,8 @@ static void label_enter(struct yo_label *label, struct yo_member *member)
     }
 }
 
-/* What a label shows, kept over a change of the room. The member may be gone by then, so
- * it is only compared; the state is held. */
+/* What a label shows, kept over a change of the room. The member may be gone by then,
+ * so it is only compared; the state is held. */
 struct shown {
     bool any;
     struct yo_blob *state;
@@ -185,7 +185,8 @@ static struct shown shown_of(const struct yo_label *label)
     return (struct shown){true, front->state ? yo_blob_ref(front->state) : NULL};
 }
 
-/* Tell presencejs what `label` shows now if that is something else. Lets go of `before`. */
+/* Tell presencejs what `label` shows now if that is something else. Lets go of
+ * `before`. */
 static void tell_shown(struct yo_changes *changes, const struct yo_label *label,
                        struct shown before)
 {
@@ -228,7 +229,8 @@ void yo_room_finish(struct yo_room *room)
     if (!room || !room->mem) {
         return;
     }
-    YO_LIST_EACH (link, next_link, &room->by_activity) {
+    YO_LIST_EACH(link, next_link, &room->by_activity)
+    {
         struct yo_member *member = of_activity(link);
         struct yo_label *label = member->group;
         yo_list_remove(&member->same_label);
@@ -442,7 +444,8 @@ static size_t check_label(const struct yo_label *label)
     size_t count = 0;
 
     assert(!yo_list_empty(&label->members));
-    YO_LIST_EACH (link, next_link, &label->members) {
+    YO_LIST_EACH(link, next_link, &label->members)
+    {
         const struct yo_member *member = of_label(link);
         assert(member->group == label && member->label == label->name);
         assert(!(stateless && member->state));
@@ -458,7 +461,8 @@ void yo_room_check(const struct yo_room *room)
 
     assert(room->count == room->members.count);
     assert(room->members_max == 0 || room->count <= room->members_max);
-    YO_LIST_EACH (link, next_link, &room->by_activity) {
+    YO_LIST_EACH(link, next_link, &room->by_activity)
+    {
         const struct yo_member *member = of_activity(link);
         assert(yo_room_find(room, member->session) == member);
         assert(!(member->state && member->version == 0));
@@ -466,7 +470,8 @@ void yo_room_check(const struct yo_room *room)
         presencejs += member->presencejs;
         active++;
     }
-    YO_LIST_EACH (link, next_link, &room->by_age) {
+    YO_LIST_EACH(link, next_link, &room->by_age)
+    {
         aged++;
     }
     for (struct yo_map_node *node = yo_map_next(&room->labels, NULL); node;

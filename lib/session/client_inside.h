@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* client_inside.h - what client_side.c, client_rooms.c and client_presencejs.c share:
- * nobody else's business. */
+/* client_inside.h - what the four client_*.c share: nobody else's business. */
 #ifndef YO_SESSION_CLIENT_INSIDE_H
 #define YO_SESSION_CLIENT_INSIDE_H
 
@@ -36,8 +35,8 @@ struct yo_client_room {
     struct yo_buf state;  /* this member's own */
     struct yo_link held;  /* of struct yo_held, in the order of arrival */
     size_t held_count;
-    struct yo_map peers;  /* presencejs: who is known, of struct yo_client_peer */
-    yo_time join_due;     /* presencejs in datagrams: when the join is sent again */
+    struct yo_map peers; /* presencejs: who is known, of struct yo_client_peer */
+    yo_time join_due;    /* presencejs in datagrams: when the join is sent again */
     uint32_t join_tries;
     size_t size;
     uint8_t name[];
@@ -62,7 +61,7 @@ struct yo_client_session {
     uint32_t next_lane;
     struct yo_versions versions; /* of LATEST values, by sender */
     size_t held_bytes;           /* in all rooms */
-    struct yo_link spent;        /* held messages to which effects point: until next call */
+    struct yo_link spent; /* held messages to which effects point: until next call */
     uint32_t errors;
     yo_time heard, ping_due, ping_sent;
     uint64_t ping_number;
@@ -78,6 +77,8 @@ struct yo_arrival {
 };
 
 /* client_side.c */
+enum yo_dialect yo_client_dialect(const struct yo_client_session *session);
+int yo_client_done(struct yo_effects *effects); /* seal, or undo without memory */
 void yo_client_send(struct yo_client_session *session, struct yo_effects *effects,
                     uint32_t lane, const struct yo_message *message);
 int yo_client_error_of(const struct yo_message *message);
@@ -100,7 +101,8 @@ void yo_client_hold(struct yo_client_session *session, struct yo_client_room *ro
                     const struct yo_arrival *in);
 void yo_client_on_room(struct yo_client_session *session, const struct yo_arrival *in);
 
-/* Make sure that yo_client_joined and `extra` adds before it cannot fail. YOMO_ERR_NOMEM. */
+/* Make sure that yo_client_joined and `extra` adds before it cannot fail.
+ * YOMO_ERR_NOMEM. */
 int yo_client_reserve_joined(struct yo_client_room *room, size_t extra,
                              struct yo_effects *effects);
 /* JOINED, and then what was held. */
@@ -108,10 +110,10 @@ void yo_client_joined(struct yo_client_session *session, struct yo_client_room *
                       struct yo_effects *effects);
 
 /* client_presencejs.c: their ops that are about a room, but data */
-void yo_presencejs_on_ack(struct yo_client_session *session, struct yo_client_room *room,
-                          const struct yo_arrival *in);
-void yo_presencejs_on_peer(struct yo_client_session *session, struct yo_client_room *room,
-                           const struct yo_arrival *in);
+void yo_presencejs_on_ack(struct yo_client_session *session,
+                          struct yo_client_room *room, const struct yo_arrival *in);
+void yo_presencejs_on_peer(struct yo_client_session *session,
+                           struct yo_client_room *room, const struct yo_arrival *in);
 void yo_presencejs_forget_peers(struct yo_client_session *session,
                                 struct yo_client_room *room);
 void yo_presencejs_tick(struct yo_client_session *session, yo_time now,

@@ -2,14 +2,14 @@
 /* client_presencejs.c - the client towards a backend that speaks presencejs only.
  *
  * There the members do presence among themselves: whoever has its ACK says peer_online
- * and peer_state; whoever hears a peer_online answers with its own peer_state. Members are
- * told apart by `p`, which the backend sets.
+ * and peer_state; whoever hears a peer_online answers with its own peer_state. Members
+ * are told apart by `p`, which the backend sets.
  *
- * Failure modes: a join whose datagram, or whose ACK, is lost is sent again a few times.
- * A lost peer_offline leaves a member behind, as it does in presencejs itself.
+ * Failure modes: a join whose datagram, or whose ACK, is lost is sent again a few
+ * times. A lost peer_offline leaves a member behind, as it does in presencejs itself.
  *
- * Invariant: `peers` of a room are those for whom a PEER went out that was not LEFT; past
- * YO_CLIENT_PEERS_MAX nobody new is told of. */
+ * Invariant: `peers` of a room are those for whom a PEER went out that was not LEFT;
+ * past YO_CLIENT_PEERS_MAX nobody new is told of. */
 #include <yomo/client.h>
 
 #include "base/check.h"
@@ -57,8 +57,8 @@ static void say(struct yo_client_session *session, const struct yo_client_room *
     yo_client_send(session, effects, LANE_CONTROL, &message);
 }
 
-void yo_presencejs_on_ack(struct yo_client_session *session, struct yo_client_room *room,
-                          const struct yo_arrival *in)
+void yo_presencejs_on_ack(struct yo_client_session *session,
+                          struct yo_client_room *room, const struct yo_arrival *in)
 {
     if (room->phase != ROOM_JOINING) {
         return; /* of a join that was sent again */
@@ -139,8 +139,8 @@ static void on_state(struct yo_client_session *session, struct yo_client_room *r
     }
 }
 
-void yo_presencejs_on_peer(struct yo_client_session *session, struct yo_client_room *room,
-                           const struct yo_arrival *in)
+void yo_presencejs_on_peer(struct yo_client_session *session,
+                           struct yo_client_room *room, const struct yo_arrival *in)
 {
     struct yo_map_node *node = yo_map_get(&room->peers, in->message->peer);
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* client_rooms.c - rooms: from the join to JOINED, what comes then, and the end.
  *
- * Happy path (extension): join, ACK, the pages of the snapshot (a PEER for each member),
- * JOINED, what was held, then changes and messages. The pieces may come in another order,
- * since they travel on different streams.
+ * Happy path (extension): join, ACK, the pages of the snapshot (a PEER for each
+ * member), JOINED, what was held, then changes and messages. The pieces may come in
+ * another order, since they travel on different streams.
  *
  * Invariants:
- *  1. a room holds messages only while JOINING; held_bytes is the size of all of them and
- *     never passes YO_CLIENT_HELD_MAX;
+ *  1. a room holds messages only while JOINING; held_bytes is the size of all of them
+ * and never passes YO_CLIENT_HELD_MAX;
  *  2. JOINED goes out exactly when both the ACK and the last page have come;
  *  3. what has a sequence number that is not after the snapshot's is not delivered. */
 #include <yomo/client.h>
@@ -59,7 +59,8 @@ static size_t held_size(const struct yo_held *held)
 /* What the room holds is its no more; the memory is good until the next call. */
 static void release_held(struct yo_client_session *session, struct yo_client_room *room)
 {
-    YO_LIST_EACH (link, next_link, &room->held) {
+    YO_LIST_EACH(link, next_link, &room->held)
+    {
         session->held_bytes -= held_size(of_link(link));
     }
     yo_list_splice(&session->spent, &room->held);
@@ -130,7 +131,8 @@ static int admit_version(struct yo_client_session *session,
     yo_buf_init(&name, session->mem);
     rv = yo_outbox_slot(&name, message->session, message->channel, event, message->key);
     if (rv == YOMO_OK) {
-        rv = yo_versions_admit(&session->versions, yo_buf_span(&name), message->version);
+        rv =
+            yo_versions_admit(&session->versions, yo_buf_span(&name), message->version);
     }
     yo_buf_finish(&name);
     return rv;
@@ -325,7 +327,8 @@ void yo_client_joined(struct yo_client_session *session, struct yo_client_room *
     joined->sequence = room->sequence;
     room->phase = ROOM_IN;
     room->join_due = YO_NEVER;
-    YO_LIST_EACH (link, next_link, &room->held) {
+    YO_LIST_EACH(link, next_link, &room->held)
+    {
         const struct yo_held *held = of_link(link);
         struct yo_message message;
         struct yo_span event;
@@ -365,8 +368,7 @@ static void on_ack(struct yo_client_session *session, struct yo_client_room *roo
     }
     send_waiting_state(session, room, in->effects);
     if (in->effects->failed ||
-        (room->complete &&
-         yo_client_reserve_joined(room, 0, in->effects) != YOMO_OK)) {
+        (room->complete && yo_client_reserve_joined(room, 0, in->effects) != YOMO_OK)) {
         return;
     }
     room->acked = true;
@@ -459,7 +461,7 @@ static void add_end(const struct yo_arrival *in, enum yo_effect_kind kind, int e
     }
 }
 
-/* An error without a number: of the join while there is one under way, else of a state. */
+/* An error without a number: of the join that is under way, else of a state. */
 static void on_error(struct yo_client_session *session, struct yo_client_room *room,
                      const struct yo_arrival *in)
 {

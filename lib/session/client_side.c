@@ -2,8 +2,9 @@
 /* client_side.c - which dialect the server speaks, and what is not about a room.
  *
  * Happy path: hello within a second, READY, then rooms (client_rooms.c). Without hello:
- * READY all the same, and presencejs (client_presencejs.c). Failure modes: a server that
- * sends nonsense or falls silent gives a CLOSE effect, after which nothing has effects. */
+ * READY all the same, and presencejs (client_presencejs.c). Failure modes: a server
+ * that sends nonsense or falls silent gives a CLOSE effect, after which nothing has
+ * effects. */
 #include "session/client_side.h"
 
 #include "base/check.h"
@@ -66,12 +67,12 @@ size_t yo_client_session_message_max(const struct yo_client_session *session)
     return size > 0 && size < YO_MESSAGE_SIZE_MAX ? (size_t)size : YO_MESSAGE_SIZE_MAX;
 }
 
-static enum yo_dialect dialect_of(const struct yo_client_session *session)
+enum yo_dialect yo_client_dialect(const struct yo_client_session *session)
 {
     return session->mode == CLIENT_YOMO ? YO_DIALECT_YOMO : YO_DIALECT_PRESENCEJS;
 }
 
-/* --- what the three files use --- */
+/* --- what the other files use --- */
 
 void yo_client_send(struct yo_client_session *session, struct yo_effects *effects,
                     uint32_t lane, const struct yo_message *message)
@@ -79,7 +80,7 @@ void yo_client_send(struct yo_client_session *session, struct yo_effects *effect
     if (session->mode != CLIENT_YOMO) {
         lane = session->datagrams ? LANE_DATAGRAM : LANE_CONTROL;
     }
-    yo_effects_send(effects, lane, dialect_of(session), message);
+    yo_effects_send(effects, lane, yo_client_dialect(session), message);
 }
 
 void yo_client_drop(const struct yo_arrival *in, int error, const char *text)
@@ -116,7 +117,7 @@ void yo_client_broken(struct yo_client_session *session, const struct yo_arrival
     }
 }
 
-static int done(struct yo_effects *effects)
+int yo_client_done(struct yo_effects *effects)
 {
     if (effects->failed) {
         yo_effects_cut(effects, 0);
@@ -163,7 +164,8 @@ static void start_anew(struct yo_client_session *session, yo_time now,
 {
     for (struct yo_map_node *node = yo_map_next(&session->rooms, NULL); node;
          node = yo_map_next(&session->rooms, node)) {
-        struct yo_client_room *room = YO_CONTAINER(node, struct yo_client_room, by_name);
+        struct yo_client_room *room =
+            YO_CONTAINER(node, struct yo_client_room, by_name);
         yo_presencejs_forget_peers(session, room);
         room->phase = ROOM_JOINING;
         room->acked = room->complete = room->state_waits = false;
@@ -221,7 +223,8 @@ static void on_number(const struct yo_arrival *in, int error)
 
 static void on_ping(struct yo_client_session *session, const struct yo_arrival *in)
 {
-    const struct yo_message pong = {.op = YO_OP_PONG, .timestamp = in->message->timestamp};
+    const struct yo_message pong = {.op = YO_OP_PONG,
+                                    .timestamp = in->message->timestamp};
 
     yo_client_send(session, in->effects, LANE_CONTROL, &pong);
 }
@@ -230,8 +233,7 @@ static void on_pong(struct yo_client_session *session, const struct yo_arrival *
 {
     struct yo_effect *pong;
 
-    if (in->message->timestamp == 0 ||
-        in->message->timestamp != session->ping_number) {
+    if (in->message->timestamp == 0 || in->message->timestamp != session->ping_number) {
         return;
     }
     pong = yo_effects_add(in->effects, YO_EFFECT_PONG);
@@ -293,11 +295,15 @@ static bool is_presencejs(enum yo_op op)
 }
 
 int yo_client_session_recv(struct yo_client_session *session, uint32_t lane,
-                           struct yo_span bytes, yo_time now, struct yo_effects *effects)
+                           struct yo_span bytes, yo_time now,
+                           struct yo_effects *effects)
 {
     struct yo_message message = {.op = YO_OP_UNKNOWN};
-    struct yo_arrival in = {
-        .message = &message, .bytes = bytes, .lane = lane, .now = now, .effects = effects};
+    struct yo_arrival in = {.message = &message,
+                            .bytes = bytes,
+                            .lane = lane,
+                            .now = now,
+                            .effects = effects};
 
     yo_client_spent_free(session);
     if (session->mode == CLIENT_OVER) {
@@ -307,21 +313,22 @@ int yo_client_session_recv(struct yo_client_session *session, uint32_t lane,
     if (yo_decode(bytes, &message) != YOMO_OK) {
         message = (struct yo_message){.op = YO_OP_UNKNOWN};
         yo_client_broken(session, &in, "not a message");
-        return done(effects);
+        return yo_client_done(effects);
     }
     if (session->mode == CLIENT_WAITING && message.op != YO_OP_HELLO) {
         if (lane == LANE_DATAGRAM) {
-            return done(effects); /* may have overtaken hello */
+            return yo_client_done(effects); /* may have overtaken hello */
         }
-        become_ready(session, CLIENT_PRESENCEJS, effects); /* hello would be the first */
+        become_ready(session, CLIENT_PRESENCEJS,
+                     effects); /* hello would be the first */
     }
     if (session->mode == CLIENT_PRESENCEJS && message.op != YO_OP_HELLO &&
         !is_presencejs(message.op)) {
         yo_client_drop(&in, YOMO_ERR_PROTO, "an op that presencejs has not");
-        return done(effects);
+        return yo_client_done(effects);
     }
     dispatch(session, &in);
-    return done(effects);
+    return yo_client_done(effects);
 }
 
 /* --- time --- */
@@ -354,7 +361,7 @@ int yo_client_ping(struct yo_client_session *session, yo_time now,
     if (session->mode == CLIENT_YOMO) {
         ping(session, now, effects);
     }
-    return done(effects);
+    return yo_client_done(effects);
 }
 
 int yo_client_session_tick(struct yo_client_session *session, yo_time now,
@@ -371,7 +378,7 @@ int yo_client_session_tick(struct yo_client_session *session, yo_time now,
     } else if (session->mode == CLIENT_YOMO && now >= session->ping_due) {
         ping(session, now, effects);
     }
-    return done(effects);
+    return yo_client_done(effects);
 }
 
 yo_time yo_client_session_deadline(const struct yo_client_session *session)
@@ -387,266 +394,4 @@ yo_time yo_client_session_deadline(const struct yo_client_session *session)
         break;
     }
     return YO_NEVER;
-}
-
-/* --- what the program wants --- */
-
-static int check_call(const struct yo_client_session *session)
-{
-    if (session->mode == CLIENT_OVER) {
-        return YOMO_ERR_CLOSED;
-    }
-    return session->mode == CLIENT_WAITING ? YOMO_ERR_STATE : YOMO_OK;
-}
-
-/* The last effect is a message of the program's: the server must take its size. */
-static int check_size(const struct yo_client_session *session,
-                      const struct yo_effects *effects)
-{
-    const struct yo_effect *last =
-        effects->count > 0 ? &effects->list[effects->count - 1] : NULL;
-
-    if (last && last->kind == YO_EFFECT_SEND &&
-        last->bytes.size > yo_client_session_message_max(session)) {
-        return YOMO_ERR_TOO_BIG;
-    }
-    return YOMO_OK;
-}
-
-static size_t count_attended(const struct yo_client_session *session)
-{
-    size_t count = 0;
-
-    for (struct yo_map_node *node = yo_map_next(&session->rooms, NULL); node;
-         node = yo_map_next(&session->rooms, node)) {
-        const struct yo_client_room *room =
-            YO_CONTAINER(node, struct yo_client_room, by_name);
-        count += room->phase != ROOM_LEAVING || room->rejoin;
-    }
-    return count;
-}
-
-static int check_join(const struct yo_client_session *session, struct yo_span name)
-{
-    const struct yo_client_room *room = yo_client_find(session, name);
-    int rv = check_call(session);
-
-    if (rv != YOMO_OK) {
-        return rv;
-    }
-    if (name.size == 0 || name.size > YO_CHANNEL_SIZE_MAX) {
-        return YOMO_ERR_INVALID;
-    }
-    if (room && (room->phase != ROOM_LEAVING || room->rejoin)) {
-        return YOMO_ERR_EXISTS;
-    }
-    if (session->limits.rooms > 0 && count_attended(session) >= session->limits.rooms) {
-        return YOMO_ERR_FULL;
-    }
-    return YOMO_OK;
-}
-
-/* The room as it will be, not in the map yet. NULL: out of memory. */
-static struct yo_client_room *room_create(struct yo_client_session *session,
-                                          struct yo_span name)
-{
-    struct yo_client_room *room;
-
-    if (yo_map_reserve(&session->rooms, 1) != YOMO_OK) {
-        return NULL;
-    }
-    room = yo_calloc(session->mem, 1, sizeof(*room) + name.size);
-    if (!room) {
-        return NULL;
-    }
-    yo_buf_init(&room->state, session->mem);
-    yo_list_init(&room->held);
-    yo_map_init(&room->peers, session->mem);
-    room->join_due = YO_NEVER;
-    room->size = name.size;
-    memcpy(room->name, name.data, name.size);
-    return room;
-}
-
-/* `state` takes the place of the room's. */
-static void keep_state(struct yo_client_room *room, struct yo_buf *state)
-{
-    yo_buf_swap(&room->state, state);
-    yo_buf_finish(state);
-}
-
-static int join_fresh(struct yo_client_session *session, struct yo_span name,
-                      struct yo_buf *state, yo_time now, struct yo_effects *effects)
-{
-    struct yo_client_room *room = room_create(session, name);
-    int rv;
-
-    if (!room) {
-        return YOMO_ERR_NOMEM;
-    }
-    yo_buf_swap(&room->state, state);
-    room->lane = session->next_lane;
-    yo_client_send_join(session, room, now, effects);
-    rv = effects->failed ? YOMO_ERR_NOMEM : check_size(session, effects);
-    if (rv != YOMO_OK) {
-        yo_buf_finish(&room->state);
-        yo_free(session->mem, room);
-        return rv;
-    }
-    session->next_lane++;
-    yo_map_put(&session->rooms, &room->by_name, yo_client_room_name(room));
-    return YOMO_OK;
-}
-
-static int fail(struct yo_effects *effects, int error)
-{
-    yo_effects_cut(effects, 0);
-    return error;
-}
-
-int yo_client_join(struct yo_client_session *session, struct yo_span name,
-                   struct yo_span state, yo_time now, struct yo_effects *effects)
-{
-    struct yo_client_room *room = yo_client_find(session, name);
-    struct yo_buf copy;
-    int rv = check_join(session, name);
-
-    yo_client_spent_free(session);
-    if (rv != YOMO_OK) {
-        return rv;
-    }
-    yo_buf_init(&copy, session->mem);
-    if (yo_buf_append_span(&copy, state) != YOMO_OK) {
-        return YOMO_ERR_NOMEM;
-    }
-    if (room) { /* its leave is to be answered first */
-        keep_state(room, &copy);
-        room->rejoin = true;
-        return YOMO_OK;
-    }
-    rv = join_fresh(session, name, &copy, now, effects);
-    yo_buf_finish(&copy);
-    return rv == YOMO_OK ? done(effects) : fail(effects, rv);
-}
-
-/* In the order of what was sent before it: with the room's messages once there may be
- * some, else with the join. */
-static int send_leave(struct yo_client_session *session, struct yo_client_room *room,
-                      struct yo_effects *effects)
-{
-    const struct yo_message leave = {.op = YO_OP_PEER_OFFLINE,
-                                     .channel = yo_client_room_name(room)};
-
-    yo_client_send(session, effects,
-                   room->phase == ROOM_IN ? room->lane : LANE_CONTROL, &leave);
-    return effects->failed ? YOMO_ERR_NOMEM : YOMO_OK;
-}
-
-/* Nobody answers a presencejs client's leave. */
-static bool tell_left(struct yo_effects *effects, struct yo_span name)
-{
-    struct yo_effect *left = yo_effects_add(effects, YO_EFFECT_LEFT);
-
-    if (left) {
-        left->room = name;
-    }
-    return left != NULL;
-}
-
-int yo_client_leave(struct yo_client_session *session, struct yo_span name, yo_time now,
-                    struct yo_effects *effects)
-{
-    struct yo_client_room *room = yo_client_find(session, name);
-    int rv = check_call(session);
-
-    (void)now;
-    yo_client_spent_free(session);
-    if (rv != YOMO_OK || !room) {
-        return rv != YOMO_OK ? rv : YOMO_ERR_NOT_FOUND;
-    }
-    if (room->phase == ROOM_LEAVING) {
-        rv = room->rejoin ? YOMO_OK : YOMO_ERR_NOT_FOUND;
-        room->rejoin = false;
-        return rv;
-    }
-    if (send_leave(session, room, effects) != YOMO_OK) {
-        return fail(effects, YOMO_ERR_NOMEM);
-    }
-    if (session->mode == CLIENT_YOMO) {
-        room->phase = ROOM_LEAVING;
-    } else if (!tell_left(effects, name)) {
-        return fail(effects, YOMO_ERR_NOMEM);
-    } else {
-        yo_client_forget(session, room);
-    }
-    return done(effects);
-}
-
-int yo_client_state(struct yo_client_session *session, struct yo_span name,
-                    struct yo_span state, yo_time now, struct yo_effects *effects)
-{
-    struct yo_client_room *room = yo_client_find(session, name);
-    const struct yo_message message = {
-        .op = YO_OP_PEER_STATE, .channel = name, .payload = state};
-    struct yo_buf copy;
-    int rv = check_call(session);
-
-    (void)now;
-    yo_client_spent_free(session);
-    if (rv != YOMO_OK) {
-        return rv;
-    }
-    if (!room || (room->phase == ROOM_LEAVING && !room->rejoin)) {
-        return YOMO_ERR_NOT_FOUND;
-    }
-    yo_buf_init(&copy, session->mem);
-    if (yo_buf_append_span(&copy, state) != YOMO_OK) {
-        return YOMO_ERR_NOMEM;
-    }
-    yo_client_send(session, effects, room->lane, &message);
-    rv = effects->failed ? YOMO_ERR_NOMEM : check_size(session, effects);
-    if (rv != YOMO_OK) {
-        yo_buf_finish(&copy);
-        return fail(effects, rv);
-    }
-    if (room->phase != ROOM_IN) { /* with the join that is to come, or with the ACK */
-        yo_effects_cut(effects, 0);
-        room->state_waits = room->phase == ROOM_JOINING;
-    }
-    keep_state(room, &copy);
-    return done(effects);
-}
-
-int yo_client_encode(struct yo_client_session *session, struct yo_buf *out,
-                     struct yo_span room, struct yo_span payload,
-                     enum yomo_delivery delivery, struct yo_span key, uint64_t version,
-                     uint64_t number)
-{
-    const struct yo_message message = {
-        .op = YO_OP_DATA,
-        .channel = room,
-        .payload = payload,
-        .delivery = delivery,
-        .key = delivery == YOMO_LATEST ? key : YO_SPAN_NONE,
-        .version = delivery == YOMO_LATEST ? version : 0,
-        .number = number,
-    };
-    size_t start = out->size;
-    int rv = yo_encode(out, dialect_of(session), &message);
-
-    if (rv == YOMO_OK && out->size - start > yo_client_session_message_max(session)) {
-        out->size = start;
-        return YOMO_ERR_TOO_BIG;
-    }
-    return rv;
-}
-
-uint32_t yo_client_lane(struct yo_client_session *session, struct yo_span name)
-{
-    const struct yo_client_room *room = yo_client_find(session, name);
-
-    if (session->mode != CLIENT_YOMO) {
-        return session->datagrams ? LANE_DATAGRAM : LANE_CONTROL;
-    }
-    return room ? room->lane : LANE_CONTROL;
 }

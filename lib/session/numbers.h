@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* numbers.h - the lanes and close codes of transport/transport.h that sessions speak of;
- * pure folders do not see that header. A unit test compares the two. */
+/* numbers.h - the lanes and close codes of transport/transport.h that sessions speak
+ * of; pure folders do not see that header. A unit test compares the two. */
 #ifndef YO_SESSION_NUMBERS_H
 #define YO_SESSION_NUMBERS_H
 

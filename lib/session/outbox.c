@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* outbox.c - invariants:
- *  1. an item is in exactly one of the lists `reliable`, `latest`, `unreliable`, `flying`;
- *     `flying` holds LATEST and insisted items only, each of them in `tokens` as well;
+ *  1. an item is in exactly one of the lists `reliable`, `latest`, `unreliable`,
+ * `flying`; `flying` holds LATEST and insisted items only, each of them in `tokens` as
+ * well;
  *  2. an item with a slot is the only one with it, and is in `slots`;
  *  3. reliable_bytes is the size of RELIABLE and insisted messages, those that fly
- *     included, and never passes reliable_max; unreliable_bytes likewise for UNRELIABLE;
- *     latest_count never passes latest_max;
+ *     included, and never passes reliable_max; unreliable_bytes likewise for
+ * UNRELIABLE; latest_count never passes latest_max;
  *  4. only what is insisted on and flies has a `next`;
  *  5. `tokens` has room for every item that may fly, so that `sent` cannot fail. */
 #include "session/outbox.h"
@@ -17,7 +18,8 @@ struct yo_outbox_item {
     struct yo_link link;
     struct yo_map_node by_slot, by_token;
     struct yo_blob *message;
-    struct yo_blob *next; /* insisted, flying: what takes its place when it has landed */
+    struct yo_blob
+        *next; /* insisted, flying: what takes its place when it has landed */
     enum yomo_delivery delivery;
     uint32_t lane;
     bool insist;
@@ -192,7 +194,7 @@ static int replace(struct yo_outbox *box, struct yo_outbox_item *item,
     return YOMO_OK;
 }
 
-/* Room for one more of its class, by dropping older ones. False: it cannot fit at all. */
+/* Room for one more of its class, by dropping older ones. False: it never fits. */
 static bool make_way(struct yo_outbox *box, const struct yo_outgoing *out)
 {
     if (out->insist || out->delivery == YOMO_RELIABLE) {
@@ -206,7 +208,8 @@ static bool make_way(struct yo_outbox *box, const struct yo_outgoing *out)
         while (box->latest_count >= box->latest_max) {
             /* One that flies has been sent once; only its repetition is lost. */
             struct yo_link *oldest = box->latest.next;
-            YO_LIST_EACH (link, next_link, &box->flying) {
+            YO_LIST_EACH(link, next_link, &box->flying)
+            {
                 if (!of_link(link)->insist) {
                     oldest = link;
                     break;
@@ -229,9 +232,8 @@ static bool make_way(struct yo_outbox *box, const struct yo_outgoing *out)
 }
 
 /* A new item, and room for it in the maps. NULL: out of memory. */
-static struct yo_outbox_item *item_create(struct yo_outbox *box,
-                                          const struct yo_outgoing *out,
-                                          struct yo_span slot)
+static struct yo_outbox_item *
+item_create(struct yo_outbox *box, const struct yo_outgoing *out, struct yo_span slot)
 {
     struct yo_outbox_item *item;
     size_t flyers = box->latest_count + box->insisted_count - box->tokens.count;
@@ -274,7 +276,8 @@ int yo_outbox_put(struct yo_outbox *box, const struct yo_outgoing *out)
         slot = slot_key(key, out);
         node = yo_map_get(&box->slots, slot);
         if (node) {
-            return replace(box, YO_CONTAINER(node, struct yo_outbox_item, by_slot), out);
+            return replace(box, YO_CONTAINER(node, struct yo_outbox_item, by_slot),
+                           out);
         }
     }
     rv = check_room(box, out, 0);
@@ -304,7 +307,8 @@ int yo_outbox_put(struct yo_outbox *box, const struct yo_outgoing *out)
 
 static struct yo_outbox_item *first(const struct yo_outbox *box)
 {
-    const struct yo_link *const lists[] = {&box->reliable, &box->latest, &box->unreliable};
+    const struct yo_link *const lists[] = {&box->reliable, &box->latest,
+                                           &box->unreliable};
 
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         if (!yo_list_empty(lists[i])) {
@@ -341,7 +345,8 @@ void yo_outbox_sent(struct yo_outbox *box, bool fate_follows)
         return;
     }
     assert(item->token != 0);
-    yo_map_put(&box->tokens, &item->by_token, yo_span(&item->token, sizeof(item->token)));
+    yo_map_put(&box->tokens, &item->by_token,
+               yo_span(&item->token, sizeof(item->token)));
     item->flying = true;
     yo_list_remove(&item->link);
     yo_list_push_back(&box->flying, &item->link);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* pages.c - invariant: the page that is being made holds `members_count` encoded members;
- * it becomes a message only when the next member does not fit, or at the end. */
+/* pages.c - invariant: the page that is being made holds `members_count` encoded
+ * members; it becomes a message when the next member does not fit, or at the end. */
 #include "session/pages.h"
 
 #include "base/check.h"

@@ -2,8 +2,8 @@
 /* pages.h - the snapshot of a room, as messages.
  *
  * A page has at most YO_PAGE_MEMBERS_MAX members and YO_PAGE_SIZE_MAX bytes of them,
- * except that one member who is larger has a page of its own. The last page, also when it
- * is empty, is without `more`.
+ * except that one member who is larger has a page of its own. The last page, also when
+ * it is empty, is without `more`.
  *
  *     yo_pages_begin(&pages, mem, room, sequence);
  *     for each member but the one who joins, the oldest first:

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* server_inside.h - what server_side.c and server_rooms.c share: nobody else's business. */
+/* server_inside.h - what server_side.c and server_rooms.c share: nobody else's
+ * business. */
 #ifndef YO_SESSION_SERVER_INSIDE_H
 #define YO_SESSION_SERVER_INSIDE_H
 
@@ -72,9 +73,12 @@ size_t yo_server_relayed_size(const struct yo_server_session *session, enum yo_o
 struct yo_attendance *yo_server_find(const struct yo_server_session *session,
                                      struct yo_span room);
 void yo_server_on_join(struct yo_server_session *session, const struct yo_incoming *in);
-void yo_server_on_leave(struct yo_server_session *session, const struct yo_incoming *in);
-void yo_server_on_state(struct yo_server_session *session, const struct yo_incoming *in);
-void yo_server_on_online(struct yo_server_session *session, const struct yo_incoming *in);
+void yo_server_on_leave(struct yo_server_session *session,
+                        const struct yo_incoming *in);
+void yo_server_on_state(struct yo_server_session *session,
+                        const struct yo_incoming *in);
+void yo_server_on_online(struct yo_server_session *session,
+                         const struct yo_incoming *in);
 void yo_server_rooms_tick(struct yo_server_session *session, yo_time now,
                           struct yo_effects *effects);
 yo_time yo_server_rooms_deadline(const struct yo_server_session *session);

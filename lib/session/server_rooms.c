@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* server_rooms.c - which rooms one client asked for, is in, and leaves.
  *
- * ASKED -joined-> IN -leave-> LEAVING -left-> gone. A client may leave before its join is
- * answered, and join again before its leave is: the answers that are then still to come
- * are counted, and pass without a word.
+ * ASKED -joined-> IN -leave-> LEAVING -left-> gone. A client may leave before its join
+ * is answered, and join again before its leave is: the answers that are then still to
+ * come are counted, and pass without a word.
  *
  * Invariants:
  *  1. rooms_held is how many attendances are not LEAVING; it never passes limits.rooms,
@@ -17,7 +17,7 @@
 
 #define LEAVING_MAX 8 /* on top of as many as may be held */
 #define ACK_TRIES_MAX 4
-#define ACK_WAIT (250 * YO_MS) /* before the second; twice as long before each other */
+#define ACK_WAIT (250 * YO_MS) /* before the second; then doubled each time */
 
 static struct yo_attendance *of_name(struct yo_map_node *node)
 {
@@ -83,7 +83,8 @@ static struct yo_span label_of(const struct yo_server_session *session,
     if (message->payload.data) {
         label = yo_mp_as_str(yo_mp_map_get(message->payload, "id"));
     }
-    if (label.size == 0 && !session->identity.extension && !session->identity.id_proven) {
+    if (label.size == 0 && !session->identity.extension &&
+        !session->identity.id_proven) {
         label = message->peer; /* 2.2.0 names itself here */
     }
     return label.size > 0 ? label : session->identity.id;
@@ -94,7 +95,7 @@ static bool has_nul(struct yo_span text)
     return text.size > 0 && memchr(text.data, 0, text.size) != NULL;
 }
 
-/* 0, or why a state is not let in: MALFORMED, TOO_BIG, DENIED. An absent one is let in. */
+/* 0, or why a state is not let in: MALFORMED, TOO_BIG, DENIED. An absent one is. */
 static int check_state(const struct yo_server_session *session,
                        const struct yo_message *message, const char **text)
 {
@@ -114,8 +115,9 @@ static int check_state(const struct yo_server_session *session,
         return YOMO_ERR_TOO_BIG;
     }
     if (session->identity.datagrams_only &&
-        yo_server_over(yo_server_relayed_size(session, YO_OP_PEER_STATE, message->channel,
-                                              message->payload, label.size),
+        yo_server_over(yo_server_relayed_size(session, YO_OP_PEER_STATE,
+                                              message->channel, message->payload,
+                                              label.size),
                        session->limits.datagram_size)) {
         *text = "the state is too big for a datagram";
         return YOMO_ERR_TOO_BIG;
@@ -127,8 +129,8 @@ static int check_state(const struct yo_server_session *session,
     return YOMO_OK;
 }
 
-static void refuse_state(struct yo_server_session *session, const struct yo_incoming *in,
-                         int error, const char *text)
+static void refuse_state(struct yo_server_session *session,
+                         const struct yo_incoming *in, int error, const char *text)
 {
     if (error == YOMO_ERR_MALFORMED) {
         yo_server_broken(session, in, text);
@@ -138,8 +140,8 @@ static void refuse_state(struct yo_server_session *session, const struct yo_inco
 }
 
 static struct yo_effect *add_state(struct yo_server_session *session,
-                                   const struct yo_incoming *in, enum yo_effect_kind kind,
-                                   struct yo_attendance *room,
+                                   const struct yo_incoming *in,
+                                   enum yo_effect_kind kind, struct yo_attendance *room,
                                    struct yo_span payload)
 {
     const struct yo_message message = {.payload = payload, .peer = in->message->peer};
@@ -156,8 +158,9 @@ static struct yo_effect *add_state(struct yo_server_session *session,
 
 /* --- join --- */
 
-static void send_ack(struct yo_server_session *session, const struct yo_attendance *room,
-                     uint64_t sequence, struct yo_effects *effects)
+static void send_ack(struct yo_server_session *session,
+                     const struct yo_attendance *room, uint64_t sequence,
+                     struct yo_effects *effects)
 {
     const struct yo_message ack = {.op = YO_OP_CHANNEL_JOIN,
                                    .channel = name_of(room),
@@ -168,8 +171,8 @@ static void send_ack(struct yo_server_session *session, const struct yo_attendan
     yo_server_send(session, effects, &ack);
 }
 
-/* It is in, or about to be, and asks again. presencejs does not repeat itself: it has left
- * meanwhile, its peer_offline was lost, and it must be told anew who is there. */
+/* It is in, or about to be, and asks again. presencejs does not repeat itself: it has
+ * left meanwhile, its peer_offline was lost, and it must be told anew who is there. */
 static void join_again(struct yo_server_session *session, const struct yo_incoming *in,
                        struct yo_attendance *room, struct yo_span payload)
 {
@@ -354,7 +357,8 @@ void yo_server_on_state(struct yo_server_session *session, const struct yo_incom
 }
 
 /* presencejs says that it has the ACK. Nobody is told: the server does presence. */
-void yo_server_on_online(struct yo_server_session *session, const struct yo_incoming *in)
+void yo_server_on_online(struct yo_server_session *session,
+                         const struct yo_incoming *in)
 {
     struct yo_attendance *room = yo_server_find(session, in->message->channel);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* server_side.c - the way of a message: its size, its form, what kind it is, whether the
- * client may, and only then an effect.
+/* server_side.c - the way of a message: its size, its form, what kind it is, whether
+ * the client may, and only then an effect.
  *
- * Failure modes: a message that is not well-formed counts towards errors_max, past which
- * the connection is closed; one that is well-formed but not allowed is dropped, and the
- * client of the extension is told why if it can know which one it was; when memory runs
- * out the rooms are as before and there are no effects. */
+ * Failure modes: a message that is not well-formed counts towards errors_max, past
+ * which the connection is closed; one that is well-formed but not allowed is dropped,
+ * and the client of the extension is told why if it can know which one it was; when
+ * memory runs out the rooms are as before and there are no effects. */
 #include "session/server_side.h"
 
 #include "base/check.h"
@@ -122,8 +122,8 @@ int yo_server_done(struct yo_effects *effects)
     return YOMO_OK;
 }
 
-/* Can the client know which message was refused? By its number; a join or a state by its
- * room alone. */
+/* Can the client know which message was refused? By its number; a join or a state by
+ * its room alone. */
 static bool wants_error(const struct yo_server_session *session,
                         const struct yo_message *message)
 {
@@ -171,7 +171,8 @@ void yo_server_broken(struct yo_server_session *session, const struct yo_incomin
 
     session->errors++;
     yo_server_refuse(session, in, YOMO_ERR_MALFORMED, text);
-    if (session->limits.errors_max == 0 || session->errors < session->limits.errors_max) {
+    if (session->limits.errors_max == 0 ||
+        session->errors < session->limits.errors_max) {
         return;
     }
     close = yo_effects_add(in->effects, YO_EFFECT_CLOSE);
@@ -187,7 +188,10 @@ void yo_server_broken(struct yo_server_session *session, const struct yo_incomin
 
 static size_t str_size(size_t size)
 {
-    return size + (size < 32 ? 1u : size <= UINT8_MAX ? 2u : size <= UINT16_MAX ? 3u : 5u);
+    return size + (size < 32            ? 1u
+                   : size <= UINT8_MAX  ? 2u
+                   : size <= UINT16_MAX ? 3u
+                                        : 5u);
 }
 
 static size_t bin_size(size_t size)
@@ -204,7 +208,8 @@ size_t yo_server_relayed_size(const struct yo_server_session *session, enum yo_o
     if (op == YO_OP_DATA) {
         size += str_size(1) + str_size(4);
     } else {
-        size += str_size(1) + str_size(7) + str_size(2) + str_size(strlen(yo_op_name(op)));
+        size +=
+            str_size(1) + str_size(7) + str_size(2) + str_size(strlen(yo_op_name(op)));
     }
     size += str_size(1) + str_size(room.size);
     size += payload.data ? str_size(2) + bin_size(payload.size) : 0;
@@ -231,7 +236,8 @@ static int admit_version(struct yo_server_session *session,
     yo_buf_init(&name, session->mem);
     rv = yo_outbox_slot(&name, 0, message->channel, event, message->key);
     if (rv == YOMO_OK) {
-        rv = yo_versions_admit(&session->versions, yo_buf_span(&name), message->version);
+        rv =
+            yo_versions_admit(&session->versions, yo_buf_span(&name), message->version);
     }
     yo_buf_finish(&name);
     return rv;
@@ -248,8 +254,7 @@ static void fill_publish(const struct yo_server_session *session,
     publish->event = event;
     publish->lane = in->lane;
     if (!session->identity.extension) {
-        publish->delivery =
-            in->lane == LANE_DATAGRAM ? YOMO_UNRELIABLE : YOMO_RELIABLE;
+        publish->delivery = in->lane == LANE_DATAGRAM ? YOMO_UNRELIABLE : YOMO_RELIABLE;
         return;
     }
     publish->delivery = message->delivery;
@@ -313,10 +318,10 @@ static void on_data(struct yo_server_session *session, const struct yo_incoming 
                yo_server_over(message->key.size, limits->key_size)) {
         yo_server_refuse(session, in, YOMO_ERR_TOO_BIG, "the key is too long");
     } else if (session->identity.datagrams_only &&
-               yo_server_over(
-                   yo_server_relayed_size(session, YO_OP_DATA, message->channel,
-                                          message->payload, room->label_size),
-                   limits->datagram_size)) {
+               yo_server_over(yo_server_relayed_size(session, YO_OP_DATA,
+                                                     message->channel, message->payload,
+                                                     room->label_size),
+                              limits->datagram_size)) {
         yo_server_refuse(session, in, YOMO_ERR_TOO_BIG, "too big for a datagram");
     } else {
         room->ack_due = YO_NEVER; /* only who has the ACK sends data */
@@ -328,7 +333,8 @@ static void on_data(struct yo_server_session *session, const struct yo_incoming 
 
 static void on_ping(struct yo_server_session *session, const struct yo_incoming *in)
 {
-    const struct yo_message pong = {.op = YO_OP_PONG, .timestamp = in->message->timestamp};
+    const struct yo_message pong = {.op = YO_OP_PONG,
+                                    .timestamp = in->message->timestamp};
 
     if (in->limited) {
         yo_server_refuse(session, in, YOMO_ERR_RATE, yomo_strerror(YOMO_ERR_RATE));
@@ -358,14 +364,16 @@ static void dispatch(struct yo_server_session *session, const struct yo_incoming
     } else if (op == YO_OP_PONG && session->identity.extension) {
         return; /* that it came is all */
     } else if (op == YO_OP_UNKNOWN) {
-        yo_server_refuse(session, in, YOMO_ERR_PROTO, "an op this server does not know");
+        yo_server_refuse(session, in, YOMO_ERR_PROTO,
+                         "an op this server does not know");
     } else {
         yo_server_refuse(session, in, YOMO_ERR_PROTO, "an op that is not the client's");
     }
 }
 
 int yo_server_session_recv(struct yo_server_session *session, uint32_t lane,
-                           struct yo_span bytes, yo_time now, struct yo_effects *effects)
+                           struct yo_span bytes, yo_time now,
+                           struct yo_effects *effects)
 {
     struct yo_message message = {.op = YO_OP_UNKNOWN};
     struct yo_incoming in = {

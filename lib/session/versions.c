@@ -15,7 +15,8 @@ struct entry {
     uint8_t name[];
 };
 
-void yo_versions_init(struct yo_versions *versions, const struct yomo_mem *mem, size_t max)
+void yo_versions_init(struct yo_versions *versions, const struct yomo_mem *mem,
+                      size_t max)
 {
     *versions = (struct yo_versions){.mem = mem, .max = max};
     yo_map_init(&versions->by_name, mem);
@@ -34,14 +35,16 @@ void yo_versions_finish(struct yo_versions *versions)
     if (!versions || !versions->mem) {
         return;
     }
-    YO_LIST_EACH (link, next_link, &versions->by_use) {
+    YO_LIST_EACH(link, next_link, &versions->by_use)
+    {
         entry_drop(versions, YO_CONTAINER(link, struct entry, by_use));
     }
     yo_map_finish(&versions->by_name);
     *versions = (struct yo_versions){0};
 }
 
-static int entry_add(struct yo_versions *versions, struct yo_span name, uint64_t version)
+static int entry_add(struct yo_versions *versions, struct yo_span name,
+                     uint64_t version)
 {
     struct entry *entry;
 
@@ -63,7 +66,8 @@ static int entry_add(struct yo_versions *versions, struct yo_span name, uint64_t
     return 1;
 }
 
-int yo_versions_admit(struct yo_versions *versions, struct yo_span name, uint64_t version)
+int yo_versions_admit(struct yo_versions *versions, struct yo_span name,
+                      uint64_t version)
 {
     struct yo_map_node *node = yo_map_get(&versions->by_name, name);
     struct entry *entry;

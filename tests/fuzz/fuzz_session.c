@@ -3,7 +3,8 @@
  *
  * The first byte says which side we are (bit 0: the client), whether the extension was
  * asked for (bit 1) and whether there are datagrams (bit 2). Then come messages: a byte
- * for the lane, two for the length, the bytes. A length past the end is what is left. */
+ * for the lane, two for the length, the bytes. A length past the end is what is left.
+ */
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -59,7 +60,8 @@ static void answer(struct yo_server_session *session, struct yo_effects *answers
         const struct yo_effect *effect = &effects.list[i];
         yo_effects_clear(answers);
         if (effect->kind == YO_EFFECT_JOIN && turn % 3 == 2) {
-            yo_server_refused(session, effect->room, YOMO_ERR_FULL, YO_SPAN_NONE, answers);
+            yo_server_refused(session, effect->room, YOMO_ERR_FULL, YO_SPAN_NONE,
+                              answers);
             break; /* the room is gone, and its name with it */
         }
         if (effect->kind == YO_EFFECT_JOIN) {
@@ -76,7 +78,8 @@ static void be_server(struct yo_span input, bool extension, bool datagrams)
     const struct yo_server_identity identity = {.id = yo_span_of("alice"),
                                                 .session = 7,
                                                 .extension = extension,
-                                                .datagrams_only = !extension && datagrams,
+                                                .datagrams_only =
+                                                    !extension && datagrams,
                                                 .mesh = yo_span_of("dev")};
     const struct yo_server_limits limits = {.message_size = 65536,
                                             .datagram_size = 1000,

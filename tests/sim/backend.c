@@ -84,8 +84,8 @@ static void flush(struct sim_peer *peer)
     struct yo_outbox_next next;
 
     while (!peer->gone && yo_outbox_peek(&peer->outbox, &next)) {
-        bool datagram = peer->datagrams && (peer->presencejs ||
-                                            next.delivery != YOMO_RELIABLE);
+        bool datagram =
+            peer->datagrams && (peer->presencejs || next.delivery != YOMO_RELIABLE);
         if (!sim_link_send(peer->link, 1, datagram ? LANE_DATAGRAM : next.lane,
                            next.message, datagram ? next.token : 0)) {
             return;
@@ -105,8 +105,18 @@ static void put(struct sim_peer *peer, struct yo_outgoing out)
 
 /* --- notes, which keep their order --- */
 
-enum note_kind { NOTE_JOIN, NOTE_LEAVE, NOTE_STATE, NOTE_PUBLISH, NOTE_GONE,
-                 NOTE_JOINED, NOTE_LEFT, NOTE_DELIVER, NOTE_CONFIRM, NOTE_PUT_OUT };
+enum note_kind {
+    NOTE_JOIN,
+    NOTE_LEAVE,
+    NOTE_STATE,
+    NOTE_PUBLISH,
+    NOTE_GONE,
+    NOTE_JOINED,
+    NOTE_LEFT,
+    NOTE_DELIVER,
+    NOTE_CONFIRM,
+    NOTE_PUT_OUT
+};
 
 struct note {
     enum note_kind kind;
@@ -171,8 +181,8 @@ static void to_home(struct note *note)
 {
     struct sim_backend *backend = note->backend;
 
-    sim_at_or(backend->sim, in_order(backend->sim, &backend->home_last), at_home, note_free,
-              note);
+    sim_at_or(backend->sim, in_order(backend->sim, &backend->home_last), at_home,
+              note_free, note);
 }
 
 static void to_peer(struct note *note)
@@ -189,10 +199,10 @@ static struct yo_blob *encode(struct sim_backend *backend, bool presencejs,
 {
     struct yo_blob *blob;
 
-    assert_int_equal(yo_encode_blob(&blob, backend->sim->mem,
-                                    presencejs ? YO_DIALECT_PRESENCEJS : YO_DIALECT_YOMO,
-                                    message),
-                     YOMO_OK);
+    assert_int_equal(
+        yo_encode_blob(&blob, backend->sim->mem,
+                       presencejs ? YO_DIALECT_PRESENCEJS : YO_DIALECT_YOMO, message),
+        YOMO_OK);
     return blob;
 }
 
@@ -290,7 +300,8 @@ static void snapshot_yomo(struct note *answer, const struct yo_room *room,
 
     yo_pages_begin(&pages, answer->backend->sim->mem, yo_span_of(room->name),
                    room->sequence);
-    YO_LIST_EACH (link, next_link, &room->by_age) {
+    YO_LIST_EACH(link, next_link, &room->by_age)
+    {
         const struct yo_member *member = YO_CONTAINER(link, struct yo_member, by_age);
         const struct yo_wire_member entry = {
             .session = member->session,
@@ -337,7 +348,8 @@ static void home_join(struct note *note)
     to_peer(answer);
 }
 
-static bool home_remove(struct sim_backend *backend, struct sim_peer *peer, size_t index)
+static bool home_remove(struct sim_backend *backend, struct sim_peer *peer,
+                        size_t index)
 {
     struct yo_changes changes;
 
@@ -395,7 +407,8 @@ static void remember(struct sim_room *room, const struct note *note, uint64_t se
                                   .id = id_of(yo_blob_span(note->payload)),
                                   .delivery = note->delivery,
                                   .version = note->version};
-    snprintf(placed->value, sizeof(placed->value), "%.15s/%.15s", note->event, note->key);
+    snprintf(placed->value, sizeof(placed->value), "%.15s/%.15s", note->event,
+             note->key);
 }
 
 static void confirm_note(const struct note *note, uint64_t sequence, int error)
@@ -519,13 +532,13 @@ static void peer_deliver(struct note *note)
     yo_buf_init(&slot, peer->backend->sim->mem);
     yo_outbox_slot(&slot, note->session, room, yo_span_of(note->event),
                    yo_span_of(note->key));
-    put(peer, (struct yo_outgoing){.message = note->payload,
-                                   .delivery = note->delivery,
-                                   .lane = lane,
-                                   .slot = note->delivery == YOMO_LATEST
-                                               ? yo_buf_span(&slot)
-                                               : YO_SPAN_NONE,
-                                   .version = note->version});
+    put(peer,
+        (struct yo_outgoing){.message = note->payload,
+                             .delivery = note->delivery,
+                             .lane = lane,
+                             .slot = note->delivery == YOMO_LATEST ? yo_buf_span(&slot)
+                                                                   : YO_SPAN_NONE,
+                             .version = note->version});
     yo_buf_finish(&slot);
 }
 
@@ -638,8 +651,8 @@ static void carry_out(struct sim_peer *peer, struct yo_effects *effects)
             to_home(note_of(peer, NOTE_PUBLISH, effect));
             break;
         case YO_EFFECT_DROP:
-            SIM_ASSERT(sim, effect->error == YOMO_ERR_NOT_FOUND,
-                       "%s: refused: %s", peer->name, yomo_error_name(effect->error));
+            SIM_ASSERT(sim, effect->error == YOMO_ERR_NOT_FOUND, "%s: refused: %s",
+                       peer->name, yomo_error_name(effect->error));
             break;
         default:
             sim_fail(sim, "%s: effect %d", peer->name, (int)effect->kind);
@@ -719,16 +732,16 @@ struct sim_peer *sim_backend_accept(struct sim_backend *backend, const char *use
 void sim_peer_start(struct sim_peer *peer)
 {
     struct sim_backend *backend = peer->backend;
-    const struct yo_server_identity identity = {
-        .id = yo_span_of(peer->user),
-        .session = peer->id,
-        .epoch = 1,
-        .extension = !peer->presencejs,
-        .datagrams_only = peer->presencejs && peer->datagrams};
+    const struct yo_server_identity identity = {.id = yo_span_of(peer->user),
+                                                .session = peer->id,
+                                                .epoch = 1,
+                                                .extension = !peer->presencejs,
+                                                .datagrams_only = peer->presencejs &&
+                                                                  peer->datagrams};
 
     yo_effects_clear(&backend->effects);
-    assert_int_equal(yo_server_session_create(&peer->session, backend->sim->mem, &identity,
-                                              &limits, backend->sim->now,
+    assert_int_equal(yo_server_session_create(&peer->session, backend->sim->mem,
+                                              &identity, &limits, backend->sim->now,
                                               &backend->effects),
                      YOMO_OK);
     carry_out(peer, &backend->effects);

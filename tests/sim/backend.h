@@ -66,7 +66,8 @@ struct sim_backend {
 void sim_backend_init(struct sim_backend *backend, struct sim *sim);
 void sim_backend_finish(struct sim_backend *backend);
 
-/* A client is at the door; `link` is set by the caller afterwards, before anything runs. */
+/* A client is at the door; `link` is set by the caller afterwards, before anything
+ * runs. */
 struct sim_peer *sim_backend_accept(struct sim_backend *backend, const char *user,
                                     bool presencejs, enum sim_transport transport);
 struct sim_end sim_peer_end(struct sim_peer *peer);

@@ -64,7 +64,8 @@ static void flush(struct sim_program *program)
     }
 }
 
-static void put(struct sim_program *program, struct yo_span bytes, struct yo_outgoing out)
+static void put(struct sim_program *program, struct yo_span bytes,
+                struct yo_outgoing out)
 {
     out.message = yo_blob_create(program->sim->mem, bytes);
     assert_non_null(out.message);
@@ -96,7 +97,8 @@ static void copy_json(char *out, size_t size, struct yo_span payload)
     if (payload.data) {
         assert_int_equal(yo_mp_to_json(&json, payload), YOMO_OK);
     }
-    snprintf(out, size, "%.*s", (int)json.size, json.data ? (const char *)json.data : "");
+    snprintf(out, size, "%.*s", (int)json.size,
+             json.data ? (const char *)json.data : "");
     yo_buf_finish(&json);
 }
 
@@ -104,7 +106,8 @@ static void on_peer(struct sim_program *program, struct sim_attendance *room,
                     const struct yo_effect *effect)
 {
     struct sim_seen *seen = roster_find(room, effect);
-    bool comes = effect->change == YOMO_PEER_PRESENT || effect->change == YOMO_PEER_JOINED;
+    bool comes =
+        effect->change == YOMO_PEER_PRESENT || effect->change == YOMO_PEER_JOINED;
 
     SIM_ASSERT(program->sim, room->phase == SIM_ASKED || room->phase == SIM_IN,
                "%s is told of members of a room it is not in", program->name);
@@ -173,8 +176,9 @@ static void on_reliable(struct sim_program *program, size_t index, uint64_t id)
     const struct sim_placed *placed = next_placed(program, index);
 
     SIM_ASSERT(program->sim, placed && placed->id == id,
-               "%s: message %u of room %s is not the next one, which is %u", program->name,
-               (unsigned)id, sim_room_names[index], placed ? (unsigned)placed->id : 0);
+               "%s: message %u of room %s is not the next one, which is %u",
+               program->name, (unsigned)id, sim_room_names[index],
+               placed ? (unsigned)placed->id : 0);
     program->rooms[index].placed_next++;
 }
 
@@ -298,14 +302,16 @@ static void after(struct sim_program *program)
 {
     bool was_ready = false;
 
-    SIM_ASSERT(program->sim, !program->effects.failed, "%s: out of memory", program->name);
+    SIM_ASSERT(program->sim, !program->effects.failed, "%s: out of memory",
+               program->name);
     sim_say_effects(program->sim, program->name, &program->effects);
     for (size_t i = 0; i < program->effects.count; i++) {
         carry_out(program, &program->effects.list[i]);
         was_ready |= program->effects.list[i].kind == YO_EFFECT_READY;
     }
     if (yo_client_session_deadline(program->session) != YO_NEVER) {
-        sim_at(program->sim, yo_client_session_deadline(program->session), tick, program);
+        sim_at(program->sim, yo_client_session_deadline(program->session), tick,
+               program);
     }
     if (was_ready) {
         rejoin_wanted(program);
@@ -368,9 +374,9 @@ void sim_program_connect(struct sim_program *program)
 {
     static const struct yo_outbox_limits limits = {1 << 20, 1 << 20, 64};
     struct sim *sim = program->sim;
-    const struct yo_client_identity identity = {
-        .id = yo_span_of(program->user),
-        .datagrams = program->transport == SIM_WEBTRANSPORT};
+    const struct yo_client_identity identity = {.id = yo_span_of(program->user),
+                                                .datagrams = program->transport ==
+                                                             SIM_WEBTRANSPORT};
     struct sim_end ends[2] = {
         {link_message, link_fate, link_writable, link_cut, program}};
 
@@ -437,7 +443,8 @@ void sim_program_leave(struct sim_program *program, size_t index)
     room->phase = SIM_LEAVING;
     room->roster_count = 0;
     yo_effects_clear(&program->effects);
-    assert_int_equal(yo_client_leave(program->session, yo_span_of(sim_room_names[index]),
+    assert_int_equal(yo_client_leave(program->session,
+                                     yo_span_of(sim_room_names[index]),
                                      program->sim->now, &program->effects),
                      YOMO_OK);
     after(program);
@@ -449,10 +456,10 @@ void sim_program_state(struct sim_program *program, size_t index, const char *la
 
     make_state(program, label, &state);
     yo_effects_clear(&program->effects);
-    assert_int_equal(yo_client_state(program->session, yo_span_of(sim_room_names[index]),
-                                     yo_buf_span(&state), program->sim->now,
-                                     &program->effects),
-                     YOMO_OK);
+    assert_int_equal(
+        yo_client_state(program->session, yo_span_of(sim_room_names[index]),
+                        yo_buf_span(&state), program->sim->now, &program->effects),
+        YOMO_OK);
     yo_buf_finish(&state);
     after(program);
 }
@@ -495,11 +502,11 @@ void sim_program_send(struct sim_program *program, size_t index,
         room->latest_sent[value] = program->version;
     }
     put(program, yo_buf_span(&message),
-        (struct yo_outgoing){
-            .delivery = delivery,
-            .lane = yo_client_lane(program->session, name),
-            .slot = delivery == YOMO_LATEST ? yo_buf_span(&slot) : YO_SPAN_NONE,
-            .version = program->version});
+        (struct yo_outgoing){.delivery = delivery,
+                             .lane = yo_client_lane(program->session, name),
+                             .slot = delivery == YOMO_LATEST ? yo_buf_span(&slot)
+                                                             : YO_SPAN_NONE,
+                             .version = program->version});
     yo_buf_finish(&payload);
     yo_buf_finish(&message);
     yo_buf_finish(&slot);

@@ -62,7 +62,8 @@ void sim_program_init(struct sim_program *program, struct sim_backend *backend,
 void sim_program_finish(struct sim_program *program);
 
 void sim_program_connect(struct sim_program *program);
-void sim_program_storm(struct sim_program *program); /* act at random, again and again */
+void sim_program_storm(
+    struct sim_program *program); /* act at random, again and again */
 
 /* Single acts. */
 void sim_program_join(struct sim_program *program, size_t room, const char *label);

@@ -13,7 +13,8 @@
 #include "sim/program.h"
 #include "wire/json.h"
 
-static void copy_state(char *out, size_t size, const struct yo_member *member, bool page)
+static void copy_state(char *out, size_t size, const struct yo_member *member,
+                       bool page)
 {
     struct yo_buf json;
 
@@ -23,7 +24,8 @@ static void copy_state(char *out, size_t size, const struct yo_member *member, b
     } else if (page) {
         yo_buf_printf(&json, "{\"id\":\"%s\"}", member->label);
     }
-    snprintf(out, size, "%.*s", (int)json.size, json.data ? (const char *)json.data : "");
+    snprintf(out, size, "%.*s", (int)json.size,
+             json.data ? (const char *)json.data : "");
     yo_buf_finish(&json);
 }
 
@@ -47,8 +49,8 @@ static void check_seen(const struct sim_program *program, size_t index,
     const struct sim_seen *seen = find(room, page ? 0 : member->session, peer);
     char state[128];
 
-    SIM_ASSERT(program->sim, seen, "%s does not see %s/%u in room %s", program->name, peer,
-               (unsigned)member->session, sim_room_names[index]);
+    SIM_ASSERT(program->sim, seen, "%s does not see %s/%u in room %s", program->name,
+               peer, (unsigned)member->session, sim_room_names[index]);
     copy_state(state, sizeof(state), member, page);
     SIM_ASSERT(program->sim, !strcmp(seen->state, state),
                "%s sees %s in room %s with %s instead of %s", program->name, peer,
@@ -70,9 +72,11 @@ static void check_roster(const struct sim_program *program, size_t index)
             check_seen(program, index, member);
             count++;
         }
-        count += find(room, 0, room->label) != NULL; /* its own; pages do not look at it */
+        count +=
+            find(room, 0, room->label) != NULL; /* its own; pages do not look at it */
     } else {
-        YO_LIST_EACH (link, next, &home->by_age) {
+        YO_LIST_EACH(link, next, &home->by_age)
+        {
             struct yo_member *member = YO_CONTAINER(link, struct yo_member, by_age);
             if (member->session != program->peer->id) {
                 check_seen(program, index, member);
@@ -97,14 +101,15 @@ static void check_sent(const struct sim_program *program, size_t index)
         if (placed->session == program->peer->id && placed->id % 3 == YOMO_RELIABLE) {
             SIM_ASSERT(program->sim,
                        next < room->sent_count && room->sent[next] == placed->id,
-                       "message %u of %s has its place out of order", (unsigned)placed->id,
-                       program->name);
+                       "message %u of %s has its place out of order",
+                       (unsigned)placed->id, program->name);
             next++;
         }
     }
     SIM_ASSERT(program->sim, next == room->sent_count,
-               "%u messages of %s in room %s never came", (unsigned)(room->sent_count - next),
-               program->name, sim_room_names[index]);
+               "%u messages of %s in room %s never came",
+               (unsigned)(room->sent_count - next), program->name,
+               sim_room_names[index]);
 }
 
 /* It has heard all that was RELIABLE since it came. */
@@ -130,7 +135,7 @@ static size_t value_index(const char *value)
     return (size_t)(value[1] - '0') * 3 + (size_t)(value[4] - '0');
 }
 
-/* The newest of each value is where it should be: at the home, and at all who were in. */
+/* The newest of each value is at the home, and at all who were in. */
 static void check_latest(const struct sim_program *program, size_t index)
 {
     static uint64_t newest[SIM_PEERS_MAX + 1][SIM_VALUES];
@@ -149,12 +154,12 @@ static void check_latest(const struct sim_program *program, size_t index)
     for (size_t s = 1; s <= program->backend->peer_count; s++) {
         for (size_t v = 0; v < SIM_VALUES; v++) {
             if (s == program->peer->id) {
-                SIM_ASSERT(program->sim,
-                           room->latest_sent[v] == 0 ||
-                               newest[s][v] == room->latest_sent[v],
-                           "the newest value %u of %s never came", (unsigned)v,
-                           program->name);
-            } else if (newest[s][v] && order[s][v] > program->peer->seats[index].order) {
+                SIM_ASSERT(
+                    program->sim,
+                    room->latest_sent[v] == 0 || newest[s][v] == room->latest_sent[v],
+                    "the newest value %u of %s never came", (unsigned)v, program->name);
+            } else if (newest[s][v] &&
+                       order[s][v] > program->peer->seats[index].order) {
                 SIM_ASSERT(program->sim, room->latest_seen[s][v] == newest[s][v],
                            "%s never heard the newest value %u of [%u]", program->name,
                            (unsigned)v, (unsigned)s);

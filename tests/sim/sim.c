@@ -115,7 +115,8 @@ static void put_moment(struct sim *sim)
     if (sim->story.size > STORY_MAX) {
         yo_buf_consume(&sim->story, STORY_MAX / 2);
     }
-    yo_buf_printf(&sim->story, "%7.1f ", (double)(sim->now - YO_SECOND) / (double)YO_MS);
+    yo_buf_printf(&sim->story, "%7.1f ",
+                  (double)(sim->now - YO_SECOND) / (double)YO_MS);
 }
 
 void sim_say(struct sim *sim, const char *format, ...)
@@ -154,7 +155,8 @@ void sim_fail(struct sim *sim, const char *format, ...)
         fclose(file);
     }
 
-    fprintf(stderr, "\n... %.*s\nseed %llu, at %.1f ms: ", (int)(sim->story.size - from),
+    fprintf(stderr,
+            "\n... %.*s\nseed %llu, at %.1f ms: ", (int)(sim->story.size - from),
             (const char *)sim->story.data + from, (unsigned long long)sim->seed,
             (double)(sim->now - YO_SECOND) / (double)YO_MS);
     va_start(arguments, format);
@@ -332,8 +334,8 @@ static void writable(void *user)
     }
 }
 
-bool sim_link_send(struct sim_link *link, int from, uint32_t lane, struct yo_blob *message,
-                   uint64_t token)
+bool sim_link_send(struct sim_link *link, int from, uint32_t lane,
+                   struct yo_blob *message, uint64_t token)
 {
     struct sim_side *side = &link->sides[from];
     struct sim_side *to = &link->sides[1 - from];
@@ -374,7 +376,7 @@ void sim_link_cut(struct sim_link *link)
     }
     link->cut = true;
     for (int i = 0; i < 2; i++) {
-        sim_at(link->sim, link->sim->now + NOTICED + sim_below(link->sim, NOTICED), notice,
-               &link->sides[i]);
+        sim_at(link->sim, link->sim->now + NOTICED + sim_below(link->sim, NOTICED),
+               notice, &link->sides[i]);
     }
 }

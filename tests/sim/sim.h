@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* sim.h - a virtual clock, a story, and connections with delay, loss and reordering.
  *
- * Everything that happens is an event at its moment; a seed decides all chance, so a run
- * can be repeated. What happens is told as lines; when a promise is broken the seed and
- * the last lines are printed. */
+ * Everything that happens is an event at its moment; a seed decides all chance, so a
+ * run can be repeated. What happens is told as lines; when a promise is broken the seed
+ * and the last lines are printed. */
 #ifndef TESTS_SIM_SIM_H
 #define TESTS_SIM_SIM_H
 
@@ -49,17 +49,18 @@ bool sim_step(struct sim *sim, yo_time end);
 /* One line of the story, with the time in front. */
 void sim_say(struct sim *sim, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-void sim_say_effects(struct sim *sim, const char *who, const struct yo_effects *effects);
+void sim_say_effects(struct sim *sim, const char *who,
+                     const struct yo_effects *effects);
 
 /* A promise was broken: print seed and story, fail the test. */
 void sim_fail(struct sim *sim, const char *format, ...)
     __attribute__((format(printf, 2, 3), noreturn));
 
-#define SIM_ASSERT(sim, condition, ...)                                                  \
-    do {                                                                                 \
-        if (!(condition)) {                                                              \
-            sim_fail(sim, __VA_ARGS__);                                                  \
-        }                                                                                \
+#define SIM_ASSERT(sim, condition, ...) \
+    do {                                \
+        if (!(condition)) {             \
+            sim_fail(sim, __VA_ARGS__); \
+        }                               \
     } while (0)
 
 /* --- links --- */
@@ -83,8 +84,8 @@ struct sim_link *sim_link_create(struct sim *sim, enum sim_transport transport,
 void sim_link_destroy(struct sim_link *link);
 
 /* False: not now, on_writable follows. */
-bool sim_link_send(struct sim_link *link, int from, uint32_t lane, struct yo_blob *message,
-                   uint64_t token);
+bool sim_link_send(struct sim_link *link, int from, uint32_t lane,
+                   struct yo_blob *message, uint64_t token);
 
 /* Nothing arrives any more, at either end; each end hears of it later. */
 void sim_link_cut(struct sim_link *link);

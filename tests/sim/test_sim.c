@@ -251,14 +251,13 @@ static void a_goodbye_does_not_overtake_the_last_state(void **state)
     sim_link_lose_next(programs[1].link, 1);
     sim_program_state(&programs[0], 0, "alice");
     sim_program_leave(&programs[0], 0);
-    end(2,
-        " 1150.0 alice-quic send 2: peer_state c=a pl={\"id\":\"alice\",\"s\":2}\n"
-        " 1150.0 alice-quic send 2: peer_offline c=a\n"
-        " 1160.0 [1] state a pl={\"id\":\"alice\",\"s\":2} label=alice\n"
-        " 1160.1 [1] leave a\n"
-        " 1160.4 [1] send 1: channel_leave c=a\n"
-        " 1170.4 alice-quic left a\n"
-        " 1210.2 dave-page-quic peer a left p=alice\n");
+    end(2, " 1150.0 alice-quic send 2: peer_state c=a pl={\"id\":\"alice\",\"s\":2}\n"
+           " 1150.0 alice-quic send 2: peer_offline c=a\n"
+           " 1160.0 [1] state a pl={\"id\":\"alice\",\"s\":2} label=alice\n"
+           " 1160.1 [1] leave a\n"
+           " 1160.4 [1] send 1: channel_leave c=a\n"
+           " 1170.4 alice-quic left a\n"
+           " 1210.2 dave-page-quic peer a left p=alice\n");
 }
 
 int main(int argc, char **argv)

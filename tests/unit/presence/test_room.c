@@ -25,9 +25,9 @@ static int setup(void **state)
 {
     (void)state;
     fault_init(&fault, 0, FAULT_ONCE);
-    assert_int_equal(yo_room_init(&room, &fault.mem, yo_span_of("app"),
-                                  yo_span_of("room-1"), 100),
-                     YOMO_OK);
+    assert_int_equal(
+        yo_room_init(&room, &fault.mem, yo_span_of("app"), yo_span_of("room-1"), 100),
+        YOMO_OK);
     return 0;
 }
 
@@ -80,8 +80,8 @@ static struct yo_blob *blob(const char *text)
     return made;
 }
 
-static int join_as(uint64_t session, const char *id, const char *label, const char *text,
-                   bool presencejs)
+static int join_as(uint64_t session, const char *id, const char *label,
+                   const char *text, bool presencejs)
 {
     struct yo_blob *state = blob(text);
     const struct yo_room_entry entry = {.session = session,
@@ -465,9 +465,8 @@ static void random_step(struct yo_rand *rand)
     char label[3] = {'n', (char)('0' + yo_rand_below(rand, NAMES)), 0};
     char text[2] = {(char)('A' + yo_rand_below(rand, 3)), 0};
     struct yo_blob *state = yo_rand_below(rand, 4) ? blob(text) : NULL;
-    const struct yo_room_entry entry = {.session = session,
-                                        .id = yo_span_of(label),
-                                        .state = state};
+    const struct yo_room_entry entry = {
+        .session = session, .id = yo_span_of(label), .state = state};
     struct yo_changes changes;
 
     switch (yo_rand_below(rand, 4)) {
@@ -507,7 +506,8 @@ struct trial {
     int (*act)(struct yo_room *room, struct yo_blob *state, struct yo_changes *changes);
 };
 
-static int act_join(struct yo_room *in, struct yo_blob *blob_, struct yo_changes *changes)
+static int act_join(struct yo_room *in, struct yo_blob *blob_,
+                    struct yo_changes *changes)
 {
     const struct yo_room_entry entry = {.session = 3,
                                         .id = yo_span_of("carol"),
@@ -517,12 +517,14 @@ static int act_join(struct yo_room *in, struct yo_blob *blob_, struct yo_changes
     return yo_room_join(in, &entry, NULL, changes);
 }
 
-static int act_state(struct yo_room *in, struct yo_blob *blob_, struct yo_changes *changes)
+static int act_state(struct yo_room *in, struct yo_blob *blob_,
+                     struct yo_changes *changes)
 {
     return yo_room_set_state(in, 1, blob_, yo_span_of("another"), changes);
 }
 
-static int act_leave(struct yo_room *in, struct yo_blob *blob_, struct yo_changes *changes)
+static int act_leave(struct yo_room *in, struct yo_blob *blob_,
+                     struct yo_changes *changes)
 {
     (void)blob_;
     return yo_room_leave(in, 1, changes);

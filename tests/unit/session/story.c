@@ -10,8 +10,8 @@
 #include <inttypes.h>
 #include <yomo/error.h>
 
-#include "unit/session/story.h"
 #include "support/bytes.h"
+#include "unit/session/story.h"
 #include "wire/decode.h"
 #include "wire/encode.h"
 #include "wire/json.h"
@@ -96,14 +96,14 @@ void story_message(struct yo_buf *out, const struct yo_message *message)
 }
 
 static const char *const kinds[] = {
-    [YO_EFFECT_SEND] = "send",           [YO_EFFECT_CLOSE] = "close",
-    [YO_EFFECT_DROP] = "drop",           [YO_EFFECT_JOIN] = "join",
-    [YO_EFFECT_LEAVE] = "leave",         [YO_EFFECT_STATE] = "state",
-    [YO_EFFECT_PUBLISH] = "publish",     [YO_EFFECT_READY] = "ready",
-    [YO_EFFECT_JOINED] = "joined",       [YO_EFFECT_REFUSED] = "refused",
-    [YO_EFFECT_LEFT] = "left",           [YO_EFFECT_PEER] = "peer",
-    [YO_EFFECT_MESSAGE] = "message",     [YO_EFFECT_CONFIRMED] = "confirmed",
-    [YO_EFFECT_GOAWAY] = "goaway",       [YO_EFFECT_PONG] = "pong",
+    [YO_EFFECT_SEND] = "send",       [YO_EFFECT_CLOSE] = "close",
+    [YO_EFFECT_DROP] = "drop",       [YO_EFFECT_JOIN] = "join",
+    [YO_EFFECT_LEAVE] = "leave",     [YO_EFFECT_STATE] = "state",
+    [YO_EFFECT_PUBLISH] = "publish", [YO_EFFECT_READY] = "ready",
+    [YO_EFFECT_JOINED] = "joined",   [YO_EFFECT_REFUSED] = "refused",
+    [YO_EFFECT_LEFT] = "left",       [YO_EFFECT_PEER] = "peer",
+    [YO_EFFECT_MESSAGE] = "message", [YO_EFFECT_CONFIRMED] = "confirmed",
+    [YO_EFFECT_GOAWAY] = "goaway",   [YO_EFFECT_PONG] = "pong",
 };
 
 static void put_send(struct yo_buf *out, const struct yo_effect *effect)
@@ -149,7 +149,8 @@ static void put_fields(struct yo_buf *out, const struct yo_effect *effect)
     yo_buf_append_text(out, effect->extension ? " extension" : "");
 }
 
-void story_effects(struct yo_buf *out, const char *prefix, const struct yo_effects *effects)
+void story_effects(struct yo_buf *out, const char *prefix,
+                   const struct yo_effects *effects)
 {
     for (size_t i = 0; i < effects->count; i++) {
         const struct yo_effect *effect = &effects->list[i];

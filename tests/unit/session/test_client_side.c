@@ -68,7 +68,8 @@ static int teardown(void **state)
 static void recv_on(uint32_t lane, struct yo_span bytes, const char *lines)
 {
     yo_effects_clear(&effects);
-    assert_int_equal(yo_client_session_recv(session, lane, bytes, now, &effects), YOMO_OK);
+    assert_int_equal(yo_client_session_recv(session, lane, bytes, now, &effects),
+                     YOMO_OK);
     assert_effects(&effects, lines);
 }
 
@@ -111,8 +112,8 @@ static struct yo_span page(const char *room, uint64_t sequence, int count, bool 
     yo_pages_begin(&pages, &yo_mem_libc, yo_span_of(room), sequence);
     for (int i = 1; i <= count; i++) {
         char name[8];
-        struct yo_wire_member member = {.session = (uint64_t)i, .version = 2,
-                                        .since_ms = 99};
+        struct yo_wire_member member = {
+            .session = (uint64_t)i, .version = 2, .since_ms = 99};
         snprintf(name, sizeof(name), "p%d", i);
         member.peer = yo_span_of(name);
         member.state = story_payload("{\"x\":1}");
@@ -143,8 +144,8 @@ static void call(int (*fn)(struct yo_client_session *, struct yo_span, struct yo
                  const char *room, const char *state, int rv, const char *lines)
 {
     yo_effects_clear(&effects);
-    assert_int_equal(
-        fn(session, yo_span_of(room), story_payload(state), now, &effects), rv);
+    assert_int_equal(fn(session, yo_span_of(room), story_payload(state), now, &effects),
+                     rv);
     assert_effects(&effects, lines);
 }
 
@@ -317,12 +318,13 @@ static void what_comes_too_early_is_held_but_not_the_unreliable(void **state)
     recv_on(LANE_DATAGRAM, story_encode(&loose), "");
     recv(by(2, "bob", 5, about(YO_OP_PEER_OFFLINE, "r", NULL)), "");
     recv(ack("r", 3), "");
-    recv_on(LANE_CONTROL, page("r", 3, 0, false),
-            "joined r q=3\n"
-            "message r p=bob sid=2 pl={\"event\":\"cur\",\"data\":\"1\"} event=cur q=4\n"
-            "message r latest p=bob sid=2 pl={\"event\":\"cur\",\"data\":\"1\"} event=cur "
-            "v=5\n"
-            "peer r left p=bob sid=2 q=5\n");
+    recv_on(
+        LANE_CONTROL, page("r", 3, 0, false),
+        "joined r q=3\n"
+        "message r p=bob sid=2 pl={\"event\":\"cur\",\"data\":\"1\"} event=cur q=4\n"
+        "message r latest p=bob sid=2 pl={\"event\":\"cur\",\"data\":\"1\"} event=cur "
+        "v=5\n"
+        "peer r left p=bob sid=2 q=5\n");
 }
 
 static void too_much_to_hold_is_the_end_but_for_latest(void **state)
@@ -361,8 +363,9 @@ static void a_refused_join_is_told(void **state)
          "refused r code=FULL text=no\n");
     recv(ack("r", 3), "");
     join("r", ME, YOMO_OK, "send 1: channel_join c=r pl={\"id\":\"me\"}\n");
-    recv((struct yo_message){
-             .op = YO_OP_ERROR, .channel = yo_span_of("r"), .code = 77777},
+    recv((struct yo_message){.op = YO_OP_ERROR,
+                             .channel = yo_span_of("r"),
+                             .code = 77777},
          "refused r code=DENIED\n");
 }
 
@@ -374,9 +377,9 @@ static void joins_that_cannot_be_are_refused_at_once(void **state)
     say_hello();
     join("", NULL, YOMO_ERR_INVALID, "");
     yo_effects_clear(&effects);
-    assert_int_equal(yo_client_join(session, bytes_repeat("x", 256), YO_SPAN_NONE, now,
-                                    &effects),
-                     YOMO_ERR_INVALID);
+    assert_int_equal(
+        yo_client_join(session, bytes_repeat("x", 256), YO_SPAN_NONE, now, &effects),
+        YOMO_ERR_INVALID);
     snprintf(json, sizeof(json), "{\"x\":\"%01000d\"}", 0);
     join("a", json, YOMO_ERR_TOO_BIG, "");
     join("a", NULL, YOMO_OK, "send 1: channel_join c=a\n");
@@ -404,7 +407,8 @@ static void a_state_set_too_early_goes_out_with_the_ack(void **state)
 
 static void changes_and_messages_are_told(void **state)
 {
-    struct yo_message online = by(2, "bob", 4, about(YO_OP_PEER_ONLINE, "r", "{\"x\":1}"));
+    struct yo_message online =
+        by(2, "bob", 4, about(YO_OP_PEER_ONLINE, "r", "{\"x\":1}"));
 
     (void)state;
     online.version = 1;
@@ -425,8 +429,9 @@ static void changes_and_messages_are_told(void **state)
 static void an_older_latest_is_not_told(void **state)
 {
     struct yo_message data = by(2, "bob", 0, about(YO_OP_DATA, "r", DATA));
-    const char *line = "message r latest p=bob sid=2 pl={\"event\":\"cur\",\"data\":\"1\"} "
-                       "event=cur v=5\n";
+    const char *line =
+        "message r latest p=bob sid=2 pl={\"event\":\"cur\",\"data\":\"1\"} "
+        "event=cur v=5\n";
 
     (void)state;
     enter();
@@ -438,20 +443,20 @@ static void an_older_latest_is_not_told(void **state)
     recv_on(LANE_DATAGRAM, story_encode(&data), "");
     data.version = 5;
     data.session = 3;
-    recv_on(LANE_DATAGRAM, story_encode(&data),
-            "message r latest p=bob sid=3 pl={\"event\":\"cur\",\"data\":\"1\"} event=cur "
-            "v=5\n");
+    recv_on(
+        LANE_DATAGRAM, story_encode(&data),
+        "message r latest p=bob sid=3 pl={\"event\":\"cur\",\"data\":\"1\"} event=cur "
+        "v=5\n");
 }
 
 static void numbers_are_confirmed(void **state)
 {
     (void)state;
     enter();
-    recv((struct yo_message){.op = YO_OP_ACK,
-                             .channel = yo_span_of("r"),
-                             .number = 4,
-                             .sequence = 9},
-         "confirmed r n=4 q=9\n");
+    recv(
+        (struct yo_message){
+            .op = YO_OP_ACK, .channel = yo_span_of("r"), .number = 4, .sequence = 9},
+        "confirmed r n=4 q=9\n");
     recv((struct yo_message){.op = YO_OP_ERROR, .number = 5, .code = YOMO_ERR_RATE},
          "confirmed n=5 code=RATE\n");
     recv((struct yo_message){.op = YO_OP_ERROR,
@@ -470,8 +475,8 @@ static void a_broadcast_is_encoded_in_the_servers_dialect(void **state)
     (void)state;
     yo_buf_init(&out, &fault.mem);
     enter();
-    assert_int_equal(yo_client_encode(session, &out, yo_span_of("r"), payload, YOMO_LATEST,
-                                      yo_span_of("k"), 3, 4),
+    assert_int_equal(yo_client_encode(session, &out, yo_span_of("r"), payload,
+                                      YOMO_LATEST, yo_span_of("k"), 3, 4),
                      YOMO_OK);
     assert_int_equal(yo_decode(yo_buf_span(&out), &message), YOMO_OK);
     assert_text(message.key, "k");
@@ -606,8 +611,9 @@ static void goaway_is_told(void **state)
 {
     (void)state;
     say_hello();
-    recv((struct yo_message){
-             .op = YO_OP_GOAWAY, .timestamp = 500, .text = yo_span_of("https://b/v1")},
+    recv((struct yo_message){.op = YO_OP_GOAWAY,
+                             .timestamp = 500,
+                             .text = yo_span_of("https://b/v1")},
          "goaway after=500 text=https://b/v1\n");
 }
 
@@ -616,8 +622,10 @@ static void nonsense_is_dropped_and_at_last_the_end(void **state)
     (void)state;
     enter();
     recv(by(2, "bob", 5, about(YO_OP_DATA, "r", "{}")), "drop r code=MALFORMED\n");
-    recv(by(0, "bob", 5, about(YO_OP_PEER_STATE, "r", "{}")), "drop r code=MALFORMED\n");
-    recv(by(2, "bob", 5, about(YO_OP_PEER_STATE, "r", "[]")), "drop r code=MALFORMED\n");
+    recv(by(0, "bob", 5, about(YO_OP_PEER_STATE, "r", "{}")),
+         "drop r code=MALFORMED\n");
+    recv(by(2, "bob", 5, about(YO_OP_PEER_STATE, "r", "[]")),
+         "drop r code=MALFORMED\n");
     for (int i = 3; i < 15; i++) {
         recv_on(LANE_CONTROL, bytes_hex("c1"), "drop code=MALFORMED\n");
     }
@@ -701,7 +709,8 @@ static void both_shapes_of_data_are_read(void **state)
     use_presencejs(false);
     join("r", NULL, YOMO_OK, "send 1: channel_join c=r\n");
     recv(ack("r", 0), "send 1: peer_online c=r\njoined r\n");
-    recv(from("a", about(YO_OP_DATA, "r", "{\"event\":\"e\",\"state\":{},\"payload\":1}")),
+    recv(from("a",
+              about(YO_OP_DATA, "r", "{\"event\":\"e\",\"state\":{},\"payload\":1}")),
          "message r p=a pl={\"event\":\"e\",\"state\":{},\"payload\":1} event=e\n");
 }
 
@@ -718,13 +727,15 @@ static void a_join_in_a_datagram_is_repeated(void **state)
         tick(again);
     }
     assert_true(yo_client_session_deadline(session) == YO_NEVER);
-    recv_on(LANE_DATAGRAM, story_encode(&(struct yo_message){.op = YO_OP_CHANNEL_JOIN,
-                                                             .channel = yo_span_of("r")}),
+    recv_on(LANE_DATAGRAM,
+            story_encode(&(struct yo_message){.op = YO_OP_CHANNEL_JOIN,
+                                              .channel = yo_span_of("r")}),
             "send 0: peer_online c=r\n"
             "send 0: peer_state c=r pl={\"id\":\"me\"}\n"
             "joined r\n");
-    recv_on(LANE_DATAGRAM, story_encode(&(struct yo_message){.op = YO_OP_CHANNEL_JOIN,
-                                                             .channel = yo_span_of("r")}),
+    recv_on(LANE_DATAGRAM,
+            story_encode(&(struct yo_message){.op = YO_OP_CHANNEL_JOIN,
+                                              .channel = yo_span_of("r")}),
             "");
     assert_int_equal(yo_client_lane(session, yo_span_of("r")), LANE_DATAGRAM);
 }
@@ -738,8 +749,9 @@ static void datagrams_are_unreliable(void **state)
     join("r", NULL, YOMO_OK, "send 0: channel_join c=r\n");
     recv_on(LANE_DATAGRAM, story_encode(&data), "");
     recv(ack("r", 0), "send 0: peer_online c=r\njoined r\n");
-    recv_on(LANE_DATAGRAM, story_encode(&data),
-            "message r unreliable p=a pl={\"event\":\"cur\",\"data\":\"1\"} event=cur\n");
+    recv_on(
+        LANE_DATAGRAM, story_encode(&data),
+        "message r unreliable p=a pl={\"event\":\"cur\",\"data\":\"1\"} event=cur\n");
     recv((struct yo_message){.op = YO_OP_PING, .timestamp = 1}, "drop code=PROTO\n");
 }
 
@@ -754,8 +766,8 @@ static void feed(struct yo_span bytes, void *user)
     yo_effects_clear(&effects);
     yo_client_join(session, yo_span_of("r"), YO_SPAN_NONE, now, &effects);
     yo_effects_clear(&effects);
-    assert_int_equal(yo_client_session_recv(session, LANE_CONTROL, bytes, now, &effects),
-                     YOMO_OK);
+    assert_int_equal(
+        yo_client_session_recv(session, LANE_CONTROL, bytes, now, &effects), YOMO_OK);
 }
 
 static void bytes_cut_or_flipped_do_no_harm(void **state)
@@ -784,8 +796,8 @@ static bool insist(struct yo_client_session *one, const struct yo_message *messa
         } else if (message && message->op == YO_OP_PEER_STATE && !message->session) {
             rv = yo_client_state(one, message->channel, message->payload, 0, out);
         } else {
-            rv = yo_client_session_recv(one, LANE_CONTROL,
-                                        message ? story_encode(message) : bytes, 0, out);
+            rv = yo_client_session_recv(
+                one, LANE_CONTROL, message ? story_encode(message) : bytes, 0, out);
         }
         if (rv == YOMO_OK) {
             told += out->count;
@@ -839,7 +851,8 @@ static void live_a_life(struct fault *memory, void *user)
 
 static void live_in_presencejs(struct fault *memory, void *user)
 {
-    const struct yo_client_identity identity = {.id = yo_span_of("me"), .datagrams = true};
+    const struct yo_client_identity identity = {.id = yo_span_of("me"),
+                                                .datagrams = true};
     const struct yo_message ack_r = ack("r", 0);
     const struct yo_message online = from("a", about(YO_OP_PEER_ONLINE, "r", NULL));
     const struct yo_message state = from("b", about(YO_OP_PEER_STATE, "r", ME));

@@ -462,7 +462,8 @@ static size_t count(const struct yo_link *head, size_t *bytes)
     size_t n = 0;
 
     (void)bytes;
-    YO_LIST_EACH (link, next_link, head) {
+    YO_LIST_EACH(link, next_link, head)
+    {
         n++;
     }
     return n;
@@ -530,7 +531,10 @@ static void fill_a_box(struct fault *memory, void *user)
          .slot = yo_span_of("a")},
         {.message = message, .delivery = YOMO_LATEST, .slot = yo_span_of("a")},
         {.message = message, .delivery = YOMO_LATEST, .slot = yo_span_of("b")},
-        {.message = message, .delivery = YOMO_LATEST, .slot = yo_span_of("b"), .version = 2},
+        {.message = message,
+         .delivery = YOMO_LATEST,
+         .slot = yo_span_of("b"),
+         .version = 2},
     };
     struct yo_outbox filled;
     struct yo_outbox_next next;

@@ -3,8 +3,8 @@
  *
  *     ```hex name=NAME [kind=KIND] [dialect=presencejs]
  *
- * with bytes, and behind it, unless it is malformed, a ```text fence with what they mean,
- * as story.h says it. The bytes must decode to that and encode to themselves. */
+ * with bytes, and behind it, unless it is malformed, a ```text fence with what they
+ * mean, as story.h says it. The bytes must decode to that and encode to themselves. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -144,7 +144,8 @@ static void check_payload(const struct example *example, struct yo_span bytes)
     assert_int_equal(yo_content_read(bytes, &content), YOMO_OK);
     yo_buf_init(&out, &yo_mem_libc);
     assert_int_equal(
-        yo_content_write(&out, content.event, content.encoding, content.bytes), YOMO_OK);
+        yo_content_write(&out, content.event, content.encoding, content.bytes),
+        YOMO_OK);
     assert_hex(yo_buf_span(&out), example->hex);
     yo_buf_clear(&out);
     assert_int_equal(yo_mp_to_json(&out, bytes), YOMO_OK);
@@ -205,9 +206,9 @@ static void every_op_has_an_example(void **state)
 static void the_close_codes_are_those_of_the_code(void **state)
 {
     static const uint32_t codes[] = {
-        YO_CODE_NORMAL,    YO_CODE_GOING_AWAY, YO_CODE_PROTOCOL, YO_CODE_UNSUPPORTED,
-        YO_CODE_TOO_BIG,   YO_CODE_TRY_LATER,  YO_CODE_SLOW,     YO_CODE_SILENT,
-        YO_CODE_AUTH,      YO_CODE_DENIED,     YO_CODE_KICKED};
+        YO_CODE_NORMAL,  YO_CODE_GOING_AWAY, YO_CODE_PROTOCOL, YO_CODE_UNSUPPORTED,
+        YO_CODE_TOO_BIG, YO_CODE_TRY_LATER,  YO_CODE_SLOW,     YO_CODE_SILENT,
+        YO_CODE_AUTH,    YO_CODE_DENIED,     YO_CODE_KICKED};
     static const char *const kinds[] = {"retry", "final", "done"};
     size_t found = 0;
 

@@ -82,9 +82,9 @@ static void use_presencejs(bool datagrams)
 static void recv_on(uint32_t lane, const struct yo_message *message, const char *lines)
 {
     yo_effects_clear(&effects);
-    assert_int_equal(yo_server_session_recv(session, lane, story_encode(message), now,
-                                            &effects),
-                     YOMO_OK);
+    assert_int_equal(
+        yo_server_session_recv(session, lane, story_encode(message), now, &effects),
+        YOMO_OK);
     assert_effects(&effects, lines);
 }
 
@@ -97,8 +97,8 @@ static void recv(struct yo_message message, const char *lines)
 static void recv_bytes(struct yo_span bytes, const char *lines)
 {
     yo_effects_clear(&effects);
-    assert_int_equal(yo_server_session_recv(session, LANE_CONTROL, bytes, now, &effects),
-                     YOMO_OK);
+    assert_int_equal(
+        yo_server_session_recv(session, LANE_CONTROL, bytes, now, &effects), YOMO_OK);
     assert_effects(&effects, lines);
 }
 
@@ -119,9 +119,9 @@ static void joined(const char *room, uint64_t sequence, const char *lines)
 static void refused(const char *room, int error, const char *lines)
 {
     yo_effects_clear(&effects);
-    assert_int_equal(yo_server_refused(session, yo_span_of(room), error,
-                                       yo_span_of("no"), &effects),
-                     YOMO_OK);
+    assert_int_equal(
+        yo_server_refused(session, yo_span_of(room), error, yo_span_of("no"), &effects),
+        YOMO_OK);
     assert_effects(&effects, lines);
 }
 
@@ -129,7 +129,8 @@ static void left(const char *room, int error, const char *lines)
 {
     yo_effects_clear(&effects);
     assert_int_equal(
-        yo_server_left(session, yo_span_of(room), error, YO_SPAN_NONE, &effects), YOMO_OK);
+        yo_server_left(session, yo_span_of(room), error, YO_SPAN_NONE, &effects),
+        YOMO_OK);
     assert_effects(&effects, lines);
 }
 
@@ -169,8 +170,9 @@ static void the_numbers_are_those_of_the_transports(void **state)
 static void hello_comes_first(void **state)
 {
     (void)state;
-    assert_effects(&effects, "send 1: hello sid=7 ver=1 epoch=5 lim.msg=1000 lim.rooms=2 "
-                             "lim.silence=15000\n");
+    assert_effects(&effects,
+                   "send 1: hello sid=7 ver=1 epoch=5 lim.msg=1000 lim.rooms=2 "
+                   "lim.silence=15000\n");
     assert_int_equal(yo_server_session_dialect(session), YO_DIALECT_YOMO);
 }
 
@@ -189,7 +191,8 @@ static void a_join_without_a_state_has_the_id_for_a_label(void **state)
 {
     (void)state;
     recv(about(YO_OP_CHANNEL_JOIN, "r", NULL), "join r label=alice\n");
-    recv(about(YO_OP_CHANNEL_JOIN, "s", "{\"id\":5}"), "join s pl={\"id\":5} label=alice\n");
+    recv(about(YO_OP_CHANNEL_JOIN, "s", "{\"id\":5}"),
+         "join s pl={\"id\":5} label=alice\n");
 }
 
 static void a_refused_join_is_over(void **state)
@@ -218,7 +221,8 @@ static int first_effect(enum yo_op op, const char *room)
     struct yo_message message = about(op, room, NULL);
 
     yo_effects_clear(&effects);
-    yo_server_session_recv(session, LANE_CONTROL, story_encode(&message), now, &effects);
+    yo_server_session_recv(session, LANE_CONTROL, story_encode(&message), now,
+                           &effects);
     return effects.count > 0 ? (int)effects.list[0].kind : -1;
 }
 
@@ -241,7 +245,8 @@ static void names_that_cannot_be_rooms_are_refused(void **state)
 
     (void)state;
     recv(about(YO_OP_CHANNEL_JOIN, "more than twenty bytes", NULL),
-         "send 1: error c=more than twenty bytes code=INVALID msg=not a name for a room\n"
+         "send 1: error c=more than twenty bytes code=INVALID msg=not a name for a "
+         "room\n"
          "drop more than twenty bytes code=INVALID\n");
     recv(about(YO_OP_CHANNEL_JOIN, NULL, NULL), "drop code=MALFORMED\n");
     recv(about(YO_OP_CHANNEL_JOIN, "", NULL), "drop  code=MALFORMED\n");
@@ -255,8 +260,9 @@ static void joining_twice_changes_nothing(void **state)
 {
     (void)state;
     enter("r");
-    recv(about(YO_OP_CHANNEL_JOIN, "r", NULL),
-         "send 1: error c=r code=EXISTS msg=in this room already\ndrop r code=EXISTS\n");
+    recv(
+        about(YO_OP_CHANNEL_JOIN, "r", NULL),
+        "send 1: error c=r code=EXISTS msg=in this room already\ndrop r code=EXISTS\n");
     assert_int_not_equal(yo_server_session_lane(session, yo_span_of("r")), 0);
 }
 
@@ -321,8 +327,9 @@ static void data_becomes_a_publish(void **state)
     recv(data, "publish r pl={\"event\":\"cur\",\"data\":\"1\"} event=cur n=3\n");
     data.delivery = YOMO_LATEST;
     data.version = 9;
-    recv(data, "publish r latest pl={\"event\":\"cur\",\"data\":\"1\"} event=cur k=k v=9 "
-               "n=3\n");
+    recv(data,
+         "publish r latest pl={\"event\":\"cur\",\"data\":\"1\"} event=cur k=k v=9 "
+         "n=3\n");
     data = about(YO_OP_DATA, "r", DATA);
     recv_on(LANE_DATAGRAM, &data,
             "publish r unreliable pl={\"event\":\"cur\",\"data\":\"1\"} event=cur\n");
@@ -389,8 +396,9 @@ static void an_older_latest_goes_no_further(void **state)
     data.number = 8; /* the value is there, or a newer one: that is what is asked */
     recv(data, "send 1: ack c=r n=8\n");
     data.key = yo_span_of("k");
-    recv(data, "publish r latest pl={\"event\":\"cur\",\"data\":\"1\"} event=cur k=k v=4 "
-               "n=8\n");
+    recv(data,
+         "publish r latest pl={\"event\":\"cur\",\"data\":\"1\"} event=cur k=k v=4 "
+         "n=8\n");
 }
 
 static void a_state_becomes_a_state(void **state)
@@ -443,7 +451,8 @@ static void a_proven_id_cannot_be_changed(void **state)
 static void pings_are_answered_and_servers_ops_are_not_the_clients(void **state)
 {
     (void)state;
-    recv((struct yo_message){.op = YO_OP_PING, .timestamp = 12}, "send 1: pong ts=12\n");
+    recv((struct yo_message){.op = YO_OP_PING, .timestamp = 12},
+         "send 1: pong ts=12\n");
     recv((struct yo_message){.op = YO_OP_PONG, .timestamp = 12}, "");
     for (int op = YO_OP_HELLO; op < YO_OP_UNKNOWN; op++) {
         if (op != YO_OP_PING && op != YO_OP_PONG) {
@@ -468,8 +477,9 @@ static void too_many_broken_messages_end_the_connection(void **state)
     (void)state;
     recv_bytes(bytes_hex("c1"), "drop code=MALFORMED\n");
     recv_bytes(bytes_hex(""), "drop code=MALFORMED\n");
-    recv_bytes(bytes_hex("80"), "drop code=MALFORMED\n"
-                                "close close=1002 code=PROTO text=too many broken messages\n");
+    recv_bytes(bytes_hex("80"),
+               "drop code=MALFORMED\n"
+               "close close=1002 code=PROTO text=too many broken messages\n");
     recv((struct yo_message){.op = YO_OP_PING, .timestamp = 12}, "");
     assert_true(yo_server_session_deadline(session) == YO_NEVER);
     tick("");
@@ -487,8 +497,9 @@ static void more_than_the_rate_is_refused_but_a_leave_never(void **state)
     enter("r");
     data.number = 1;
     recv(data, "publish r pl={\"event\":\"cur\",\"data\":\"1\"} event=cur n=1\n");
-    recv(data, "send 1: error c=r n=1 code=RATE msg=too many messages in too short a time\n"
-               "drop r n=1 code=RATE\n");
+    recv(data,
+         "send 1: error c=r n=1 code=RATE msg=too many messages in too short a time\n"
+         "drop r n=1 code=RATE\n");
     data.number = 0;
     recv(data, "drop r code=RATE\n");
     recv(about(YO_OP_PEER_STATE, "r", "{}"),
@@ -510,10 +521,11 @@ static void confirmations_are_for_numbers_only(void **state)
     yo_server_confirm(session, yo_span_of("r"), 5, 9, 0, &effects);
     yo_server_confirm(session, yo_span_of("r"), 6, 9, YOMO_ERR_RATE, &effects);
     yo_server_confirm(session, yo_span_of("r"), 0, 9, 0, &effects);
-    assert_effects(&effects,
-                   "send 1: ack c=r n=5 q=9\n"
-                   "send 1: error c=r n=6 code=RATE msg=too many messages in too short a "
-                   "time\n");
+    assert_effects(
+        &effects,
+        "send 1: ack c=r n=5 q=9\n"
+        "send 1: error c=r n=6 code=RATE msg=too many messages in too short a "
+        "time\n");
 }
 
 static void goaway_tells_when_and_where_to(void **state)
@@ -630,10 +642,9 @@ static void an_ack_in_a_datagram_is_repeated_until_it_shows(void **state)
 
 static void no_second_ack_after_peer_online(void **state)
 {
-    const struct yo_message signs[] = {about(YO_OP_PEER_ONLINE, "r", NULL),
-                                       about(YO_OP_PEER_STATE, "r", "{}"),
-                                       about(YO_OP_DATA, "r", DATA),
-                                       about(YO_OP_PEER_OFFLINE, "r", NULL)};
+    const struct yo_message signs[] = {
+        about(YO_OP_PEER_ONLINE, "r", NULL), about(YO_OP_PEER_STATE, "r", "{}"),
+        about(YO_OP_DATA, "r", DATA), about(YO_OP_PEER_OFFLINE, "r", NULL)};
 
     (void)state;
     for (size_t i = 0; i < 4; i++) {
@@ -662,13 +673,15 @@ static void what_does_not_fit_a_datagram_is_dropped(void **state)
         snprintf(json, sizeof(json), "{\"event\":\"e\",\"data\":\"%0*d\"}", size, 0);
         data = about(YO_OP_DATA, "r", json);
         yo_effects_clear(&effects);
-        yo_server_session_recv(session, LANE_DATAGRAM, story_encode(&data), now, &effects);
+        yo_server_session_recv(session, LANE_DATAGRAM, story_encode(&data), now,
+                               &effects);
         data.peer = yo_span_of("alice");
         data.mesh = yo_span_of("dev");
         yo_buf_init(&relayed, &fault.mem);
         yo_encode(&relayed, YO_DIALECT_PRESENCEJS, &data);
         fits = relayed.size <= 150;
-        assert_int_equal(effects.list[0].kind, fits ? YO_EFFECT_PUBLISH : YO_EFFECT_DROP);
+        assert_int_equal(effects.list[0].kind,
+                         fits ? YO_EFFECT_PUBLISH : YO_EFFECT_DROP);
         yo_buf_finish(&relayed);
     }
     assert_false(fits);
@@ -687,10 +700,12 @@ static void a_long_label_counts_too(void **state)
             about(YO_OP_PEER_STATE, "r", i ? "{\"id\":\"alice-in-chains\"}" : "{}");
         use_presencejs(true);
         enter("r");
-        yo_server_session_recv(session, LANE_DATAGRAM, story_encode(&label), now, &effects);
+        yo_server_session_recv(session, LANE_DATAGRAM, story_encode(&label), now,
+                               &effects);
         for (int size = 1; size < 150; size++) {
             struct yo_message data;
-            snprintf(json, sizeof(json), "{\"event\":\"e\",\"data\":\"%0*d\"}", size, 0);
+            snprintf(json, sizeof(json), "{\"event\":\"e\",\"data\":\"%0*d\"}", size,
+                     0);
             data = about(YO_OP_DATA, "r", json);
             yo_effects_clear(&effects);
             yo_server_session_recv(session, LANE_DATAGRAM, story_encode(&data), now,
@@ -775,8 +790,8 @@ static void feed(struct yo_span bytes, void *user)
 {
     (void)user;
     yo_effects_clear(&effects);
-    assert_int_equal(yo_server_session_recv(session, LANE_CONTROL, bytes, now, &effects),
-                     YOMO_OK);
+    assert_int_equal(
+        yo_server_session_recv(session, LANE_CONTROL, bytes, now, &effects), YOMO_OK);
     for (size_t i = 0; i < effects.count; i++) {
         assert_int_not_equal(effects.list[i].kind, YO_EFFECT_CLOSE);
     }
