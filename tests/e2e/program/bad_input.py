@@ -486,6 +486,30 @@ class Slow(House):
         self.all_is_well()
 
 
+    def test_a_program_that_hangs_is_closed_and_comes_back_when_it_runs_again(self):
+        self.open_house("--message-rate", "0")
+        closed = 'yomo_closed_total{reason="slow"}'
+        for count, transport in enumerate(TRANSPORTS, 1):
+            with self.subTest(transport):
+                sub = self.joined(self.server, "slow", "--transport", transport)
+                sub.signal(signal.SIGSTOP)
+                try:
+                    self.flood("reliable", 200, 16000, (closed, count))
+                    self.logged("closed (3001)")
+                    self.all_is_well()
+                finally:
+                    sub.signal(signal.SIGCONT)
+                sub.err.until("connection lost")
+                self.assertEqual(sub.record("joined")["transport"], transport)
+                code, _, err = self.run_client(self.server, "pub", "slow", "after", "1")
+                self.assertEqual(code, 0, err)
+                while sub.record("message")["event"] != "after":
+                    pass
+                sub.signal(signal.SIGTERM)
+                self.assertEqual(sub.wait(), 0)
+        self.all_is_well()
+
+
 class Doors(House):
     def read_metrics(self, server, authorization=None):
         request = urllib.request.Request(
