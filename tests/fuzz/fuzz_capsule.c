@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* What a peer can say on the CONNECT stream, on a control stream and on a lane, in
+ * pieces: the first byte says of what size. */
+#include <assert.h>
+#include <yomo/error.h>
+
+#include "base/mem.h"
+#include "transport/webtransport/capsule.h"
+#include "transport/webtransport/frames.h"
+#include "transport/webtransport/settings.h"
+
+#define MESSAGE_MAX 5000
+
+static void read_capsules(struct yo_capsules *capsules, struct yo_span part)
+{
+    while (part.size > 0) {
+        struct yo_capsule capsule;
+        if (yo_capsules_read(capsules, &part, &capsule) != YOMO_OK) {
+            return;
+        }
+        assert(capsule.event != YO_CAPSULE_IS_CLOSE ||
+               capsule.text.size <= YO_CLOSE_TEXT_MAX);
+    }
+}
+
+static bool read_frames(struct yo_frames *frames, struct yo_span part)
+{
+    struct yo_span message;
+    int rv;
+    while ((rv = yo_frames_next(frames, &part, MESSAGE_MAX, &message)) > 0) {
+        assert(message.size > 0 && message.size <= MESSAGE_MAX);
+    }
+    assert(yo_frames_kept(frames) <= MESSAGE_MAX);
+    return rv == 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct yo_capsules capsules;
+    struct yo_frames frames;
+    struct yo_settings_tee tee = {0};
+    struct yo_peer_settings settings = {0};
+    struct yo_buf spliced;
+    bool good = true;
+
+    if (size == 0) {
+        return 0;
+    }
+    size_t piece = data[0] + 1u;
+    struct yo_span bytes = yo_span(data + 1, size - 1);
+    yo_buf_init(&spliced, &yo_mem_libc);
+    yo_settings_splice(&spliced, bytes);
+    yo_buf_finish(&spliced);
+    yo_capsules_init(&capsules);
+    yo_frames_init(&frames, &yo_mem_libc);
+    while (bytes.size > 0) {
+        struct yo_span part = yo_span(bytes.data, bytes.size < piece ? bytes.size : piece);
+        bytes = yo_span_skip(bytes, piece);
+        read_capsules(&capsules, part);
+        yo_settings_tee_read(&tee, part, &settings);
+        good = good && read_frames(&frames, part);
+    }
+    yo_frames_finish(&frames);
+    return 0;
+}
