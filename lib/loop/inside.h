@@ -17,8 +17,9 @@ struct yo_loop {
     uv_loop_t own; /* `uv` points here when the loop is ours */
     bool owned;
     uv_timer_t alarm;     /* the earliest of `timers` */
-    uv_prepare_t prepare; /* before the sleep */
-    uv_check_t check;     /* after what the sleep brought */
+    uv_prepare_t prepare; /* before the sleep, */
+    uv_check_t check;     /* and after what it brought: where turns end */
+    bool armed;           /* both are started: something has begun */
     uv_idle_t awake;      /* runs while tasks wait: no sleep */
     struct yo_heap timers;
     size_t reserved;      /* timers that must not fail to be set */

@@ -8,10 +8,16 @@
  * (yo_loop_turn) has to send what its own packets caused, and work that the host queues
  * between two turns must not wait for a packet.
  *
+ * A host's loop may have thousands of ours in it, so `prepare` and `check` run only where
+ * something has begun since the last turn's end: a loop in which nothing happens costs the
+ * others' turns nothing.
+ *
  * Invariants:
  *  1. `tasks` is not empty outside a turn's end only while `awake` runs;
  *  2. outside a turn the alarm is due no later than the first timer;
- *  3. `handles` counts what libuv still knows of us; the loop is gone after it is 0. */
+ *  3. `armed` is set while a turn is under way, tasks wait, or `touched` is set, and
+ *     always in a loop of our own;
+ *  4. `handles` counts what libuv still knows of us; the loop is gone after it is 0. */
 #include "loop/inside.h"
 
 #include <assert.h>
@@ -25,6 +31,28 @@
 static _Thread_local const struct yo_loop *running;
 
 static void end_turn(struct yo_loop *loop);
+static void on_prepare(uv_prepare_t *prepare);
+static void on_check(uv_check_t *check);
+
+/* A turn has begun: let it end. */
+static void arm(struct yo_loop *loop)
+{
+    if (!loop->armed && !loop->closing) {
+        loop->armed = true;
+        uv_prepare_start(&loop->prepare, on_prepare);
+        uv_check_start(&loop->check, on_check);
+    }
+}
+
+/* A loop of our own has nobody else in it, and stays as it is. */
+static void disarm(struct yo_loop *loop)
+{
+    if (loop->armed && !loop->owned && !loop->touched && yo_list_empty(&loop->tasks)) {
+        loop->armed = false;
+        uv_prepare_stop(&loop->prepare);
+        uv_check_stop(&loop->check);
+    }
+}
 
 yo_time yo_loop_enter(struct yo_loop *loop)
 {
@@ -32,6 +60,7 @@ yo_time yo_loop_enter(struct yo_loop *loop)
     if (!loop->fresh) {
         loop->fresh = true;
         loop->now = uv_hrtime();
+        arm(loop);
     }
     return loop->now;
 }
@@ -44,6 +73,7 @@ bool yo_loop_inside(const struct yo_loop *loop)
 void yo_loop_touch(struct yo_loop *loop)
 {
     loop->touched = true;
+    arm(loop);
 }
 
 void yo_loop_hold(struct yo_loop *loop)
@@ -89,9 +119,10 @@ uint8_t *yo_loop_read_buffer(struct yo_loop *loop)
 
 static void on_alarm(uv_timer_t *alarm)
 {
-    /* Timers fire at the turn's end; `prepare` comes right after this. */
+    /* Timers fire at the turn's end: `prepare` comes next. */
     struct yo_loop *loop = alarm->data;
     loop->alarm_ms = 0;
+    yo_loop_touch(loop);
 }
 
 static void on_prepare(uv_prepare_t *prepare)
@@ -99,6 +130,7 @@ static void on_prepare(uv_prepare_t *prepare)
     struct yo_loop *loop = prepare->data;
     end_turn(loop);
     loop->touched = false; /* libuv tells the kernel next */
+    disarm(loop);
 }
 
 static void on_check(uv_check_t *check)
@@ -176,6 +208,7 @@ static void end_turn(struct yo_loop *loop)
     }
     loop->fresh = false;
     running = NULL;
+    disarm(loop);
 }
 
 int yo_loop_create(struct yo_loop **out, const struct yomo_mem *mem,
@@ -206,9 +239,8 @@ int yo_loop_create(struct yo_loop **out, const struct yomo_mem *mem,
     uv_check_init(loop->uv, &loop->check);
     uv_idle_init(loop->uv, &loop->awake);
     loop->alarm.data = loop->prepare.data = loop->check.data = loop->awake.data = loop;
-    uv_prepare_start(&loop->prepare, on_prepare);
-    uv_check_start(&loop->check, on_check);
     loop->handles = 4;
+    arm(loop);
     *out = loop;
     return YOMO_OK;
 }
@@ -320,6 +352,7 @@ void yo_loop_defer(struct yo_loop *loop, struct yo_task *task)
         return;
     }
     yo_list_push_back(&loop->tasks, &task->link);
+    arm(loop);
     if (!loop->closing) {
         uv_idle_start(&loop->awake, on_awake); /* no effect when it runs */
     }
