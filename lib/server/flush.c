@@ -2,8 +2,9 @@
 /* flush.c - from a peer's outbox into its transport, at the end of the turn.
  *
  * What may be lost goes as a datagram where the transport has them and the message
- * fits, else on the reliable lane that was named for it; to a presencejs page over
- * WebTransport, which reads no streams, what does not fit is dropped and counted. */
+ * fits, else on the reliable lane that was named for it. To a presencejs page over
+ * WebTransport, which reads no streams, everything goes as a datagram, and what does not
+ * fit is dropped and counted. */
 #include "server/peer.h"
 #include "server/worker.h"
 
@@ -51,8 +52,8 @@ void yo_peer_count_drops(struct yo_peer *peer)
 static bool send_next(struct yo_peer *peer, const struct yo_outbox_next *next,
                       yo_time now)
 {
-    bool datagram = next->delivery != YOMO_RELIABLE && peer->datagrams &&
-                    next->message->size <= peer->datagram_max;
+    bool datagram = (next->delivery != YOMO_RELIABLE || peer->datagrams_only) &&
+                    peer->datagrams && next->message->size <= peer->datagram_max;
     uint64_t token = datagram ? next->token : 0;
     int rv = YOMO_ERR_TOO_BIG;
 

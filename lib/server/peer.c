@@ -155,6 +155,23 @@ static void mark_dirty(struct yo_peer *peer)
     }
 }
 
+static void put(struct yo_peer *peer, const struct yo_outgoing *out)
+{
+    int rv = yo_outbox_put(&peer->outbox, out);
+
+    if (rv == YOMO_OK) {
+        if (!peer->blocked) {
+            mark_dirty(peer);
+        }
+    } else if (rv == YOMO_ERR_FULL) {
+        yo_peer_end(peer, YO_CODE_SLOW, YOMO_ERR_SLOW, "too slow to receive");
+    } else if (out->delivery == YOMO_RELIABLE || out->insist) {
+        yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
+    } else {
+        yo_metric_add(&peer->worker->metrics->dropped_memory, 1);
+    }
+}
+
 void yo_peer_put(struct yo_peer *peer, struct yo_blob *message,
                  enum yomo_delivery delivery, uint32_t lane, bool insist,
                  struct yo_span slot, uint64_t version)
@@ -164,7 +181,6 @@ void yo_peer_put(struct yo_peer *peer, struct yo_blob *message,
                               .lane = lane,
                               .slot = slot,
                               .version = version};
-    int rv;
 
     if (peer->closing) {
         return;
@@ -173,20 +189,7 @@ void yo_peer_put(struct yo_peer *peer, struct yo_blob *message,
         out.delivery = YOMO_UNRELIABLE; /* it has nothing else */
         out.insist = insist;
     }
-    rv = yo_outbox_put(&peer->outbox, &out);
-    if (rv == YOMO_OK) {
-        if (!peer->blocked) {
-            mark_dirty(peer);
-        } else {
-            yo_peer_count_drops(peer); /* it may be long until it is flushed */
-        }
-    } else if (rv == YOMO_ERR_FULL) {
-        yo_peer_end(peer, YO_CODE_SLOW, YOMO_ERR_SLOW, "too slow to receive");
-    } else if (out.delivery == YOMO_RELIABLE || out.insist) {
-        yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
-    } else {
-        yo_metric_add(&peer->worker->metrics->dropped_memory, 1);
-    }
+    put(peer, &out);
 }
 
 void yo_peer_end_lane(struct yo_peer *peer, uint32_t lane)
@@ -209,9 +212,15 @@ static void send_effect(struct yo_peer *peer, const struct yo_effect *effect)
         yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
         return;
     }
-    yo_peer_put(peer, message, YOMO_RELIABLE,
-                effect->lane >= YO_LANE_CONTROL ? effect->lane : YO_LANE_CONTROL, true,
-                YO_SPAN_NONE, 0);
+    if (!peer->closing) {
+        /* In its turn, and once: what a page in datagrams may have missed, its session
+         * says again; the outbox could do so after the page had answered. */
+        put(peer, &(struct yo_outgoing){.message = message,
+                                        .delivery = YOMO_RELIABLE,
+                                        .lane = effect->lane >= YO_LANE_CONTROL
+                                                    ? effect->lane
+                                                    : YO_LANE_CONTROL});
+    }
     yo_blob_unref(message);
 }
 
