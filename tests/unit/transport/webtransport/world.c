@@ -644,7 +644,7 @@ static void on_message(void *user, struct yo_conn *conn, uint32_t lane,
     assert_ptr_equal(side->conn, conn);
     assert_true(lane <= YO_LANE_ROOMS);
     side->heard[lane]++;
-    if (message.size >= 6 && message.data[0] == '#') {
+    if (message.size >= 6 && message.data[0] == '#' && !side->unchecked) {
         const uint8_t *m = message.data;
         uint32_t number = (uint32_t)m[2] << 24 | (uint32_t)m[3] << 16 | (uint32_t)m[4] << 8 |
                           m[5];

@@ -136,7 +136,8 @@ struct side {
     char text[128];
     size_t heard[3]; /* by lane; YO_LANE_ROOMS: all others */
     struct yo_buf bytes;
-    uint32_t next[8];  /* of numbered messages, by lane */
+    uint32_t next[8]; /* of numbered messages, by lane */
+    bool unchecked;   /* anybody may say anything: no message is a numbered one */
     size_t acked, lost;
 };
 
