@@ -162,6 +162,8 @@ static void put(struct yo_peer *peer, const struct yo_outgoing *out)
     if (rv == YOMO_OK) {
         if (!peer->blocked) {
             mark_dirty(peer);
+        } else {
+            yo_peer_count_drops(peer); /* it may be long until it is flushed */
         }
     } else if (rv == YOMO_ERR_FULL) {
         yo_peer_end(peer, YO_CODE_SLOW, YOMO_ERR_SLOW, "too slow to receive");
