@@ -491,14 +491,20 @@ static void meet(struct fault *fault, void *user)
     if (rv == YOMO_OK) {
         options.port = server.port;
         options.secure = true;
-        options.handshake_ms = 300; /* a server without memory may not answer */
+        options.handshake_ms = UNTIL_MS; /* however busy the machine is */
         rv = yo_dial_tcp(&conn, own, &options, &client_events, &client);
     }
     if (rv == YOMO_OK) {
+        /* A server without memory may not answer. */
+        uint64_t patience = yo_wall_ms() + 300;
         client.conn = conn;
-        UNTIL(own, client.opened || client.closed);
+        UNTIL(own, client.opened || client.closed ||
+                       (fault->failed && yo_wall_ms() > patience));
         assert_true(client.opened || fault->failed);
-        if (!client.closed) {
+        if (!client.opened && !client.closed) {
+            yo_conn_abort(conn);
+            UNTIL(own, client.closed);
+        } else if (!client.closed) {
             struct yo_blob *blob = yo_blob_create(&yo_mem_libc, yo_span_of("message"));
             (void)yo_conn_send(conn, YO_LANE_CONTROL, blob, 0);
             yo_blob_unref(blob);

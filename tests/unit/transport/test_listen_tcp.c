@@ -464,7 +464,7 @@ static void slow_ones_are_closed_and_delay_nobody(void **state)
 {
     (void)state;
     struct raw silent, slow, idle, waiting, quick;
-    options.handshake_ms = 300;
+    options.handshake_ms = 1500;
     restart();
     answer = ANSWER_WAIT;
     raw_connect(&silent, port);
