@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* dial_quic.c
  *
- * A socket, an endpoint with one connection on it, and nothing else; all of it goes when
- * the connection has gone. */
+ * A socket, an endpoint with one connection on it, and nothing else; all of it goes
+ * when the connection has gone. */
 #include "transport/dial_quic.h"
 
 #include <yomo/error.h>
@@ -62,8 +62,8 @@ static int begin(struct attempt *attempt, const struct yo_dial_options *options,
             .path = options->path,
             .origin = options->origin,
         };
-        rv = yo_endpoint_connect(attempt->link.endpoint, &connect, options->extension, events,
-                                 user, out, yo_loop_update(attempt->link.loop));
+        rv = yo_endpoint_connect(attempt->link.endpoint, &connect, options->extension,
+                                 events, user, out, yo_loop_update(attempt->link.loop));
     }
     yo_buf_finish(&authority);
     return rv;
@@ -78,8 +78,8 @@ int yo_dial_quic(struct yo_conn **out, struct yo_loop *loop,
         .secret = no_secret,
         .message_size_max = options->message_size_max,
         .queue_size_max = options->queue_size_max,
-        .handshake = options->handshake_ms ? options->handshake_ms * YO_MS
-                                           : HANDSHAKE_DEFAULT,
+        .handshake =
+            options->handshake_ms ? options->handshake_ms * YO_MS : HANDSHAKE_DEFAULT,
         .idle = options->idle_ms * YO_MS,
         .keepalive = options->keepalive_ms * YO_MS,
         .silence = options->silence_ms * YO_MS,

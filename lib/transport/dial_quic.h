@@ -9,12 +9,12 @@
 #include "transport/dial.h"
 
 /* The connection, not open yet: on_open follows when the server has answered CONNECT
- * with 2xx, else on_closed with the reason (YOMO_ERR_UNREACHABLE, _TIMEOUT, _CERT, _TLS,
- * _DENIED with the status in the text, ...). Of `options` the transport, proxy and secure
- * fields do not matter; strings are copied, `tls` gets a reference. The UDP socket is the
- * connection's own. Any call of transport.h is legal before on_open: `send` is
- * YOMO_ERR_AGAIN (on_open is then the sign), `abort` and `close` give the attempt up.
- * YOMO_ERR_NOMEM, YOMO_ERR_SYSTEM, YOMO_ERR_TLS_SETUP, YOMO_ERR_INVALID. */
+ * with 2xx, else on_closed with the reason (YOMO_ERR_UNREACHABLE, _TIMEOUT, _CERT,
+ * _TLS, _DENIED with the status in the text, ...). Of `options` the transport, proxy
+ * and secure fields do not matter; strings are copied, `tls` gets a reference. The UDP
+ * socket is the connection's own. Any call of transport.h is legal before on_open:
+ * `send` is YOMO_ERR_AGAIN (on_open is then the sign), `abort` and `close` give the
+ * attempt up. YOMO_ERR_NOMEM, YOMO_ERR_SYSTEM, YOMO_ERR_TLS_SETUP, YOMO_ERR_INVALID. */
 int yo_dial_quic(struct yo_conn **out, struct yo_loop *loop,
                  const struct yo_dial_options *options, const union yo_address *remote,
                  const struct yo_conn_events *events, void *user);

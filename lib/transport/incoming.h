@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* incoming.h - what every request that waits for its answer looks like inside.
  *
- * A WebSocket upgrade and a WebTransport CONNECT both embed a yo_incoming as their first
- * member; listen.c's yo_incoming_* calls go through `ops`. The struct is gone when one of
- * the three has returned, or when on_gone has. */
+ * A WebSocket upgrade and a WebTransport CONNECT both embed a yo_incoming as their
+ * first member; listen.c's yo_incoming_* calls go through `ops`. The struct is gone
+ * when one of the three has returned, or when on_gone has. */
 #ifndef YO_TRANSPORT_INCOMING_H
 #define YO_TRANSPORT_INCOMING_H
 

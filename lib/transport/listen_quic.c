@@ -30,7 +30,7 @@ static void free_incoming(struct incoming *incoming)
     yo_free(yo_loop_mem(incoming->door->link.loop), incoming);
 }
 
-/* --- Requests ------------------------------------------------------------------------ */
+/* --- Requests --------------------------------------------------------------------- */
 
 static struct yo_conn *incoming_accept(struct yo_incoming *base,
                                        const struct yo_response *response,
@@ -42,7 +42,8 @@ static struct yo_conn *incoming_accept(struct yo_incoming *base,
     return conn;
 }
 
-static void incoming_refuse(struct yo_incoming *base, const struct yo_response *response)
+static void incoming_refuse(struct yo_incoming *base,
+                            const struct yo_response *response)
 {
     struct incoming *incoming = (struct incoming *)base;
     yo_quic_refuse(incoming->conn, response);
@@ -88,7 +89,7 @@ static void on_gone(void *user, struct yo_quic_conn *conn, yo_time now)
     free_incoming(incoming);
 }
 
-/* --- Packets of other workers -------------------------------------------------------- */
+/* --- Packets of other workers ----------------------------------------------------- */
 
 static void on_foreign(void *user, uint16_t worker, const struct yo_quic_packet *packet,
                        yo_time now)
@@ -138,7 +139,7 @@ void yo_quic_door_packet(struct yo_quic_door *door, const struct yo_packet *pack
     yo_endpoint_packet(door->link.endpoint, &quic, true, now);
 }
 
-/* --- Life ---------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------- */
 
 static void on_empty(void *user)
 {
@@ -164,11 +165,8 @@ static void after_turn(struct yo_quic_link *link, yo_time now)
 }
 
 static const struct yo_endpoint_events endpoint_events = {
-    YO_QUIC_LINK_EVENTS,
-    .on_request = on_request,
-    .on_gone = on_gone,
-    .on_foreign = on_foreign,
-    .on_empty = on_empty,
+    YO_QUIC_LINK_EVENTS,      .on_request = on_request, .on_gone = on_gone,
+    .on_foreign = on_foreign, .on_empty = on_empty,
 };
 
 int yo_quic_door_create(struct yo_quic_door **out, struct yo_loop *loop,
@@ -218,7 +216,8 @@ void yo_quic_door_set_tls(struct yo_quic_door *door, struct yo_tls_server *tls)
     yo_endpoint_set_tls(door->link.endpoint, tls);
 }
 
-void yo_quic_door_stats(const struct yo_quic_door *door, struct yo_listener_stats *stats)
+void yo_quic_door_stats(const struct yo_quic_door *door,
+                        struct yo_listener_stats *stats)
 {
     struct yo_endpoint_stats quic;
     yo_endpoint_stats(door->link.endpoint, &quic);

@@ -3,7 +3,8 @@
  *
  * One yo_quic_door for each listener, so that the limits, the connection IDs and the
  * timers are shared by its sockets; a client may even move from one socket to another.
- * Packets of a batch are taken in first; what is due goes out at the end of the turn. */
+ * Packets of a batch are taken in first; what is due goes out at the end of the turn.
+ */
 #ifndef YO_TRANSPORT_LISTEN_QUIC_H
 #define YO_TRANSPORT_LISTEN_QUIC_H
 
@@ -37,7 +38,8 @@ void yo_quic_door_packet(struct yo_quic_door *door, const struct yo_packet *pack
                          yo_time now);
 
 /* Add our numbers to `stats`. */
-void yo_quic_door_stats(const struct yo_quic_door *door, struct yo_listener_stats *stats);
+void yo_quic_door_stats(const struct yo_quic_door *door,
+                        struct yo_listener_stats *stats);
 
 /* No new connections; those that stand go on. */
 void yo_quic_door_drain(struct yo_quic_door *door);

@@ -12,9 +12,9 @@
 
 #include "base/text.h"
 
-/* What the kernel may keep for us while we do something else: a thousand receivers of one
- * message acknowledge it within milliseconds, and each small packet counts for 768 bytes
- * there. The kernel gives less where net.core.rmem_max says so. */
+/* What the kernel may keep for us while we do something else: a thousand receivers of
+ * one message acknowledge it within milliseconds, and each small packet counts for 768
+ * bytes there. The kernel gives less where net.core.rmem_max says so. */
 #define SERVER_BUFFER (8 << 20)
 #define CLIENT_BUFFER (1 << 20)
 
@@ -33,7 +33,7 @@ static void set_timer(struct yo_quic_link *link)
     yo_timer_set(&link->timer, yo_endpoint_deadline(link->endpoint)); /* reserved */
 }
 
-/* --- For the endpoint ---------------------------------------------------------------- */
+/* --- For the endpoint ------------------------------------------------------------- */
 
 uint8_t *yo_quic_link_space(void *user, void *socket, size_t size)
 {
@@ -80,8 +80,8 @@ void yo_quic_link_qlog(void *user, struct yo_span id, struct yo_span bytes, bool
     yo_buf_printf(&path, "%s/%s.sqlog", link->qlog_dir, hex);
     yo_buf_append_byte(&path, 0);
     if (!path.failed) {
-        int fd = open((const char *)path.data, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC,
-                      0600);
+        int fd = open((const char *)path.data,
+                      O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
         if (fd >= 0) {
             if (write(fd, bytes.data, bytes.size) < 0) {
                 YO_LOG(yo_loop_log(link->loop), YOMO_LOG_DEBUG, "webtransport",
@@ -93,7 +93,7 @@ void yo_quic_link_qlog(void *user, struct yo_span id, struct yo_span bytes, bool
     yo_buf_finish(&path);
 }
 
-/* --- From the loop ------------------------------------------------------------------- */
+/* --- From the loop ---------------------------------------------------------------- */
 
 static void on_packet(void *user, const struct yo_packet *packet, yo_time now)
 {
@@ -146,7 +146,7 @@ static void on_task(struct yo_task *task, yo_time now)
     }
 }
 
-/* --- Life ---------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------- */
 
 int yo_quic_link_init(struct yo_quic_link *link, struct yo_loop *loop,
                       struct yo_endpoint_options *options,
@@ -210,8 +210,8 @@ int yo_quic_link_add(struct yo_quic_link *link, int fd, const union yo_address *
     any.sa.sa_family = remote ? remote->sa.sa_family : AF_INET;
     struct yo_quic_socket *socket = &link->sockets[link->count];
     socket->link = link;
-    int rv = yo_udp_open(&socket->udp, link->loop, fd, &any, remote, &options, &udp_events,
-                         socket);
+    int rv = yo_udp_open(&socket->udp, link->loop, fd, &any, remote, &options,
+                         &udp_events, socket);
     if (rv == YOMO_OK) {
         link->count++;
         *out = socket;

@@ -52,8 +52,9 @@ void yo_quic_link_commit(void *user, void *socket, const struct sockaddr *local,
 void yo_quic_link_send(void *user, const struct yo_quic_packet *packet);
 void yo_quic_link_wake(void *user);
 void yo_quic_link_qlog(void *user, struct yo_span id, struct yo_span bytes, bool last);
-#define YO_QUIC_LINK_EVENTS                                                              \
-    .space = yo_quic_link_space, .commit = yo_quic_link_commit,                          \
-    .send = yo_quic_link_send, .on_wake = yo_quic_link_wake, .on_qlog = yo_quic_link_qlog
+#define YO_QUIC_LINK_EVENTS                                     \
+    .space = yo_quic_link_space, .commit = yo_quic_link_commit, \
+    .send = yo_quic_link_send, .on_wake = yo_quic_link_wake,    \
+    .on_qlog = yo_quic_link_qlog
 
 #endif

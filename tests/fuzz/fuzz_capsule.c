@@ -55,7 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     yo_capsules_init(&capsules);
     yo_frames_init(&frames, &yo_mem_libc);
     while (bytes.size > 0) {
-        struct yo_span part = yo_span(bytes.data, bytes.size < piece ? bytes.size : piece);
+        struct yo_span part =
+            yo_span(bytes.data, bytes.size < piece ? bytes.size : piece);
         bytes = yo_span_skip(bytes, piece);
         read_capsules(&capsules, part);
         yo_settings_tee_read(&tee, part, &settings);

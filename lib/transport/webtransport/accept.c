@@ -43,7 +43,7 @@ static void answer(struct yo_endpoint *endpoint, const struct yo_quic_packet *pa
     yo_endpoint_send(endpoint, &path, bytes);
 }
 
-/* RFC 9000 10.3: smaller than what it answers, so that two of us cannot go on for ever. */
+/* RFC 9000 10.3: smaller than what it answers, so that no two of us go on for ever. */
 static void stateless_reset(struct yo_endpoint *endpoint,
                             const struct yo_quic_packet *packet, struct yo_span dcid,
                             yo_time now)
@@ -60,9 +60,9 @@ static void stateless_reset(struct yo_endpoint *endpoint,
     }
     size_t noise_size = room - NGTCP2_STATELESS_RESET_TOKENLEN;
     ngtcp2_cid_init(&cid, dcid.data, dcid.size);
-    if (ngtcp2_crypto_generate_stateless_reset_token(token.data, endpoint->secrets.reset,
-                                                     sizeof(endpoint->secrets.reset),
-                                                     &cid) != 0) {
+    if (ngtcp2_crypto_generate_stateless_reset_token(
+            token.data, endpoint->secrets.reset, sizeof(endpoint->secrets.reset),
+            &cid) != 0) {
         return;
     }
     yo_rand_bytes(noise, noise_size);
@@ -78,8 +78,9 @@ void yo_endpoint_version_negotiation(struct yo_endpoint *endpoint,
                                      const struct yo_quic_packet *packet,
                                      const ngtcp2_version_cid *version)
 {
-    static const uint32_t versions[] = {NGTCP2_PROTO_VER_V1, NGTCP2_PROTO_VER_V2,
-                                        0x0a0a0a0a /* so that nobody gets used to two */};
+    static const uint32_t versions[] = {
+        NGTCP2_PROTO_VER_V1, NGTCP2_PROTO_VER_V2,
+        0x0a0a0a0a /* so that nobody gets used to two */};
     uint8_t out[256], noise;
     yo_rand_bytes(&noise, 1);
     ngtcp2_ssize n = ngtcp2_pkt_write_version_negotiation(
@@ -91,24 +92,27 @@ void yo_endpoint_version_negotiation(struct yo_endpoint *endpoint,
     }
 }
 
-static void send_retry(struct yo_endpoint *endpoint, const struct yo_quic_packet *packet,
-                       const ngtcp2_pkt_hd *header, yo_time now)
+static void send_retry(struct yo_endpoint *endpoint,
+                       const struct yo_quic_packet *packet, const ngtcp2_pkt_hd *header,
+                       yo_time now)
 {
     uint8_t token[NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN2];
     uint8_t out[512];
     ngtcp2_cid scid = {.datalen = YO_CID_SIZE};
 
-    if (yo_cid_make(&endpoint->secrets, endpoint->options.worker, scid.data) != YOMO_OK) {
+    if (yo_cid_make(&endpoint->secrets, endpoint->options.worker, scid.data) !=
+        YOMO_OK) {
         return;
     }
     ngtcp2_ssize n = ngtcp2_crypto_generate_retry_token2(
-        token, endpoint->secrets.token, sizeof(endpoint->secrets.token), header->version,
-        packet->remote, yo_sockaddr_size(packet->remote), &scid, &header->dcid, now);
+        token, endpoint->secrets.token, sizeof(endpoint->secrets.token),
+        header->version, packet->remote, yo_sockaddr_size(packet->remote), &scid,
+        &header->dcid, now);
     if (n <= 0) {
         return;
     }
-    n = ngtcp2_crypto_write_retry(out, sizeof(out), header->version, &header->scid, &scid,
-                                  &header->dcid, token, (size_t)n);
+    n = ngtcp2_crypto_write_retry(out, sizeof(out), header->version, &header->scid,
+                                  &scid, &header->dcid, token, (size_t)n);
     if (n > 0) {
         endpoint->stats.retries++;
         answer(endpoint, packet, yo_span(out, (size_t)n));
@@ -123,9 +127,8 @@ static void refuse(struct yo_endpoint *endpoint, const struct yo_quic_packet *pa
     if (!may_answer(endpoint, now)) {
         return;
     }
-    ngtcp2_ssize n =
-        ngtcp2_crypto_write_connection_close(out, sizeof(out), header->version,
-                                             &header->scid, &header->dcid, code, NULL, 0);
+    ngtcp2_ssize n = ngtcp2_crypto_write_connection_close(
+        out, sizeof(out), header->version, &header->scid, &header->dcid, code, NULL, 0);
     if (n > 0) {
         answer(endpoint, packet, yo_span(out, (size_t)n));
     }
@@ -159,9 +162,9 @@ static enum proof check_token(struct yo_endpoint *endpoint,
         return PROVEN;
     }
     if (header->token[0] == NGTCP2_CRYPTO_TOKEN_MAGIC_REGULAR &&
-        ngtcp2_crypto_verify_regular_token(header->token, header->tokenlen, secret, size,
-                                           packet->remote, remote_size, TOKEN_VALID,
-                                           now) == 0) {
+        ngtcp2_crypto_verify_regular_token(header->token, header->tokenlen, secret,
+                                           size, packet->remote, remote_size,
+                                           TOKEN_VALID, now) == 0) {
         *type = NGTCP2_TOKEN_TYPE_NEW_TOKEN;
         return PROVEN;
     }
@@ -210,8 +213,10 @@ static void begin(struct yo_endpoint *endpoint, const struct yo_quic_packet *pac
     conn->socket = packet->socket;
     conn->give_up = yo_time_after(now, endpoint->options.handshake);
     yo_sockaddr_print(packet->remote, conn->address);
-    if (yo_cid_make(&endpoint->secrets, endpoint->options.worker, scid.data) != YOMO_OK ||
-        yo_quic_setup_server(conn, packet, header, original, &scid, type, now) != YOMO_OK ||
+    if (yo_cid_make(&endpoint->secrets, endpoint->options.worker, scid.data) !=
+            YOMO_OK ||
+        yo_quic_setup_server(conn, packet, header, original, &scid, type, now) !=
+            YOMO_OK ||
         add_ids(conn, header) != YOMO_OK) {
         yo_quic_conn_destroy(conn);
         return;
@@ -221,8 +226,8 @@ static void begin(struct yo_endpoint *endpoint, const struct yo_quic_packet *pac
     }
 }
 
-static void first_packet(struct yo_endpoint *endpoint, const struct yo_quic_packet *packet,
-                         yo_time now)
+static void first_packet(struct yo_endpoint *endpoint,
+                         const struct yo_quic_packet *packet, yo_time now)
 {
     const struct yo_endpoint_options *options = &endpoint->options;
     ngtcp2_token_type type;
@@ -257,9 +262,9 @@ static void first_packet(struct yo_endpoint *endpoint, const struct yo_quic_pack
     begin(endpoint, packet, &header, after_retry ? &original : NULL, type, now);
 }
 
-void yo_endpoint_unknown(struct yo_endpoint *endpoint, const struct yo_quic_packet *packet,
-                         struct yo_span dcid, bool long_header, bool handed_over,
-                         yo_time now)
+void yo_endpoint_unknown(struct yo_endpoint *endpoint,
+                         const struct yo_quic_packet *packet, struct yo_span dcid,
+                         bool long_header, bool handed_over, yo_time now)
 {
     uint16_t worker;
     bool made_here = yo_cid_read(&endpoint->secrets, dcid, &worker);

@@ -61,7 +61,8 @@ static struct yo_span key_of(const struct sockaddr *address, uint8_t key[9])
     return yo_span(key, 9);
 }
 
-void yo_address_counts_init(struct yo_address_counts *counts, const struct yomo_mem *mem)
+void yo_address_counts_init(struct yo_address_counts *counts,
+                            const struct yomo_mem *mem)
 {
     counts->mem = mem;
     yo_map_init(&counts->map, mem);
@@ -81,7 +82,8 @@ int yo_address_counts_take(struct yo_address_counts *counts,
     struct yo_span key = key_of(address, bytes);
     struct yo_map_node *node = yo_map_get(&counts->map, key);
     if (node) {
-        struct yo_address_count *count = YO_CONTAINER(node, struct yo_address_count, node);
+        struct yo_address_count *count =
+            YO_CONTAINER(node, struct yo_address_count, node);
         if (count->count >= max) {
             return YOMO_ERR_FULL;
         }

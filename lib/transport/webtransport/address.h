@@ -12,13 +12,15 @@ socklen_t yo_sockaddr_size(const struct sockaddr *address);
 /* "192.0.2.1:443", "[2001:db8::1]:443"; IPv4-mapped ones as IPv4. */
 void yo_sockaddr_print(const struct sockaddr *address, char out[64]);
 
-/* Connections by address: an IPv4 address, or the /64 that one IPv6 host can use freely. */
+/* Connections by address: an IPv4 address, or the /64 that one IPv6 host can use
+ * freely. */
 struct yo_address_counts {
     const struct yomo_mem *mem;
     struct yo_map map;
 };
 
-void yo_address_counts_init(struct yo_address_counts *counts, const struct yomo_mem *mem);
+void yo_address_counts_init(struct yo_address_counts *counts,
+                            const struct yomo_mem *mem);
 void yo_address_counts_finish(struct yo_address_counts *counts);
 
 /* One more from `address`. YOMO_ERR_FULL when it has `max` already, YOMO_ERR_NOMEM. The

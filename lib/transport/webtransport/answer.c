@@ -39,7 +39,8 @@ struct yo_wt_session *yo_quic_accept_session(struct yo_quic_conn *conn,
         conn->user = NULL;
         return NULL;
     }
-    int rv = yo_h3_answer(conn->h3, conn->session.id, 200, response->headers, YO_SPAN_NONE);
+    int rv =
+        yo_h3_answer(conn->h3, conn->session.id, 200, response->headers, YO_SPAN_NONE);
     if (rv != YOMO_OK) {
         give_back(conn);
         yo_quic_conn_fail(conn, YO_H3_INTERNAL_ERROR, "");
@@ -51,8 +52,8 @@ struct yo_wt_session *yo_quic_accept_session(struct yo_quic_conn *conn,
     yo_wt_session_begin(&conn->session);
     conn->endpoint->stats.accepted++;
     yo_quic_conn_touch(conn);
-    /* What was said before the answer counts from now on; it makes no event but the end,
-     * and that comes from the turn. */
+    /* What was said before the answer counts from now on; it makes no event but the
+     * end, and that comes from the turn. */
     yo_wt_read_capsules(conn, yo_buf_span(&capsules));
     yo_buf_finish(&capsules);
     return &conn->session;
@@ -73,7 +74,8 @@ static struct yo_messages_options messages_options(const struct yo_quic_conn *co
     };
 }
 
-struct yo_conn *yo_quic_accept(struct yo_quic_conn *conn, const struct yo_response *response,
+struct yo_conn *yo_quic_accept(struct yo_quic_conn *conn,
+                               const struct yo_response *response,
                                const struct yo_conn_events *events, void *user)
 {
     struct yo_messages_options options =
@@ -97,7 +99,8 @@ void yo_quic_refuse(struct yo_quic_conn *conn, const struct yo_response *respons
     if (!waits) {
         return;
     }
-    int status = response->status == 200 ? 500 : response->status; /* never by mistake */
+    int status =
+        response->status == 200 ? 500 : response->status; /* never by mistake */
     int rv = yo_h3_answer(conn->h3, conn->session.id, status, response->headers,
                           response->text);
     yo_quic_conn_note_end(conn, &(struct yo_wt_end){.error = YOMO_ERR_DENIED});
@@ -119,9 +122,10 @@ void yo_quic_dismiss(struct yo_quic_conn *conn, const struct yo_close *how)
     }
 }
 
-/* --- Clients ------------------------------------------------------------------------- */
+/* --- Clients ---------------------------------------------------------------------- */
 
-static int keep_ask(struct yo_quic_conn *conn, const struct yo_endpoint_connect *options)
+static int keep_ask(struct yo_quic_conn *conn,
+                    const struct yo_endpoint_connect *options)
 {
     struct yo_buf ask;
     yo_buf_init(&ask, conn->mem);

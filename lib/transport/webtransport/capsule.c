@@ -40,7 +40,8 @@ static int begin_value(struct yo_capsules *c)
     c->head_size = 0;
     c->value_size = 0;
     if (c->type != YO_CAPSULE_CLOSE) {
-        c->state = YO_CAPSULE_SKIP; /* a DRAIN has no value, but skip one all the same */
+        c->state =
+            YO_CAPSULE_SKIP; /* a DRAIN has no value, but skip one all the same */
         return YOMO_OK;
     }
     if (c->left < 4 || c->left > sizeof(c->value)) {
@@ -60,7 +61,8 @@ static int finish_value(struct yo_capsules *c, struct yo_capsule *capsule)
         return YOMO_OK;
     }
     const uint8_t *v = c->value;
-    capsule->code = (uint32_t)v[0] << 24 | (uint32_t)v[1] << 16 | (uint32_t)v[2] << 8 | v[3];
+    capsule->code =
+        (uint32_t)v[0] << 24 | (uint32_t)v[1] << 16 | (uint32_t)v[2] << 8 | v[3];
     capsule->text = yo_span(v + 4, c->value_size - 4);
     if (!yo_utf8_valid(capsule->text)) {
         return YOMO_ERR_PROTO;

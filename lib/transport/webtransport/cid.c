@@ -29,14 +29,15 @@ int yo_secrets_init(struct yo_secrets *secrets, const uint8_t secret[YO_SECRET_S
     memset(secrets, 0, sizeof(*secrets));
     secrets->encrypt = EVP_CIPHER_CTX_new();
     secrets->decrypt = EVP_CIPHER_CTX_new();
-    bool ok = secrets->encrypt && secrets->decrypt &&
-              derive(secrets->reset, secret, "yomo stateless reset") &&
-              derive(secrets->token, secret, "yomo address token") &&
-              derive(key, secret, "yomo connection id") &&
-              EVP_EncryptInit_ex(secrets->encrypt, EVP_aes_128_ecb(), NULL, key, NULL) &&
-              EVP_DecryptInit_ex(secrets->decrypt, EVP_aes_128_ecb(), NULL, key, NULL) &&
-              EVP_CIPHER_CTX_set_padding(secrets->encrypt, 0) &&
-              EVP_CIPHER_CTX_set_padding(secrets->decrypt, 0);
+    bool ok =
+        secrets->encrypt && secrets->decrypt &&
+        derive(secrets->reset, secret, "yomo stateless reset") &&
+        derive(secrets->token, secret, "yomo address token") &&
+        derive(key, secret, "yomo connection id") &&
+        EVP_EncryptInit_ex(secrets->encrypt, EVP_aes_128_ecb(), NULL, key, NULL) &&
+        EVP_DecryptInit_ex(secrets->decrypt, EVP_aes_128_ecb(), NULL, key, NULL) &&
+        EVP_CIPHER_CTX_set_padding(secrets->encrypt, 0) &&
+        EVP_CIPHER_CTX_set_padding(secrets->decrypt, 0);
     OPENSSL_cleanse(key, sizeof(key));
     if (!ok) {
         yo_secrets_finish(secrets);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* cid.h - connection IDs that say which worker they belong to, to those who know the key.
+/* cid.h - connection IDs that say which worker they belong to, to those who know the
+ * key.
  *
  * One AES-128 block: the worker's number, a check value and random bytes, encrypted as
- * one (draft-ietf-quic-load-balancers 5.5 does the same with a whole block). Nobody else
- * can tell two IDs of one connection, or of one worker, from any other two. */
+ * one (draft-ietf-quic-load-balancers 5.5 does the same with a whole block). Nobody
+ * else can tell two IDs of one connection, or of one worker, from any other two. */
 #ifndef YO_WEBTRANSPORT_CID_H
 #define YO_WEBTRANSPORT_CID_H
 
@@ -12,7 +13,7 @@
 
 #include "base/span.h"
 
-#define YO_CID_SIZE 16      /* of those that servers here make */
+#define YO_CID_SIZE 16 /* of those that servers here make */
 #define YO_SECRET_SIZE 32
 
 struct evp_cipher_ctx_st;
@@ -33,6 +34,7 @@ int yo_cid_make(const struct yo_secrets *secrets, uint16_t worker,
                 uint8_t out[YO_CID_SIZE]);
 
 /* Was `cid` made by yo_cid_make with the same secret, and for which worker? */
-bool yo_cid_read(const struct yo_secrets *secrets, struct yo_span cid, uint16_t *worker);
+bool yo_cid_read(const struct yo_secrets *secrets, struct yo_span cid,
+                 uint16_t *worker);
 
 #endif

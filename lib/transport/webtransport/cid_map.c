@@ -36,7 +36,8 @@ void yo_cid_map_finish(struct yo_cid_map *map)
     yo_map_finish(&map->map);
 }
 
-int yo_cid_map_add(struct yo_cid_map *map, struct yo_cid_owner *owner, struct yo_span cid)
+int yo_cid_map_add(struct yo_cid_map *map, struct yo_cid_owner *owner,
+                   struct yo_span cid)
 {
     assert(cid.size <= CID_SIZE_MAX);
     struct entry *entry = yo_calloc(map->mem, 1, sizeof(*entry));

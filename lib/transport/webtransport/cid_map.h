@@ -24,12 +24,14 @@ void yo_cid_map_init(struct yo_cid_map *map, const struct yomo_mem *mem);
 void yo_cid_map_finish(struct yo_cid_map *map); /* no owner may be left */
 
 /* YOMO_ERR_EXISTS, YOMO_ERR_NOMEM. */
-int yo_cid_map_add(struct yo_cid_map *map, struct yo_cid_owner *owner, struct yo_span cid);
+int yo_cid_map_add(struct yo_cid_map *map, struct yo_cid_owner *owner,
+                   struct yo_span cid);
 void yo_cid_map_remove(struct yo_cid_map *map, struct yo_cid_owner *owner,
                        struct yo_span cid);
 struct yo_cid_owner *yo_cid_map_find(const struct yo_cid_map *map, struct yo_span cid);
 
-void yo_cid_map_forget(struct yo_cid_map *map, struct yo_cid_owner *owner); /* all of it */
+void yo_cid_map_forget(struct yo_cid_map *map,
+                       struct yo_cid_owner *owner); /* all of it */
 void yo_cid_map_hand_over(struct yo_cid_owner *from, struct yo_cid_owner *to);
 
 #endif

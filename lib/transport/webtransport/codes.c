@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* codes.c - a range of 2^32 codes with gaps where HTTP/3 reserves one of 31 for grease. */
+/* codes.c - 2^32 codes in a row, but for one of 31, which HTTP/3 keeps for grease. */
 #include "transport/webtransport/codes.h"
 
 #define FIRST UINT64_C(0x52e4a40fa8db)

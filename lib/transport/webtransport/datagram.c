@@ -13,7 +13,8 @@ struct datagram {
 static struct datagram *first_of(const struct yo_datagrams *datagrams)
 {
     struct yo_link *link = datagrams->waiting.next;
-    return link == &datagrams->waiting ? NULL : YO_CONTAINER(link, struct datagram, link);
+    return link == &datagrams->waiting ? NULL
+                                       : YO_CONTAINER(link, struct datagram, link);
 }
 
 void yo_datagrams_init(struct yo_datagrams *datagrams, const struct yomo_mem *mem)

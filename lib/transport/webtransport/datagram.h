@@ -25,8 +25,8 @@ struct yo_datagrams {
 void yo_datagrams_init(struct yo_datagrams *datagrams, const struct yomo_mem *mem);
 void yo_datagrams_finish(struct yo_datagrams *datagrams);
 
-/* Queue `blob` (a reference is taken). YOMO_ERR_NOMEM; YOMO_ERR_AGAIN when too many with
- * a token are flying. */
+/* Queue `blob` (a reference is taken). YOMO_ERR_NOMEM; YOMO_ERR_AGAIN when too many
+ * with a token are flying. */
 int yo_datagrams_push(struct yo_datagrams *datagrams, struct yo_blob *blob,
                       uint64_t token);
 

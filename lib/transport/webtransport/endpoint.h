@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* endpoint.h - QUIC on a set of UDP sockets: packets and time in, packets and events out.
+/* endpoint.h - QUIC on a set of UDP sockets: packets and time in, packets and events
+ * out.
  *
- * A server's endpoint takes new connections; a client's has one that it made. Nothing in
- * this folder owns a socket or reads a clock: loop/ is above (listen_quic.c, dial_quic.c)
- * and a table of arrays is as good (the tests).
+ * A server's endpoint takes new connections; a client's has one that it made. Nothing
+ * in this folder owns a socket or reads a clock: loop/ is above (listen_quic.c,
+ * dial_quic.c) and a table of arrays is as good (the tests).
  *
  * What is due to be sent goes out in yo_endpoint_turn only. `on_wake` asks for one; it
  * may be called from anywhere, and once is enough until the turn begins. */
@@ -49,7 +50,7 @@ struct yo_endpoint_events {
     void (*on_foreign)(void *user, uint16_t worker, const struct yo_quic_packet *packet,
                        yo_time now);
     void (*on_empty)(void *user); /* after yo_endpoint_close: nothing is left */
-    /* Bytes of a qlog (JSON text sequences), if asked for; `id` names the connection. */
+    /* Bytes of a qlog (JSON text sequences), if asked for; of the connection `id`. */
     void (*on_qlog)(void *user, struct yo_span id, struct yo_span bytes, bool last);
 };
 
@@ -65,7 +66,7 @@ struct yo_endpoint_options {
      * that is sent after one was received; `silence` counts from the last one received,
      * and is heeded where `keepalive` is shorter. */
     yo_time handshake, idle, keepalive, silence;
-    uint32_t handshakes_max;            /* with more, new ones must prove their address */
+    uint32_t handshakes_max; /* with more, new ones must prove their address */
     uint32_t connections_max, connections_per_address_max;
 };
 
@@ -77,13 +78,15 @@ struct yo_endpoint_stats {
 };
 
 /* YOMO_ERR_NOMEM, YOMO_ERR_TLS_SETUP. */
-int yo_endpoint_create(struct yo_endpoint **out, const struct yo_endpoint_options *options,
+int yo_endpoint_create(struct yo_endpoint **out,
+                       const struct yo_endpoint_options *options,
                        const struct yo_endpoint_events *events, void *user);
 void yo_endpoint_set_tls(struct yo_endpoint *endpoint, struct yo_tls_server *tls);
 
 /* One packet. `handed_over`: another worker gave it to us, it goes nowhere else. */
-void yo_endpoint_packet(struct yo_endpoint *endpoint, const struct yo_quic_packet *packet,
-                        bool handed_over, yo_time now);
+void yo_endpoint_packet(struct yo_endpoint *endpoint,
+                        const struct yo_quic_packet *packet, bool handed_over,
+                        yo_time now);
 /* What time brings; yo_endpoint_deadline tells when. A turn is due after it. */
 void yo_endpoint_tick(struct yo_endpoint *endpoint, yo_time now);
 yo_time yo_endpoint_deadline(const struct yo_endpoint *endpoint);
@@ -93,28 +96,30 @@ void yo_endpoint_writable(struct yo_endpoint *endpoint);
 bool yo_endpoint_empty(const struct yo_endpoint *endpoint); /* no connection is left */
 /* A client's: ICMP says that nobody is there. Believed during the handshake only. */
 void yo_endpoint_unreachable(struct yo_endpoint *endpoint, int error);
-void yo_endpoint_stats(const struct yo_endpoint *endpoint, struct yo_endpoint_stats *stats);
+void yo_endpoint_stats(const struct yo_endpoint *endpoint,
+                       struct yo_endpoint_stats *stats);
 
 void yo_endpoint_drain(struct yo_endpoint *endpoint); /* no new connections */
 /* Abort everything; on_empty follows from a turn. Then it may be destroyed. */
 void yo_endpoint_close(struct yo_endpoint *endpoint);
 void yo_endpoint_destroy(struct yo_endpoint *endpoint); /* accepts NULL */
 
-/* --- Requests (server) --------------------------------------------------------------- */
+/* --- Requests (server) ------------------------------------------------------------ */
 
 /* As in listen.h. The connection's events come from the turns that follow. */
-struct yo_conn *yo_quic_accept(struct yo_quic_conn *conn, const struct yo_response *response,
+struct yo_conn *yo_quic_accept(struct yo_quic_conn *conn,
+                               const struct yo_response *response,
                                const struct yo_conn_events *events, void *user);
 void yo_quic_refuse(struct yo_quic_conn *conn, const struct yo_response *response);
 void yo_quic_dismiss(struct yo_quic_conn *conn, const struct yo_close *how);
-/* The same without messages: a bare session, for whoever wants streams. NULL as above. */
+/* The same without messages: a bare session, for whoever wants streams. */
 struct yo_wt_session;
 struct yo_wt_session *yo_quic_accept_session(struct yo_quic_conn *conn,
                                              const struct yo_response *response);
 void yo_quic_set_user(struct yo_quic_conn *conn, void *user);
 void *yo_quic_user(const struct yo_quic_conn *conn);
 
-/* --- Clients ------------------------------------------------------------------------- */
+/* --- Clients ---------------------------------------------------------------------- */
 
 struct yo_endpoint_connect {
     void *socket;
@@ -125,7 +130,7 @@ struct yo_endpoint_connect {
     const char *authority, *path, *origin; /* origin may be NULL; all are copied */
 };
 
-/* The connection, not open yet. YOMO_ERR_NOMEM, YOMO_ERR_TLS_SETUP, YOMO_ERR_INVALID. */
+/* Not open yet. YOMO_ERR_NOMEM, YOMO_ERR_TLS_SETUP, YOMO_ERR_INVALID. */
 int yo_endpoint_connect(struct yo_endpoint *endpoint,
                         const struct yo_endpoint_connect *options, bool extension,
                         const struct yo_conn_events *events, void *user,

@@ -34,7 +34,8 @@ static int read_length(struct yo_frames *frames, struct yo_span *bytes, size_t s
     while (bytes->size > 0) {
         frames->head[frames->head_size++] = bytes->data[0];
         *bytes = yo_span_skip(*bytes, 1);
-        if (yo_varint_read(yo_span(frames->head, frames->head_size), &frames->length) > 0) {
+        if (yo_varint_read(yo_span(frames->head, frames->head_size), &frames->length) >
+            0) {
             frames->head_size = 0;
             if (frames->length == 0) {
                 return YOMO_ERR_PROTO;

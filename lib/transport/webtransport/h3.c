@@ -2,9 +2,9 @@
 /* h3.c - nghttp3, with its control stream intercepted.
  *
  * nghttp3 never learns that its control stream's bytes were not sent as they were: they
- * are taken at once, acknowledged at once, spliced (settings.c) and sent from a queue of
- * our own. Its other streams pass through. The peer's control stream is read twice: by
- * nghttp3, which judges it, and by the tee, which sees the settings nghttp3 ignores.
+ * are taken at once, acknowledged at once, spliced (settings.c) and sent from a queue
+ * of our own. Its other streams pass through. The peer's control stream is read twice:
+ * by nghttp3, which judges it, and by the tee, which sees the settings nghttp3 ignores.
  *
  * Dynamic QPACK tables are off on both sides, so no stream ever waits for another. */
 #include "transport/webtransport/h3.h"
@@ -78,7 +78,7 @@ static int fail(struct yo_h3 *h3, int rv)
     return YOMO_ERR_PROTO;
 }
 
-/* --- Streams ------------------------------------------------------------------------- */
+/* --- Streams ---------------------------------------------------------------------- */
 
 static struct h3_stream *find_stream(struct yo_h3 *h3, int64_t id)
 {
@@ -111,9 +111,10 @@ static void free_stream(struct yo_h3 *h3, struct h3_stream *stream)
     yo_free(h3->mem, stream);
 }
 
-/* --- nghttp3's callbacks ------------------------------------------------------------- */
+/* --- nghttp3's callbacks ---------------------------------------------------------- */
 
-static int on_begin_headers(nghttp3_conn *http, int64_t id, void *user, void *stream_user)
+static int on_begin_headers(nghttp3_conn *http, int64_t id, void *user,
+                            void *stream_user)
 {
     struct yo_h3 *h3 = user;
     struct h3_stream *stream = stream_user;
@@ -321,7 +322,7 @@ static nghttp3_ssize on_read_data(nghttp3_conn *http, int64_t id, nghttp3_vec *v
     return 1;
 }
 
-/* --- Life ---------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------- */
 
 int yo_h3_create(struct yo_h3 **out, const struct yomo_mem *mem,
                  const struct yo_quic_mem *quic_mem, bool server,
@@ -410,10 +411,10 @@ const struct yo_peer_settings *yo_h3_peer(const struct yo_h3 *h3)
     return &h3->peer;
 }
 
-/* --- In ------------------------------------------------------------------------------ */
+/* --- In --------------------------------------------------------------------------- */
 
-int yo_h3_read(struct yo_h3 *h3, int64_t id, struct yo_span bytes, bool end, yo_time now,
-               size_t *consumed)
+int yo_h3_read(struct yo_h3 *h3, int64_t id, struct yo_span bytes, bool end,
+               yo_time now, size_t *consumed)
 {
     bool peer_uni = (id & 3) == (h3->server ? 2 : 3);
     h3->quiet = false;
@@ -460,7 +461,7 @@ void yo_h3_streams_max(struct yo_h3 *h3, uint64_t count)
     nghttp3_conn_set_max_client_streams_bidi(h3->http, count);
 }
 
-/* --- Out ----------------------------------------------------------------------------- */
+/* --- Out -------------------------------------------------------------------------- */
 
 /* What nghttp3 wants to say on its control stream goes into our queue. */
 static int take_control(struct yo_h3 *h3, const nghttp3_vec *vecs, size_t count)
@@ -575,7 +576,7 @@ void yo_h3_unblock(struct yo_h3 *h3, int64_t id)
     }
 }
 
-/* --- Requests and answers ------------------------------------------------------------ */
+/* --- Requests and answers --------------------------------------------------------- */
 
 static nghttp3_nv pair(struct yo_span name, struct yo_span value)
 {

@@ -3,8 +3,8 @@
  *
  * Behind this interface stands nghttp3, which knows nothing of WebTransport; an own
  * framing on its QPACK, or its own support once that is released, can take its place by
- * another h3.c. WebTransport's streams and datagrams never come here. No call of QUIC is
- * made from inside: what has to be done to a stream is asked for by an event.
+ * another h3.c. WebTransport's streams and datagrams never come here. No call of QUIC
+ * is made from inside: what has to be done to a stream is asked for by an event.
  *
  * After YOMO_ERR_PROTO the connection is to be closed with yo_h3_error. */
 #ifndef YO_WEBTRANSPORT_H3_H
@@ -16,7 +16,8 @@
 
 struct yo_h3;
 
-#define YO_H3_HEAD_MAX 16384 /* of a request's or response's headers, RFC 9114 4.2.2 */
+#define YO_H3_HEAD_MAX 16384 /* of a request's or response's headers, RFC 9114 4.2.2 \
+                              */
 
 /* A request's or response's headers as far as anybody here asks; absent if not sent. */
 struct yo_h3_head {
@@ -48,8 +49,8 @@ int yo_h3_bind(struct yo_h3 *h3, int64_t control, int64_t encoder, int64_t decod
 
 /* Bytes of a stream that is not WebTransport's, in order. `consumed` is what flow
  * control may give back now. YOMO_ERR_PROTO, YOMO_ERR_NOMEM. */
-int yo_h3_read(struct yo_h3 *h3, int64_t id, struct yo_span bytes, bool end, yo_time now,
-               size_t *consumed);
+int yo_h3_read(struct yo_h3 *h3, int64_t id, struct yo_span bytes, bool end,
+               yo_time now, size_t *consumed);
 
 uint64_t yo_h3_error(const struct yo_h3 *h3);
 const struct yo_peer_settings *yo_h3_peer(const struct yo_h3 *h3);
@@ -76,8 +77,8 @@ struct yo_h3_ask {
 };
 int yo_h3_connect(struct yo_h3 *h3, int64_t id, const struct yo_h3_ask *ask);
 
-/* Server: answer a request. With status 200 the stream stays open for capsules, with any
- * other it ends with `text`. `headers` is name, value, ..., NULL, or NULL.
+/* Server: answer a request. With status 200 the stream stays open for capsules, with
+ * any other it ends with `text`. `headers` is name, value, ..., NULL, or NULL.
  * YOMO_ERR_NOMEM, YOMO_ERR_NOT_FOUND when the stream is gone, YOMO_ERR_INVALID. */
 int yo_h3_answer(struct yo_h3 *h3, int64_t id, int status, const char *const *headers,
                  struct yo_span text);

@@ -46,9 +46,9 @@ void yo_endpoint_send(struct yo_endpoint *endpoint, const ngtcp2_path *path,
                       struct yo_span bytes);
 
 /* accept.c */
-void yo_endpoint_unknown(struct yo_endpoint *endpoint, const struct yo_quic_packet *packet,
-                         struct yo_span dcid, bool long_header, bool handed_over,
-                         yo_time now);
+void yo_endpoint_unknown(struct yo_endpoint *endpoint,
+                         const struct yo_quic_packet *packet, struct yo_span dcid,
+                         bool long_header, bool handed_over, yo_time now);
 void yo_endpoint_version_negotiation(struct yo_endpoint *endpoint,
                                      const struct yo_quic_packet *packet,
                                      const ngtcp2_version_cid *version);

@@ -3,8 +3,8 @@
  *
  * A server hands a request up when it is whole and the client's SETTINGS have been seen
  * (draft-ietf-webtrans-http3-16 7.1); a client asks when it has the server's. The
- * connection has one session: a second CONNECT is rejected, and any other request gets a
- * short page that says so. */
+ * connection has one session: a second CONNECT is rejected, and any other request gets
+ * a short page that says so. */
 #include <assert.h>
 #include <stdio.h>
 #include <yomo/error.h>
@@ -18,7 +18,7 @@ static void out_of_memory(struct yo_quic_conn *conn)
     yo_quic_conn_fail(conn, YO_H3_INTERNAL_ERROR, "out of memory");
 }
 
-/* --- A server's side ----------------------------------------------------------------- */
+/* --- A server's side -------------------------------------------------------------- */
 
 void yo_wt_asked_free(struct yo_quic_conn *conn)
 {
@@ -68,7 +68,8 @@ static void on_request_head(struct yo_quic_conn *conn, int64_t id,
         status = 501; /* RFC 9220 3 */
     }
     if (status != 0) {
-        if (yo_h3_answer(conn->h3, id, status, NULL, yo_span_of(text)) == YOMO_ERR_NOMEM) {
+        if (yo_h3_answer(conn->h3, id, status, NULL, yo_span_of(text)) ==
+            YOMO_ERR_NOMEM) {
             out_of_memory(conn);
         }
         return;
@@ -97,9 +98,10 @@ static void hand_up_request(struct yo_quic_conn *conn)
         .authority = yo_span(text.data, asked->authority),
         .path = yo_span(target.data, path),
         .query = mark ? yo_span_skip(target, path + 1) : YO_SPAN_NONE,
-        .origin = asked->has_origin
-                      ? yo_span(text.data + asked->authority + asked->path, asked->origin)
-                      : YO_SPAN_NONE,
+        .origin =
+            asked->has_origin
+                ? yo_span(text.data + asked->authority + asked->path, asked->origin)
+                : YO_SPAN_NONE,
         .address = yo_span_of(conn->address),
     };
     conn->state = YO_QUIC_ASKED;
@@ -107,7 +109,7 @@ static void hand_up_request(struct yo_quic_conn *conn)
     yo_endpoint_hand_up(conn, &request);
 }
 
-/* --- A client's side ----------------------------------------------------------------- */
+/* --- A client's side -------------------------------------------------------------- */
 
 static void no_webtransport(struct yo_quic_conn *conn)
 {
@@ -133,8 +135,9 @@ static void ask_for_session(struct yo_quic_conn *conn)
     }
     ask.authority = yo_span_of(conn->ask);
     ask.path = yo_span_of(conn->ask + ask.authority.size + 1);
-    ask.origin = conn->has_origin ? yo_span_of((const char *)ask.path.data + ask.path.size + 1)
-                                  : YO_SPAN_NONE;
+    ask.origin = conn->has_origin
+                     ? yo_span_of((const char *)ask.path.data + ask.path.size + 1)
+                     : YO_SPAN_NONE;
     if (yo_h3_connect(conn->h3, id, &ask) != YOMO_OK) {
         out_of_memory(conn);
         return;
@@ -171,11 +174,13 @@ static void on_response_head(struct yo_quic_conn *conn, const struct yo_h3_head 
         }
         return;
     }
-    snprintf(text, sizeof(text), "the server answered with HTTP status %d", head->status);
-    yo_quic_conn_note_end(conn, &(struct yo_wt_end){.remote = true,
-                                                    .error = error_of_status(head->status),
-                                                    .status = head->status,
-                                                    .text = yo_span_of(text)});
+    snprintf(text, sizeof(text), "the server answered with HTTP status %d",
+             head->status);
+    yo_quic_conn_note_end(conn,
+                          &(struct yo_wt_end){.remote = true,
+                                              .error = error_of_status(head->status),
+                                              .status = head->status,
+                                              .text = yo_span_of(text)});
     yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
 }
 
@@ -192,10 +197,10 @@ void yo_quic_progress(struct yo_quic_conn *conn)
     }
 }
 
-/* --- The CONNECT stream -------------------------------------------------------------- */
+/* --- The CONNECT stream ----------------------------------------------------------- */
 
-/* The peer has ended the session: nothing is left to be said on this connection. Its end
- * is also what tells the peer that its last words arrived. */
+/* The peer has ended the session: nothing is left to be said on this connection. Its
+ * end is also what tells the peer that its last words arrived. */
 static void peer_ended(struct yo_quic_conn *conn, const struct yo_wt_end *end)
 {
     yo_quic_conn_note_end(conn, end);
@@ -209,8 +214,8 @@ void yo_wt_read_capsules(struct yo_quic_conn *conn, struct yo_span bytes)
     while (bytes.size > 0 && conn->state != YO_QUIC_OVER) {
         struct yo_capsule capsule;
         if (yo_capsules_read(&session->capsules, &bytes, &capsule) != YOMO_OK) {
-            yo_quic_conn_note_end(conn, &(struct yo_wt_end){.remote = true,
-                                                            .error = YOMO_ERR_PROTO});
+            yo_quic_conn_note_end(
+                conn, &(struct yo_wt_end){.remote = true, .error = YOMO_ERR_PROTO});
             yo_quic_conn_fail(conn, YO_H3_MESSAGE_ERROR, "capsule");
             return;
         }
@@ -237,7 +242,7 @@ void yo_wt_peer_finished(struct yo_quic_conn *conn)
     }
 }
 
-/* --- HTTP/3's events ----------------------------------------------------------------- */
+/* --- HTTP/3's events -------------------------------------------------------------- */
 
 static void on_head(void *user, int64_t id, const struct yo_h3_head *head)
 {

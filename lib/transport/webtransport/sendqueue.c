@@ -119,7 +119,8 @@ size_t yo_sendqueue_peek(const struct yo_sendqueue *queue, struct yo_span *spans
             if (n == count) {
                 return n;
             }
-            spans[n++] = yo_span_skip(yo_blob_span(chunk->blob), offset - chunk->head_size);
+            spans[n++] =
+                yo_span_skip(yo_blob_span(chunk->blob), offset - chunk->head_size);
         }
     }
     *last = true;

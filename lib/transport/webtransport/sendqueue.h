@@ -14,18 +14,19 @@
 
 struct yo_sendqueue {
     const struct yomo_mem *mem;
-    struct yo_link chunks;    /* of struct chunk: acknowledged in part, ..., not sent */
-    struct yo_link *unsent;   /* the first that has not been sent to its end; else head */
-    size_t unsent_offset;     /* sent bytes of that one */
-    size_t acked_offset;      /* acknowledged bytes of the first chunk */
-    size_t size;              /* bytes not acknowledged */
-    size_t unsent_size;       /* bytes not sent */
-    bool end;                 /* FIN follows the last byte */
+    struct yo_link chunks;  /* of struct chunk: acknowledged in part, ..., not sent */
+    struct yo_link *unsent; /* the first that has not been sent to its end; else head */
+    size_t unsent_offset;   /* sent bytes of that one */
+    size_t acked_offset;    /* acknowledged bytes of the first chunk */
+    size_t size;            /* bytes not acknowledged */
+    size_t unsent_size;     /* bytes not sent */
+    bool end;               /* FIN follows the last byte */
     bool end_sent;
 };
 
 void yo_sendqueue_init(struct yo_sendqueue *queue, const struct yomo_mem *mem);
-void yo_sendqueue_finish(struct yo_sendqueue *queue); /* QUIC has forgotten the stream */
+void yo_sendqueue_finish(
+    struct yo_sendqueue *queue); /* QUIC has forgotten the stream */
 
 /* Append at most YO_CHUNK_HEAD_MAX bytes (copied) and, if not NULL, `blob` (a reference
  * is taken). YOMO_ERR_NOMEM. */

@@ -30,7 +30,8 @@ static void note(struct yo_peer_settings *settings, uint64_t id, uint64_t value)
         settings->webtransport |= YO_WT_DRAFT15;
     } else if (id == SETTING_CONNECT_PROTOCOL) {
         settings->connect_protocol = value == 1;
-    } else if ((id == SETTING_H3_DATAGRAM || id == SETTING_H3_DATAGRAM_04) && value == 1) {
+    } else if ((id == SETTING_H3_DATAGRAM || id == SETTING_H3_DATAGRAM_04) &&
+               value == 1) {
         settings->h3_datagram = true;
     }
 }

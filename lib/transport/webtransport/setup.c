@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* setup.c - ngtcp2 and OpenSSL, set up for one connection.
  *
- * Windows: 64 KiB for a stream and a small multiple for the connection bound what a peer
- * can make us keep; messages larger than that pass because credit follows what is
- * consumed. Clients use no connection ID of their own: their sockets are not shared, and
- * every packet towards them is smaller for it. */
+ * Windows: 64 KiB for a stream and a small multiple for the connection bound what a
+ * peer can make us keep; messages larger than that pass because credit follows what is
+ * consumed. Clients use no connection ID of their own: their sockets are not shared,
+ * and every packet towards them is smaller for it. */
 #include <assert.h>
 #include <openssl/ssl.h>
 #include <yomo/error.h>
@@ -15,7 +15,7 @@
 #include "transport/webtransport/inside.h"
 
 #define CONN_WINDOW (4 * YO_WT_STREAM_WINDOW)
-#define HTTP_STREAMS 3      /* control, QPACK encoder and decoder */
+#define HTTP_STREAMS 3 /* control, QPACK encoder and decoder */
 
 void yo_quic_path(ngtcp2_path *path, void *socket, const struct sockaddr *local,
                   const struct sockaddr *remote)
@@ -27,10 +27,11 @@ void yo_quic_path(ngtcp2_path *path, void *socket, const struct sockaddr *local,
     path->user_data = socket;
 }
 
-/* --- Callbacks ----------------------------------------------------------------------- */
+/* --- Callbacks -------------------------------------------------------------------- */
 
-static int on_stream_data(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t offset,
-                          const uint8_t *data, size_t size, void *user, void *stream)
+static int on_stream_data(ngtcp2_conn *quic, uint32_t flags, int64_t id,
+                          uint64_t offset, const uint8_t *data, size_t size, void *user,
+                          void *stream)
 {
     (void)quic, (void)offset;
     return yo_quic_on_stream_data(user, id, stream, yo_span(data, size),
@@ -85,8 +86,8 @@ static int on_streams_allowed(ngtcp2_conn *quic, uint64_t max, void *user)
     return 0;
 }
 
-static int on_datagram(ngtcp2_conn *quic, uint32_t flags, const uint8_t *data, size_t size,
-                       void *user)
+static int on_datagram(ngtcp2_conn *quic, uint32_t flags, const uint8_t *data,
+                       size_t size, void *user)
 {
     (void)quic, (void)flags;
     return yo_quic_on_datagram(user, yo_span(data, size));
@@ -123,20 +124,21 @@ static void on_rand(uint8_t *dest, size_t size, const ngtcp2_rand_ctx *context)
     yo_rand_bytes(dest, size);
 }
 
-static int on_new_id(ngtcp2_conn *quic, ngtcp2_cid *cid, ngtcp2_stateless_reset_token *token,
-                     size_t size, void *user)
+static int on_new_id(ngtcp2_conn *quic, ngtcp2_cid *cid,
+                     ngtcp2_stateless_reset_token *token, size_t size, void *user)
 {
     struct yo_quic_conn *conn = user;
     struct yo_endpoint *endpoint = conn->endpoint;
     (void)quic;
     assert(size == YO_CID_SIZE);
-    if (yo_cid_make(&endpoint->secrets, endpoint->options.worker, cid->data) != YOMO_OK) {
+    if (yo_cid_make(&endpoint->secrets, endpoint->options.worker, cid->data) !=
+        YOMO_OK) {
         return NGTCP2_ERR_CALLBACK_FAILURE;
     }
     cid->datalen = size;
-    if (ngtcp2_crypto_generate_stateless_reset_token(token->data, endpoint->secrets.reset,
-                                                     sizeof(endpoint->secrets.reset),
-                                                     cid) != 0 ||
+    if (ngtcp2_crypto_generate_stateless_reset_token(
+            token->data, endpoint->secrets.reset, sizeof(endpoint->secrets.reset),
+            cid) != 0 ||
         yo_cid_map_add(&endpoint->ids, &conn->owner, yo_span(cid->data, size)) !=
             YOMO_OK) {
         return NGTCP2_ERR_CALLBACK_FAILURE;
@@ -154,8 +156,8 @@ static int on_retire_id(ngtcp2_conn *quic, const ngtcp2_cid *cid, void *user)
 }
 
 static int on_path_validated(ngtcp2_conn *quic, uint32_t flags, const ngtcp2_path *path,
-                             const ngtcp2_path *fallback, ngtcp2_path_validation_result rv,
-                             void *user)
+                             const ngtcp2_path *fallback,
+                             ngtcp2_path_validation_result rv, void *user)
 {
     struct yo_quic_conn *conn = user;
     (void)quic, (void)flags, (void)fallback;
@@ -194,8 +196,8 @@ static void send_token(struct yo_quic_conn *conn)
     const ngtcp2_path *path = ngtcp2_conn_get_path(conn->quic);
     uint8_t token[NGTCP2_CRYPTO_MAX_REGULAR_TOKENLEN];
     ngtcp2_ssize n = ngtcp2_crypto_generate_regular_token(
-        token, endpoint->secrets.token, sizeof(endpoint->secrets.token), path->remote.addr,
-        path->remote.addrlen, conn->now);
+        token, endpoint->secrets.token, sizeof(endpoint->secrets.token),
+        path->remote.addr, path->remote.addrlen, conn->now);
     if (n > 0) {
         ngtcp2_conn_submit_new_token(conn->quic, token, (size_t)n);
     }
@@ -214,7 +216,8 @@ static int on_rx_key(ngtcp2_conn *quic, ngtcp2_encryption_level level, void *use
 {
     struct yo_quic_conn *conn = user;
     (void)quic;
-    return !conn->server && level == NGTCP2_ENCRYPTION_LEVEL_1RTT ? begin_http(conn) : 0;
+    return !conn->server && level == NGTCP2_ENCRYPTION_LEVEL_1RTT ? begin_http(conn)
+                                                                  : 0;
 }
 
 static int on_handshake_completed(ngtcp2_conn *quic, void *user)
@@ -237,8 +240,8 @@ static int on_handshake_completed(ngtcp2_conn *quic, void *user)
     return 0;
 }
 
-static int on_stateless_reset(ngtcp2_conn *quic, const ngtcp2_pkt_stateless_reset2 *reset,
-                              void *user)
+static int on_stateless_reset(ngtcp2_conn *quic,
+                              const ngtcp2_pkt_stateless_reset2 *reset, void *user)
 {
     struct yo_quic_conn *conn = user;
     (void)quic, (void)reset;
@@ -284,7 +287,7 @@ static const ngtcp2_callbacks callbacks = {
     .get_path_challenge_data2 = ngtcp2_crypto_get_path_challenge_data2_cb,
 };
 
-/* --- Settings ------------------------------------------------------------------------ */
+/* --- Settings --------------------------------------------------------------------- */
 
 static void on_qlog(void *user, uint32_t flags, const void *data, size_t size)
 {
@@ -308,7 +311,8 @@ static void fill_settings(const struct yo_endpoint *endpoint, ngtcp2_settings *s
     settings->qlog_write = endpoint->options.qlog ? on_qlog : NULL;
 }
 
-static void fill_params(const struct yo_endpoint *endpoint, ngtcp2_transport_params *params)
+static void fill_params(const struct yo_endpoint *endpoint,
+                        ngtcp2_transport_params *params)
 {
     ngtcp2_transport_params_default(params);
     params->initial_max_stream_data_bidi_local = YO_WT_STREAM_WINDOW;
@@ -355,7 +359,8 @@ static int tie_tls(struct yo_quic_conn *conn, SSL *ssl)
 
 int yo_quic_setup_server(struct yo_quic_conn *conn, const struct yo_quic_packet *packet,
                          const ngtcp2_pkt_hd *header, const ngtcp2_cid *original_dcid,
-                         const ngtcp2_cid *scid, ngtcp2_token_type token_type, yo_time now)
+                         const ngtcp2_cid *scid, ngtcp2_token_type token_type,
+                         yo_time now)
 {
     struct yo_endpoint *endpoint = conn->endpoint;
     ngtcp2_settings settings;

@@ -3,17 +3,17 @@
  *
  * The happy path out: bytes are queued, the stream joins session->ready, write.c takes
  * from the queue, acknowledgements empty it. In: bytes go to on_data where they lie;
- * what is not taken is kept, at most a stream window of it, and credit is given back for
- * what was taken only.
+ * what is not taken is kept, at most a stream window of it, and credit is given back
+ * for what was taken only.
  *
- * A reset must not overtake the stream's header, or the peer could not tell whose stream
- * it was (facts: no RESET_STREAM_AT in QUIC as released): it waits until the header is
- * acknowledged, and nothing else is sent meanwhile.
+ * A reset must not overtake the stream's header, or the peer could not tell whose
+ * stream it was (facts: no RESET_STREAM_AT in QUIC as released): it waits until the
+ * header is acknowledged, and nothing else is sent meanwhile.
  *
  * Memory: QUIC points into `out` until it closes the stream, so a stream lives until
  * then, or until the connection dies. QUIC closes a stream that has ended both ways as
- * soon as it has handed us the last byte; what of it was not taken keeps the stream, and
- * its place among those that the peer may have. */
+ * soon as it has handed us the last byte; what of it was not taken keeps the stream,
+ * and its place among those that the peer may have. */
 #include <assert.h>
 #include <yomo/error.h>
 
@@ -78,7 +78,7 @@ void yo_wt_stream_closed(struct yo_wt_stream *stream, yo_time now)
     bool all_sent = stream->out.end_sent && stream->out.size == 0;
     stream->closed = true;
     if (stream->writable && !all_sent && stream->session->open) {
-        yo_wt_stream_shut_write(stream, now); /* STOP_SENDING, answered by QUIC itself */
+        yo_wt_stream_shut_write(stream, now); /* QUIC has answered STOP_SENDING */
     }
     stream->writable = false;
     yo_list_remove(&stream->ready);
@@ -87,7 +87,7 @@ void yo_wt_stream_closed(struct yo_wt_stream *stream, yo_time now)
     }
 }
 
-/* --- In ------------------------------------------------------------------------------ */
+/* --- In --------------------------------------------------------------------------- */
 
 /* `size` bytes will not be needed any more: the peer may send that many again. The
  * connection's credit is given back when bytes arrive, so that one stream that is held
@@ -179,7 +179,7 @@ void yo_wt_stream_stop(struct yo_wt_stream *stream, uint32_t code)
     }
 }
 
-/* --- Out ----------------------------------------------------------------------------- */
+/* --- Out -------------------------------------------------------------------------- */
 
 void yo_wt_stream_ready(struct yo_wt_stream *stream)
 {
@@ -292,7 +292,7 @@ void yo_wt_stream_shut_write(struct yo_wt_stream *stream, yo_time now)
     }
 }
 
-/* --- What is asked of it ------------------------------------------------------------- */
+/* --- What is asked of it ---------------------------------------------------------- */
 
 void yo_wt_stream_listen(struct yo_wt_stream *stream,
                          const struct yo_wt_stream_events *events, void *user)

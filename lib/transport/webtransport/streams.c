@@ -3,9 +3,9 @@
  *
  * A stream that the peer opens begins with a varint: 0x54 (unidirectional) or 0x41
  * (bidirectional, client) mean WebTransport and are followed by the session's ID; all
- * else is HTTP/3's, which then gets every byte from the first on. A bidirectional stream
- * that a server opens can only be WebTransport's. The few bytes that decide may come in
- * pieces; they are held until they are all there. */
+ * else is HTTP/3's, which then gets every byte from the first on. A bidirectional
+ * stream that a server opens can only be WebTransport's. The few bytes that decide may
+ * come in pieces; they are held until they are all there. */
 #include <assert.h>
 #include <yomo/error.h>
 
@@ -54,7 +54,7 @@ static int callback_failed(struct yo_quic_conn *conn, int rv)
     return NGTCP2_ERR_CALLBACK_FAILURE;
 }
 
-/* --- HTTP/3 -------------------------------------------------------------------------- */
+/* --- HTTP/3 ----------------------------------------------------------------------- */
 
 int yo_quic_bind_http(struct yo_quic_conn *conn)
 {
@@ -68,7 +68,8 @@ int yo_quic_bind_http(struct yo_quic_conn *conn)
     return yo_h3_bind(conn->h3, id[0], id[1], id[2]);
 }
 
-static int feed_http(struct yo_quic_conn *conn, int64_t id, struct yo_span bytes, bool end)
+static int feed_http(struct yo_quic_conn *conn, int64_t id, struct yo_span bytes,
+                     bool end)
 {
     size_t consumed;
     int rv = yo_h3_read(conn->h3, id, bytes, end, conn->now, &consumed);
@@ -79,7 +80,7 @@ static int feed_http(struct yo_quic_conn *conn, int64_t id, struct yo_span bytes
     return 0;
 }
 
-/* --- Classification ------------------------------------------------------------------ */
+/* --- Classification --------------------------------------------------------------- */
 
 /* A WebTransport stream whose header is complete. */
 static int begin_wt(struct yo_quic_conn *conn, int64_t id, uint64_t session_id,
@@ -117,8 +118,8 @@ static int begin_wt(struct yo_quic_conn *conn, int64_t id, uint64_t session_id,
     return 0;
 }
 
-static int feed_wt(struct yo_quic_conn *conn, struct yo_stream *base, struct yo_span bytes,
-                   bool end)
+static int feed_wt(struct yo_quic_conn *conn, struct yo_stream *base,
+                   struct yo_span bytes, bool end)
 {
     struct yo_wt_stream *stream = (struct yo_wt_stream *)base;
     if (bytes.size == 0 && !end) {
@@ -126,7 +127,8 @@ static int feed_wt(struct yo_quic_conn *conn, struct yo_stream *base, struct yo_
     }
     if (stream->session->open) {
         ngtcp2_conn_extend_max_offset(conn->quic, bytes.size);
-    } /* else when it opens: what comes too early is bounded by the connection's window */
+    } /* else when it opens: what comes too early is bounded by the connection's window
+       */
     yo_wt_stream_receive(stream, bytes, end, conn->now);
     return 0;
 }
@@ -172,7 +174,7 @@ static int classify(struct yo_quic_conn *conn, int64_t id, struct held *held,
     int header = -1;
     size_t before = h->size;
 
-    /* One byte more than was held may be enough: look at as many as there is room for. */
+    /* One byte more may be enough: look at as many as there is room for. */
     size_t n = sizeof(h->bytes) - h->size;
     n = bytes.size < n ? bytes.size : n;
     if (n > 0) {
@@ -233,10 +235,10 @@ void yo_quic_allow_stream(struct yo_quic_conn *conn, int64_t id)
     }
 }
 
-/* --- QUIC's callbacks ---------------------------------------------------------------- */
+/* --- QUIC's callbacks ------------------------------------------------------------- */
 
-int yo_quic_on_stream_data(struct yo_quic_conn *conn, int64_t id, struct yo_stream *stream,
-                           struct yo_span bytes, bool end)
+int yo_quic_on_stream_data(struct yo_quic_conn *conn, int64_t id,
+                           struct yo_stream *stream, struct yo_span bytes, bool end)
 {
     if (conn->state == YO_QUIC_OVER || !conn->h3) {
         return 0;
@@ -295,7 +297,8 @@ int yo_quic_on_stream_close(struct yo_quic_conn *conn, int64_t id,
             }
         }
         if (id == conn->session.id && conn->state == YO_QUIC_LEAVING) {
-            yo_quic_conn_fail(conn, YO_H3_NO_ERROR, ""); /* both sides have said it all */
+            yo_quic_conn_fail(conn, YO_H3_NO_ERROR,
+                              ""); /* both sides have said it all */
         }
         break;
     case YO_STREAM_DISCARD:
@@ -314,7 +317,8 @@ void yo_quic_on_acked(struct yo_quic_conn *conn, int64_t id, struct yo_stream *s
     }
 }
 
-void yo_quic_on_unblocked(struct yo_quic_conn *conn, int64_t id, struct yo_stream *stream)
+void yo_quic_on_unblocked(struct yo_quic_conn *conn, int64_t id,
+                          struct yo_stream *stream)
 {
     if (stream && stream->kind == YO_STREAM_WT) {
         struct yo_wt_stream *wt = (struct yo_wt_stream *)stream;

@@ -33,8 +33,8 @@ void yo_stubs_finish(struct yo_stubs *stubs)
     yo_heap_finish(&stubs->timers);
 }
 
-void yo_stubs_add(struct yo_stubs *stubs, struct yo_cid_owner *owner, struct yo_span close,
-                  yo_time until)
+void yo_stubs_add(struct yo_stubs *stubs, struct yo_cid_owner *owner,
+                  struct yo_span close, yo_time until)
 {
     struct yo_stub *stub = NULL;
     if (stubs->timers.count < YO_STUBS_MAX) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* stub.h - what stays of a connection for a while after its end (RFC 9000 10.2).
  *
- * Packets that are still on their way must not look like those of an unknown connection.
- * A stub swallows them; one that closed itself answers with its CONNECTION_CLOSE, to
- * every first, second, fourth, ... packet. */
+ * Packets that are still on their way must not look like those of an unknown
+ * connection. A stub swallows them; one that closed itself answers with its
+ * CONNECTION_CLOSE, to every first, second, fourth, ... packet. */
 #ifndef YO_WEBTRANSPORT_STUB_H
 #define YO_WEBTRANSPORT_STUB_H
 
@@ -31,8 +31,8 @@ void yo_stubs_init(struct yo_stubs *stubs, const struct yomo_mem *mem,
 void yo_stubs_finish(struct yo_stubs *stubs);
 
 /* Take the IDs of `owner` over until `until`; without memory they are forgotten. */
-void yo_stubs_add(struct yo_stubs *stubs, struct yo_cid_owner *owner, struct yo_span close,
-                  yo_time until);
+void yo_stubs_add(struct yo_stubs *stubs, struct yo_cid_owner *owner,
+                  struct yo_span close, yo_time until);
 
 /* A packet came for it: what to answer, perhaps nothing. */
 struct yo_span yo_stub_packet(struct yo_stub *stub);

@@ -17,7 +17,8 @@ static int read_all(struct yo_span bytes, size_t piece, char *out, uint32_t *cod
     struct yo_capsules capsules;
     yo_capsules_init(&capsules);
     while (bytes.size > 0) {
-        struct yo_span part = yo_span(bytes.data, bytes.size < piece ? bytes.size : piece);
+        struct yo_span part =
+            yo_span(bytes.data, bytes.size < piece ? bytes.size : piece);
         bytes = yo_span_skip(bytes, piece);
         while (part.size > 0) {
             struct yo_capsule capsule;
@@ -84,7 +85,8 @@ static void the_longest_reason_passes_and_a_longer_one_does_not(void **state)
     assert_int_equal(read_all(yo_span(bytes, n), 100, out, &code, text), YOMO_OK);
     assert_string_equal(out, "c");
     n = yo_capsule_write_close(bytes, 1, yo_span(long_text, YO_CLOSE_TEXT_MAX + 1));
-    assert_int_equal(read_all(yo_span(bytes, n), 100, out, &code, text), YOMO_ERR_PROTO);
+    assert_int_equal(read_all(yo_span(bytes, n), 100, out, &code, text),
+                     YOMO_ERR_PROTO);
 }
 
 static void unknown_ones_are_skipped_however_long(void **state)
@@ -99,30 +101,47 @@ static void unknown_ones_are_skipped_however_long(void **state)
     n += yo_capsule_write_drain(bytes + n);
     assert_int_equal(read_all(yo_span(bytes, n), 1000, out, &code, text), YOMO_OK);
     assert_string_equal(out, "d");
-    expect("\x00\x00\x01\x03" "abc" "\x80\x00\x78\xae\x02" "zz", 14, YOMO_OK, "d");
+    expect("\x00\x00\x01\x03"
+           "abc"
+           "\x80\x00\x78\xae\x02"
+           "zz",
+           14, YOMO_OK, "d");
 }
 
 static void a_broken_close_is_an_error(void **state)
 {
     (void)state;
-    expect("\x68\x43\x03" "abc", 6, YOMO_ERR_PROTO, "");
-    expect("\x68\x43\x05" "abcd\xff", 8, YOMO_ERR_PROTO, "");
+    expect("\x68\x43\x03"
+           "abc",
+           6, YOMO_ERR_PROTO, "");
+    expect("\x68\x43\x05"
+           "abcd\xff",
+           8, YOMO_ERR_PROTO, "");
     expect("\x68\x43\x00", 3, YOMO_ERR_PROTO, "");
 }
 
 static void nothing_may_follow_a_close(void **state)
 {
     (void)state;
-    expect("\x68\x43\x04" "abcd", 7, YOMO_OK, "c");
-    expect("\x68\x43\x04" "abcd" "\x00", 8, YOMO_ERR_PROTO, "c");
+    expect("\x68\x43\x04"
+           "abcd",
+           7, YOMO_OK, "c");
+    expect("\x68\x43\x04"
+           "abcd"
+           "\x00",
+           8, YOMO_ERR_PROTO, "c");
 }
 
 static void a_cut_capsule_is_seen(void **state)
 {
     (void)state;
     expect("\x68", 1, YOMO_OK, ".");
-    expect("\x68\x43\x04" "abc", 6, YOMO_OK, ".");
-    expect("\x05\x02" "a", 3, YOMO_OK, ".");
+    expect("\x68\x43\x04"
+           "abc",
+           6, YOMO_OK, ".");
+    expect("\x05\x02"
+           "a",
+           3, YOMO_OK, ".");
 }
 
 int main(void)
@@ -135,5 +154,6 @@ int main(void)
         cmocka_unit_test(nothing_may_follow_a_close),
         cmocka_unit_test(a_cut_capsule_is_seen),
     };
-    return cmocka_run_group_tests_name("transport/webtransport/capsule", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("transport/webtransport/capsule", tests, NULL,
+                                       NULL);
 }

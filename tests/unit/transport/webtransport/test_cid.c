@@ -132,7 +132,8 @@ static void addresses_are_counted_by_who_can_have_them(void **state)
     struct yo_address_counts counts;
     struct yo_address_count *taken[4] = {NULL}, *more;
     struct sockaddr_in ip4 = {.sin_family = AF_INET, .sin_port = htons(1)};
-    struct sockaddr_in6 mapped = {.sin6_family = AF_INET6}, ip6 = {.sin6_family = AF_INET6};
+    struct sockaddr_in6 mapped = {.sin6_family = AF_INET6},
+                        ip6 = {.sin6_family = AF_INET6};
     const struct sockaddr *a = (const struct sockaddr *)&ip4;
     const struct sockaddr *b = (const struct sockaddr *)&mapped;
     const struct sockaddr *c = (const struct sockaddr *)&ip6;

@@ -31,8 +31,11 @@ static void every_code_comes_back(void **state)
 
 static void other_codes_carry_none(void **state)
 {
-    static const uint64_t others[] = {0, 0x100, YO_WT_SESSION_GONE,
-                                      UINT64_C(0x52e4a40fa8da), UINT64_C(0x52e5ac983163),
+    static const uint64_t others[] = {0,
+                                      0x100,
+                                      YO_WT_SESSION_GONE,
+                                      UINT64_C(0x52e4a40fa8da),
+                                      UINT64_C(0x52e5ac983163),
                                       UINT64_C(0x52e4a40fa8f9)};
     (void)state;
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
@@ -48,5 +51,6 @@ int main(void)
         cmocka_unit_test(every_code_comes_back),
         cmocka_unit_test(other_codes_carry_none),
     };
-    return cmocka_run_group_tests_name("transport/webtransport/codes", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("transport/webtransport/codes", tests, NULL,
+                                       NULL);
 }

@@ -51,7 +51,8 @@ static void a_token_is_told_once(void **state)
         yo_datagrams_sent(&datagrams);
     }
     assert_int_equal(yo_datagrams_land(&datagrams, id[1]), 77);
-    assert_int_equal(yo_datagrams_land(&datagrams, id[1]), 0); /* a loss that was none */
+    assert_int_equal(yo_datagrams_land(&datagrams, id[1]),
+                     0); /* a loss that was none */
     assert_int_equal(yo_datagrams_land(&datagrams, 0), 0);
     assert_int_equal(yo_datagrams_land(&datagrams, id[0]), 77);
     yo_datagrams_finish(&datagrams);
@@ -104,5 +105,6 @@ int main(void)
         cmocka_unit_test(too_many_that_fly_must_land_first),
         cmocka_unit_test(every_allocation_may_fail),
     };
-    return cmocka_run_group_tests_name("transport/webtransport/datagram", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("transport/webtransport/datagram", tests, NULL,
+                                       NULL);
 }

@@ -62,7 +62,8 @@ static struct yo_endpoint_stats stats(void)
 
 static void talk(void)
 {
-    size_t before = at_server.heard[YO_LANE_CONTROL], back = at_client.heard[YO_LANE_ROOMS];
+    size_t before = at_server.heard[YO_LANE_CONTROL],
+           back = at_client.heard[YO_LANE_ROOMS];
     assert_int_equal(side_send(&at_client, YO_LANE_CONTROL, "hello", 5, 0), YOMO_OK);
     UNTIL(&world, at_server.heard[YO_LANE_CONTROL] > before);
     assert_int_equal(side_send(&at_server, YO_LANE_ROOMS, "hi", 2, 0), YOMO_OK);
@@ -83,7 +84,7 @@ static size_t long_packet(uint8_t *out, uint32_t version, size_t size)
     return size;
 }
 
-/* --- Without a connection ------------------------------------------------------------ */
+/* --- Without a connection --------------------------------------------------------- */
 
 static void an_unknown_version_is_told_the_known_ones(void **state)
 {
@@ -94,8 +95,9 @@ static void an_unknown_version_is_told_the_known_ones(void **state)
     UNTIL(&world, client->last.size > 0);
     const uint8_t *p = client->last.data;
     assert_memory_equal(p + 1, "\0\0\0\0", 4);
-    assert_memory_equal(p + 5, "\x04ssss\x08"
-                               "dddddddd",
+    assert_memory_equal(p + 5,
+                        "\x04ssss\x08"
+                        "dddddddd",
                         14);
     assert_memory_equal(p + 19, "\0\0\0\1", 4);
     assert_int_equal(stats().version_negotiations, 1);
@@ -140,7 +142,8 @@ static void a_restarted_server_resets_what_it_does_not_know(void **state)
     server->endpoint = NULL;
     server_with(NULL);
     server->outside = server->inside;
-    assert_int_equal(side_send(&at_client, YO_LANE_CONTROL, "anybody there?", 14, 0), YOMO_OK);
+    assert_int_equal(side_send(&at_client, YO_LANE_CONTROL, "anybody there?", 14, 0),
+                     YOMO_OK);
     yo_time start = world.now;
     UNTIL(&world, at_client.closed);
     assert_true(world.now - start < YO_SECOND);
@@ -170,7 +173,7 @@ static void resets_are_rationed(void **state)
     assert_true(client->last.size < sizeof(packet));
 }
 
-/* --- Retry --------------------------------------------------------------------------- */
+/* --- Retry ------------------------------------------------------------------------ */
 
 static void a_busy_server_asks_for_a_proof_of_the_address(void **state)
 {
@@ -203,7 +206,7 @@ static void a_proof_of_another_address_is_none(void **state)
     other->cut = true;
     side_connect(&at_client, client, server, true);
     UNTIL(&world, stats().retries == 1);
-    client->heard_at = client->outside;                  /* the Retry still gets there */
+    client->heard_at = client->outside; /* the Retry still gets there */
     client->outside.sin_addr.s_addr = htonl(0xc6336401); /* what it sends has another */
     UNTIL(&world, stats().refused > 0);
     assert_int_equal(stats().handshakes_now, 1);
@@ -225,7 +228,7 @@ static void a_server_that_is_too_busy_says_nothing(void **state)
     assert_true(yo_endpoint_empty(server->endpoint));
 }
 
-/* --- Limits -------------------------------------------------------------------------- */
+/* --- Limits ----------------------------------------------------------------------- */
 
 static void past_the_limit_new_ones_are_refused(void **state)
 {
@@ -255,7 +258,8 @@ static void one_address_cannot_have_all_places(void **state)
     elsewhere->outside.sin_addr.s_addr = htonl(0xc6336401);
     side_connect(&other_side, elsewhere, server, true);
     UNTIL(&world, server->request);
-    struct yo_close how = {.kind = YO_CLOSE_DONE}; /* and a place that was left is free */
+    struct yo_close how = {.kind =
+                               YO_CLOSE_DONE}; /* and a place that was left is free */
     yo_conn_close(at_client.conn, &how);
     UNTIL(&world, at_client.closed && at_server.closed);
     server->request = NULL;
@@ -274,7 +278,7 @@ static void a_draining_server_keeps_what_stands(void **state)
     talk();
 }
 
-/* --- Moving -------------------------------------------------------------------------- */
+/* --- Moving ----------------------------------------------------------------------- */
 
 static void a_client_whose_address_changes_goes_on(void **state)
 {
@@ -298,7 +302,8 @@ static void a_client_that_moves_in_the_middle_of_much_loses_nothing(void **state
 {
     uint32_t number = 0;
     struct yo_endpoint_options options = world_options(&world, false);
-    options.keepalive = YO_SECOND; /* or a client that only listens is never found again */
+    options.keepalive =
+        YO_SECOND; /* or a client that only listens is never found again */
     (void)state;
     world.loss = 50;
     client = world_client(&world, &options);
@@ -359,7 +364,7 @@ static void a_packet_for_a_worker_that_forgot_it_goes_no_further(void **state)
     assert_int_equal(numbers.foreign, 0);
 }
 
-/* --- Sockets ------------------------------------------------------------------------- */
+/* --- Sockets ---------------------------------------------------------------------- */
 
 static void a_socket_that_takes_no_more_is_waited_for(void **state)
 {
@@ -429,7 +434,7 @@ static void a_silent_peer_is_given_up_in_time(void **state)
     assert_int_equal(at_server.why.error, YOMO_ERR_TIMEOUT);
 }
 
-/* --- Memory -------------------------------------------------------------------------- */
+/* --- Memory ----------------------------------------------------------------------- */
 
 /* One run in which the `nth` allocation from the first packet on fails. Returns false
  * when none was left to fail. */
@@ -456,8 +461,8 @@ static bool run_short_of_memory(size_t nth, enum fault_mode mode)
         .authority = "localhost",
         .path = "/v1",
     };
-    if (yo_endpoint_connect(cn->endpoint, &options, true, &side_events, &c, &c.conn, w.now) ==
-        YOMO_OK) {
+    if (yo_endpoint_connect(cn->endpoint, &options, true, &side_events, &c, &c.conn,
+                            w.now) == YOMO_OK) {
         bool sent = false;
         while (!c.closed && c.heard[YO_LANE_CONTROL] == 0 && world_step(&w)) {
             if (sn->request && !s.conn && !s.closed) {

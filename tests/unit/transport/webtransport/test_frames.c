@@ -17,7 +17,8 @@ static int feed(struct yo_frames *frames, struct yo_span bytes, size_t piece,
                 struct yo_buf *out)
 {
     while (bytes.size > 0) {
-        struct yo_span part = yo_span(bytes.data, bytes.size < piece ? bytes.size : piece);
+        struct yo_span part =
+            yo_span(bytes.data, bytes.size < piece ? bytes.size : piece);
         struct yo_span message;
         int rv;
         bytes = yo_span_skip(bytes, piece);
@@ -35,7 +36,10 @@ static int feed(struct yo_frames *frames, struct yo_span bytes, size_t piece,
 
 static void messages_come_out_whatever_the_pieces(void **state)
 {
-    static const char bytes[] = "\x03" "one\x40\x03" "two\x80\x00\x00\x05" "three\x01x";
+    static const char bytes[] = "\x03"
+                                "one\x40\x03"
+                                "two\x80\x00\x00\x05"
+                                "three\x01x";
     (void)state;
     for (size_t piece = 1; piece <= sizeof(bytes); piece++) {
         struct yo_frames frames;
@@ -54,7 +58,8 @@ static void messages_come_out_whatever_the_pieces(void **state)
 
 static void a_whole_message_is_not_copied(void **state)
 {
-    static const char bytes[] = "\x03" "one";
+    static const char bytes[] = "\x03"
+                                "one";
     struct yo_span in = yo_span(bytes, 4), message;
     struct yo_frames frames;
     (void)state;
@@ -68,7 +73,10 @@ static void a_whole_message_is_not_copied(void **state)
 static void memory_grows_with_what_arrived_only(void **state)
 {
     struct yo_frames frames;
-    struct yo_span in = yo_span("\x80\x01\x00\x00" "abc", 7), message;
+    struct yo_span in = yo_span("\x80\x01\x00\x00"
+                                "abc",
+                                7),
+                   message;
     (void)state;
     yo_frames_init(&frames, &yo_mem_libc);
     assert_int_equal(yo_frames_next(&frames, &in, MAX, &message), 0);
@@ -88,15 +96,18 @@ static void bad_lengths_are_told_apart(void **state)
     assert_int_equal(feed(&frames, yo_span("\x01x\x00", 3), 1, &out), YOMO_ERR_PROTO);
     yo_frames_finish(&frames);
     yo_frames_init(&frames, &yo_mem_libc);
-    assert_int_equal(feed(&frames, yo_span("\xff\xff\xff\xff\xff\xff\xff\xff", 8), 3, &out),
-                     YOMO_ERR_TOO_BIG);
+    assert_int_equal(
+        feed(&frames, yo_span("\xff\xff\xff\xff\xff\xff\xff\xff", 8), 3, &out),
+        YOMO_ERR_TOO_BIG);
     yo_frames_finish(&frames);
     yo_buf_finish(&out);
 }
 
 static void short_of_memory(struct fault *fault, void *user)
 {
-    static const char bytes[] = "\x03" "one\x05" "three";
+    static const char bytes[] = "\x03"
+                                "one\x05"
+                                "three";
     struct yo_frames frames;
     struct yo_buf out;
     (void)user;
@@ -123,5 +134,6 @@ int main(void)
         cmocka_unit_test(bad_lengths_are_told_apart),
         cmocka_unit_test(every_allocation_may_fail),
     };
-    return cmocka_run_group_tests_name("transport/webtransport/frames", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("transport/webtransport/frames", tests, NULL,
+                                       NULL);
 }

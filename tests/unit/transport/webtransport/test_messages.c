@@ -53,8 +53,8 @@ static int end(void **state)
 /* The server has messages, the client is a bare session. */
 static void begin_rogue(bool extension)
 {
-    struct yo_response yes = {.status = 200, .extension = extension,
-                              .datagram_size_max = 1000};
+    struct yo_response yes = {
+        .status = 200, .extension = extension, .datagram_size_max = 1000};
     peer_connect(&rogue, client, server);
     UNTIL(&world, server->request);
     at_server.conn = yo_quic_accept(server->request, &yes, &side_events, &at_server);
@@ -68,7 +68,7 @@ static uint64_t bad(void)
     return stats.messages_bad;
 }
 
-/* --- With the extension -------------------------------------------------------------- */
+/* --- With the extension ----------------------------------------------------------- */
 
 static void every_lane_carries_messages_both_ways(void **state)
 {
@@ -77,7 +77,8 @@ static void every_lane_carries_messages_both_ways(void **state)
         assert_int_equal(side_send_numbered(&at_client, lane, 0, 50), YOMO_OK);
         assert_int_equal(side_send_numbered(&at_server, lane, 0, 60), YOMO_OK);
     }
-    UNTIL(&world, at_client.heard[YO_LANE_ROOMS] == 4 && at_server.heard[YO_LANE_ROOMS] == 4);
+    UNTIL(&world,
+          at_client.heard[YO_LANE_ROOMS] == 4 && at_server.heard[YO_LANE_ROOMS] == 4);
     for (int lane = YO_LANE_DATAGRAM; lane <= YO_LANE_CONTROL; lane++) {
         UNTIL(&world, at_client.heard[lane] == 1 && at_server.heard[lane] == 1);
     }
@@ -91,7 +92,8 @@ static void the_first_word_may_be_the_servers(void **state)
     UNTIL(&world, server->request);
     at_server.conn = yo_quic_accept(server->request, &yes, &side_events, &at_server);
     for (uint32_t i = 0; i < 10; i++) { /* before the client has opened its stream */
-        assert_int_equal(side_send_numbered(&at_server, YO_LANE_CONTROL, i, 100), YOMO_OK);
+        assert_int_equal(side_send_numbered(&at_server, YO_LANE_CONTROL, i, 100),
+                         YOMO_OK);
     }
     assert_int_equal(yo_conn_queued(at_server.conn), 1000);
     UNTIL(&world, at_client.next[YO_LANE_CONTROL] == 10);
@@ -114,7 +116,8 @@ static void large_messages_on_all_lanes_at_once_do_not_wait_for_each_other(void 
 {
     (void)state;
     for (uint32_t lane = 1; lane < 8; lane++) {
-        assert_int_equal(side_send_numbered(&at_client, lane, 0, QUEUE_MAX / 8), YOMO_OK);
+        assert_int_equal(side_send_numbered(&at_client, lane, 0, QUEUE_MAX / 8),
+                         YOMO_OK);
     }
     for (uint32_t lane = 1; lane < 8; lane++) {
         UNTIL(&world, at_server.next[lane] == 1);
@@ -203,17 +206,32 @@ static void every_kind_of_end_reads_as_it_was_meant(void **state)
         int error;
         uint32_t code;
     } ends[] = {
-        {{.kind = YO_CLOSE_RETRY, .code = YO_CODE_GOING_AWAY}, true, YO_CLOSE_RETRY,
-         YOMO_ERR_DRAINING, YO_CODE_GOING_AWAY},
-        {{.kind = YO_CLOSE_RETRY, .code = YO_CODE_SLOW}, true, YO_CLOSE_RETRY, YOMO_ERR_SLOW,
+        {{.kind = YO_CLOSE_RETRY, .code = YO_CODE_GOING_AWAY},
+         true,
+         YO_CLOSE_RETRY,
+         YOMO_ERR_DRAINING,
+         YO_CODE_GOING_AWAY},
+        {{.kind = YO_CLOSE_RETRY, .code = YO_CODE_SLOW},
+         true,
+         YO_CLOSE_RETRY,
+         YOMO_ERR_SLOW,
          YO_CODE_SLOW},
-        {{.kind = YO_CLOSE_FINAL, .code = YO_CODE_KICKED}, true, YO_CLOSE_FINAL,
-         YOMO_ERR_KICKED, YO_CODE_KICKED},
+        {{.kind = YO_CLOSE_FINAL, .code = YO_CODE_KICKED},
+         true,
+         YO_CLOSE_FINAL,
+         YOMO_ERR_KICKED,
+         YO_CODE_KICKED},
         {{.kind = YO_CLOSE_DONE}, true, YO_CLOSE_DONE, YOMO_OK, YO_CODE_NORMAL},
         /* presencejs: an error means that it comes back, a CLOSE that it stays away. */
-        {{.kind = YO_CLOSE_RETRY, .code = YO_CODE_GOING_AWAY}, false, YO_CLOSE_RETRY,
-         YOMO_ERR_CLOSED, 0},
-        {{.kind = YO_CLOSE_FINAL, .code = YO_CODE_AUTH}, false, YO_CLOSE_FINAL, YOMO_ERR_AUTH,
+        {{.kind = YO_CLOSE_RETRY, .code = YO_CODE_GOING_AWAY},
+         false,
+         YO_CLOSE_RETRY,
+         YOMO_ERR_CLOSED,
+         0},
+        {{.kind = YO_CLOSE_FINAL, .code = YO_CODE_AUTH},
+         false,
+         YO_CLOSE_FINAL,
+         YOMO_ERR_AUTH,
          YO_CODE_AUTH},
         {{.kind = YO_CLOSE_DONE}, false, YO_CLOSE_DONE, YOMO_OK, 0},
     };
@@ -244,7 +262,7 @@ static void a_client_may_be_ended_before_it_is_open(void **state)
     assert_int_equal(at_client.opened, 0);
 }
 
-/* --- presencejs ---------------------------------------------------------------------- */
+/* --- presencejs ------------------------------------------------------------------- */
 
 static void presencejs_gets_datagrams_on_every_lane(void **state)
 {
@@ -301,7 +319,7 @@ static void lost_datagrams_are_told(void **state)
     assert_true(at_server.acked <= at_client.heard[YO_LANE_DATAGRAM]);
 }
 
-/* --- Peers that break the rules ------------------------------------------------------ */
+/* --- Peers that break the rules --------------------------------------------------- */
 
 static void expect_rejected(uint32_t code, int error)
 {
@@ -318,7 +336,8 @@ static void raw(struct heard *stream, const char *bytes, size_t size, bool fin)
 {
     size_t taken;
     assert_int_equal(
-        yo_wt_stream_write(stream->stream, yo_span(bytes, size), SIZE_MAX, &taken), YOMO_OK);
+        yo_wt_stream_write(stream->stream, yo_span(bytes, size), SIZE_MAX, &taken),
+        YOMO_OK);
     if (fin) {
         yo_wt_stream_end(stream->stream);
     }
@@ -398,7 +417,7 @@ static void a_lane_that_is_reset_loses_its_cut_message_only(void **state)
     assert_int_equal(bad(), 0);
 }
 
-/* --- A bad network ------------------------------------------------------------------- */
+/* --- A bad network ---------------------------------------------------------------- */
 
 static void reliable_lanes_survive_loss_reordering_and_repetition(void **state)
 {
@@ -412,9 +431,12 @@ static void reliable_lanes_survive_loss_reordering_and_repetition(void **state)
         side_pair(&at_client, client, &at_server, server, true);
         for (int round = 0; round < 300; round++) {
             uint32_t lane = 1 + (uint32_t)yo_rand_below(&world.rand, 3);
-            size_t size = 6 + (size_t)yo_rand_below(&world.rand, round % 50 ? 500 : 100000);
-            UNTIL(&world, side_send_numbered(&at_client, lane, sent[lane], size) == YOMO_OK);
-            UNTIL(&world, side_send_numbered(&at_server, lane, sent[lane], size) == YOMO_OK);
+            size_t size =
+                6 + (size_t)yo_rand_below(&world.rand, round % 50 ? 500 : 100000);
+            UNTIL(&world,
+                  side_send_numbered(&at_client, lane, sent[lane], size) == YOMO_OK);
+            UNTIL(&world,
+                  side_send_numbered(&at_server, lane, sent[lane], size) == YOMO_OK);
             sent[lane]++;
             side_send(&at_client, YO_LANE_DATAGRAM, "cursor", 6, 0);
             world_for(&world, 5 * YO_MS);
@@ -460,7 +482,8 @@ int main(void)
         TEST(a_reader_that_stops_a_lane_is_the_end),
         TEST(messages_come_out_whatever_the_pieces),
         TEST(a_lane_that_is_reset_loses_its_cut_message_only),
-        cmocka_unit_test_teardown(reliable_lanes_survive_loss_reordering_and_repetition, end),
+        cmocka_unit_test_teardown(reliable_lanes_survive_loss_reordering_and_repetition,
+                                  end),
     };
     return cmocka_run_group_tests_name("transport/webtransport/messages", tests,
                                        world_begin_tls, world_end_tls);

@@ -45,19 +45,22 @@ static void bytes_come_out_as_they_went_in(void **state)
             size_t head = size < 8 ? size : 8;
             struct yo_blob *blob =
                 yo_blob_create(&yo_mem_libc, yo_span(bytes + head, size - head));
-            assert_int_equal(yo_sendqueue_push(&queue, yo_span(bytes, head), blob), YOMO_OK);
+            assert_int_equal(yo_sendqueue_push(&queue, yo_span(bytes, head), blob),
+                             YOMO_OK);
             yo_blob_unref(blob);
             yo_buf_append(&in, bytes, size);
             break;
         }
         case 1:
             yo_rand_bytes(bytes, size);
-            assert_int_equal(yo_sendqueue_push_bytes(&queue, yo_span(bytes, size)), YOMO_OK);
+            assert_int_equal(yo_sendqueue_push_bytes(&queue, yo_span(bytes, size)),
+                             YOMO_OK);
             yo_buf_append(&in, bytes, size);
             break;
         case 2: {
             bool last;
-            struct yo_buf next = peek(&queue, 1 + (size_t)yo_rand_below(&rand, 16), &last);
+            struct yo_buf next =
+                peek(&queue, 1 + (size_t)yo_rand_below(&rand, 16), &last);
             size_t n = next.size ? (size_t)yo_rand_below(&rand, next.size + 1) : 0;
             assert_int_equal(last, sent.size + next.size == in.size);
             yo_buf_append(&sent, next.data, n);
@@ -151,5 +154,6 @@ int main(void)
         cmocka_unit_test(one_queue_may_follow_another),
         cmocka_unit_test(every_allocation_may_fail),
     };
-    return cmocka_run_group_tests_name("transport/webtransport/sendqueue", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("transport/webtransport/sendqueue", tests, NULL,
+                                       NULL);
 }

@@ -39,7 +39,7 @@ static int end(void **state)
     return 0;
 }
 
-/* --- Opening ------------------------------------------------------------------------- */
+/* --- Opening ---------------------------------------------------------------------- */
 
 static void a_request_tells_who_wants_what(void **state)
 {
@@ -134,7 +134,7 @@ static void an_empty_packet_is_counted_and_no_more(void **state)
     assert_int_equal(stats.packets_bad, 1);
 }
 
-/* --- Datagrams ----------------------------------------------------------------------- */
+/* --- Datagrams -------------------------------------------------------------------- */
 
 static void datagrams_pass_both_ways_and_tell_their_fate(void **state)
 {
@@ -173,7 +173,8 @@ static void the_largest_datagram_passes_and_a_larger_one_does_not(void **state)
         yo_blob_unref(blob);
         blob = yo_blob_alloc(&yo_mem_libc, max + 1);
         memset(blob->data, 'x', max + 1);
-        assert_int_equal(yo_wt_session_send(at_client.session, blob, 0), YOMO_ERR_TOO_BIG);
+        assert_int_equal(yo_wt_session_send(at_client.session, blob, 0),
+                         YOMO_ERR_TOO_BIG);
         yo_blob_unref(blob);
         world_for(&world, 5 * YO_SECOND);
     }
@@ -223,14 +224,15 @@ static void too_many_early_streams_are_rejected(void **state)
     assert_int_equal(gone, 4);
 }
 
-/* --- Streams ------------------------------------------------------------------------- */
+/* --- Streams ---------------------------------------------------------------------- */
 
 static void exchange(struct peer *from, struct peer *to)
 {
     struct heard *uni = peer_open(from, false), *bidi = peer_open(from, true);
     peer_write(uni, "one way", true);
     peer_write(bidi, "question", true);
-    UNTIL(&world, to->stream_count == 2 && to->streams[0].ended && to->streams[1].ended);
+    UNTIL(&world,
+          to->stream_count == 2 && to->streams[0].ended && to->streams[1].ended);
     for (int i = 0; i < 2; i++) {
         struct heard *heard = &to->streams[i];
         assert_true(yo_span_is(yo_buf_span(&heard->bytes),
@@ -241,7 +243,8 @@ static void exchange(struct peer *from, struct peer *to)
     }
     UNTIL(&world, bidi->ended);
     assert_true(yo_span_is(yo_buf_span(&bidi->bytes), "answer"));
-    UNTIL(&world, uni->gone && bidi->gone && to->streams[0].gone && to->streams[1].gone);
+    UNTIL(&world,
+          uni->gone && bidi->gone && to->streams[0].gone && to->streams[1].gone);
     assert_int_equal(uni->acked, strlen("one way"));
 }
 
@@ -265,7 +268,8 @@ static void an_empty_stream_is_seen(void **state)
     UNTIL(&world, at_server.stream_count == 2);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(at_server.streams[i].bytes.size, 0);
-        assert_int_equal(at_server.streams[i].ended, !at_server.streams[i].bidirectional);
+        assert_int_equal(at_server.streams[i].ended,
+                         !at_server.streams[i].bidirectional);
     }
 }
 
@@ -300,8 +304,9 @@ static void a_stream_longer_than_its_window_passes(void **state)
     memset(chunk, 'y', sizeof(chunk));
     while (total < 1000000) {
         size_t taken;
-        assert_int_equal(yo_wt_stream_write(stream->stream, yo_span(chunk, sizeof(chunk)),
-                                            32768, &taken),
+        assert_int_equal(yo_wt_stream_write(stream->stream,
+                                            yo_span(chunk, sizeof(chunk)), 32768,
+                                            &taken),
                          YOMO_OK);
         total += taken;
         assert_true(yo_wt_stream_queued(stream->stream) <= 32768);
@@ -330,7 +335,8 @@ static void a_reader_that_takes_little_holds_the_writer_back(void **state)
     memset(much, 'z', 500000);
     size_t taken;
     assert_int_equal(
-        yo_wt_stream_write(stream->stream, yo_span(much, 500000), SIZE_MAX, &taken), YOMO_OK);
+        yo_wt_stream_write(stream->stream, yo_span(much, 500000), SIZE_MAX, &taken),
+        YOMO_OK);
     yo_wt_stream_end(stream->stream);
     free(much);
     UNTIL(&world, at_server.streams[0].ended);
@@ -391,14 +397,15 @@ static void a_stopped_writer_is_told(void **state)
     peer_write(stream, " blah", false);
     UNTIL(&world, stream->stopped);
     size_t taken;
-    assert_int_equal(yo_wt_stream_write(stream->stream, yo_span_of("more"), 100, &taken),
-                     YOMO_ERR_CLOSED);
+    assert_int_equal(
+        yo_wt_stream_write(stream->stream, yo_span_of("more"), 100, &taken),
+        YOMO_ERR_CLOSED);
     peer_write(&at_server.streams[0], "enough", true); /* the other way is open */
     UNTIL(&world, stream->ended);
 }
 
-static size_t stop_in_data(void *user, struct yo_wt_stream *stream, struct yo_span bytes,
-                           bool fin, yo_time now)
+static size_t stop_in_data(void *user, struct yo_wt_stream *stream,
+                           struct yo_span bytes, bool fin, yo_time now)
 {
     size_t *calls = user;
     (void)fin, (void)now, (void)bytes;
@@ -424,7 +431,7 @@ static void stopping_inside_on_data_is_legal(void **state)
     assert_true(stream->stopped && stream->gone);
 }
 
-/* --- The end ------------------------------------------------------------------------- */
+/* --- The end ---------------------------------------------------------------------- */
 
 static void a_close_carries_code_and_reason(struct peer *from, struct peer *to)
 {
@@ -444,7 +451,8 @@ static void a_close_carries_code_and_reason(struct peer *from, struct peer *to)
     for (int i = 0; i < 2; i++) {
         assert_true(from->streams[i].gone && to->streams[i].gone);
     }
-    UNTIL(&world, yo_endpoint_empty(server->endpoint) && yo_endpoint_empty(client->endpoint));
+    UNTIL(&world,
+          yo_endpoint_empty(server->endpoint) && yo_endpoint_empty(client->endpoint));
 }
 
 static void a_client_closes_with_code_and_reason(void **state)
@@ -487,7 +495,8 @@ static void a_peer_that_never_acknowledges_the_end_is_not_waited_for(void **stat
 static void a_broken_connection_is_no_clean_end(void **state)
 {
     (void)state;
-    yo_wt_session_break(at_server.session, YO_H3_REQUEST_CANCELLED, yo_span_of("1001 drain"));
+    yo_wt_session_break(at_server.session, YO_H3_REQUEST_CANCELLED,
+                        yo_span_of("1001 drain"));
     UNTIL(&world, at_client.ended);
     assert_false(at_client.end.clean);
     assert_int_equal(at_client.end.error, YOMO_ERR_CLOSED);
@@ -509,7 +518,8 @@ static void a_reset_of_the_connect_stream_is_the_end(void **state)
 {
     (void)state;
     struct yo_quic_conn *conn = at_client.session->conn;
-    ngtcp2_conn_shutdown_stream(conn->quic, 0, conn->session.id, YO_H3_REQUEST_CANCELLED);
+    ngtcp2_conn_shutdown_stream(conn->quic, 0, conn->session.id,
+                                YO_H3_REQUEST_CANCELLED);
     yo_quic_conn_touch(conn);
     UNTIL(&world, at_server.ended);
     assert_false(at_server.end.clean);
@@ -540,7 +550,8 @@ static void a_drain_is_told_and_nothing_ends(void **state)
 static void capsules(const char *bytes, size_t size)
 {
     struct yo_quic_conn *conn = at_client.session->conn;
-    assert_int_equal(yo_h3_capsules(conn->h3, conn->session.id, yo_span(bytes, size)), YOMO_OK);
+    assert_int_equal(yo_h3_capsules(conn->h3, conn->session.id, yo_span(bytes, size)),
+                     YOMO_OK);
     yo_quic_conn_touch(conn);
 }
 
@@ -575,7 +586,8 @@ static void a_session_id_that_cannot_be_one_ends_the_connection(void **state)
     stream->stream->session_id = 0;
     struct yo_wt_stream *wt = stream->stream;
     yo_sendqueue_finish(&wt->out); /* another header */
-    assert_int_equal(yo_sendqueue_push(&wt->out, yo_span("\x40\x54\x03", 3), NULL), YOMO_OK);
+    assert_int_equal(yo_sendqueue_push(&wt->out, yo_span("\x40\x54\x03", 3), NULL),
+                     YOMO_OK);
     UNTIL(&world, at_server.ended && at_client.ended);
     assert_non_null(strstr(at_client.end_text, "0x108"));
 }
@@ -588,9 +600,9 @@ static void a_datagram_without_session_ends_the_connection(void **state)
     int accepted = 0;
     ngtcp2_vec vec = {(uint8_t *)"\xc0", 1}; /* a varint that is cut short */
     world_for(&world, YO_SECOND);
-    ngtcp2_ssize n = ngtcp2_conn_writev_datagram(conn->quic, NULL, NULL, packet,
-                                                 sizeof(packet), &accepted, 0, 0, &vec, 1,
-                                                 world.now);
+    ngtcp2_ssize n =
+        ngtcp2_conn_writev_datagram(conn->quic, NULL, NULL, packet, sizeof(packet),
+                                    &accepted, 0, 0, &vec, 1, world.now);
     assert_true(n > 0 && accepted);
     world_inject(server, client, yo_span(packet, (size_t)n));
     UNTIL(&world, at_server.ended && at_client.ended);

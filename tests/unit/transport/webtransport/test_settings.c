@@ -31,7 +31,8 @@ static void our_settings_join_those_of_nghttp3(void **state)
     struct yo_buf out;
     (void)state;
     yo_buf_init(&out, &yo_mem_libc);
-    assert_int_equal(yo_settings_splice(&out, yo_span(head, sizeof(head) - 1)), YOMO_OK);
+    assert_int_equal(yo_settings_splice(&out, yo_span(head, sizeof(head) - 1)),
+                     YOMO_OK);
     for (size_t piece = 1; piece <= out.size; piece++) {
         struct yo_peer_settings settings = tee(yo_buf_span(&out), piece);
         assert_true(settings.seen && settings.h3_datagram && settings.connect_protocol);
@@ -59,7 +60,8 @@ static void only_the_start_of_a_control_stream_is_spliced(void **state)
     struct yo_buf out;
     (void)state;
     yo_buf_init(&out, &yo_mem_libc);
-    assert_int_equal(yo_settings_splice(&out, yo_span("\x00\x07\x00", 3)), YOMO_ERR_STATE);
+    assert_int_equal(yo_settings_splice(&out, yo_span("\x00\x07\x00", 3)),
+                     YOMO_ERR_STATE);
     assert_int_equal(yo_settings_splice(&out, yo_span("\x00\x04\x05\x01", 4)),
                      YOMO_ERR_STATE);
     assert_int_equal(yo_settings_splice(&out, yo_span(head, 2)), YOMO_ERR_STATE);
@@ -69,10 +71,12 @@ static void only_the_start_of_a_control_stream_is_spliced(void **state)
 
 static void every_browsers_settings_are_understood(void **state)
 {
-    /* Chromium 156: 0x1, 0x6, 0x7, 0x33, 0xffd277, 0x2b603742 and grease; a frame after. */
-    static const char chromium[] = "\x00\x04\x1c\x01\x80\x01\x00\x00\x06\x80\x00\x40\x00"
-                                   "\x07\x40\x64\x33\x01\x80\xff\xd2\x77\x01\xab\x60\x37"
-                                   "\x42\x01\x40\x5f\x07\x21\x00";
+    /* Chromium 156: 0x1, 0x6, 0x7, 0x33, 0xffd277, 0x2b603742 and grease; a frame
+     * after. */
+    static const char chromium[] =
+        "\x00\x04\x1c\x01\x80\x01\x00\x00\x06\x80\x00\x40\x00"
+        "\x07\x40\x64\x33\x01\x80\xff\xd2\x77\x01\xab\x60\x37"
+        "\x42\x01\x40\x5f\x07\x21\x00";
     (void)state;
     struct yo_peer_settings settings = tee(yo_span(chromium, sizeof(chromium) - 1), 1);
     assert_true(settings.seen && settings.h3_datagram);
@@ -117,5 +121,6 @@ int main(void)
         cmocka_unit_test(a_stream_that_begins_otherwise_is_left_to_nghttp3),
         cmocka_unit_test(every_allocation_may_fail),
     };
-    return cmocka_run_group_tests_name("transport/webtransport/settings", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("transport/webtransport/settings", tests, NULL,
+                                       NULL);
 }

@@ -18,7 +18,7 @@ struct carried {
     uint8_t bytes[];
 };
 
-/* --- TLS ----------------------------------------------------------------------------- */
+/* --- TLS -------------------------------------------------------------------------- */
 
 struct yo_tls_server *world_server_tls;
 struct yo_tls_client *world_client_tls;
@@ -34,15 +34,15 @@ int world_begin_tls(void **state)
     assert_non_null(mkdtemp(dir));
     yo_buf_init(&cert, &yo_mem_libc);
     yo_buf_init(&key, &yo_mem_libc);
-    assert_int_equal(yo_devcert_ready(dir, (uint64_t)time(NULL) * 1000, &cert, &key, &fresh,
-                                      NULL),
-                     YOMO_OK);
+    assert_int_equal(
+        yo_devcert_ready(dir, (uint64_t)time(NULL) * 1000, &cert, &key, &fresh, NULL),
+        YOMO_OK);
     struct yo_tls_server_options server = {.cert_file = (char *)cert.data,
                                            .key_file = (char *)key.data};
-    assert_int_equal(yo_tls_server_create(&world_server_tls, &yo_mem_libc, &server, NULL),
-                     YOMO_OK);
-    assert_int_equal(yo_tls_client_create(&world_client_tls, &yo_mem_libc, &client, NULL),
-                     YOMO_OK);
+    assert_int_equal(
+        yo_tls_server_create(&world_server_tls, &yo_mem_libc, &server, NULL), YOMO_OK);
+    assert_int_equal(
+        yo_tls_client_create(&world_client_tls, &yo_mem_libc, &client, NULL), YOMO_OK);
     unlink((char *)cert.data);
     unlink((char *)key.data);
     yo_buf_finish(&cert);
@@ -62,7 +62,7 @@ int world_end_tls(void **state)
     return 0;
 }
 
-/* --- The network --------------------------------------------------------------------- */
+/* --- The network ------------------------------------------------------------------ */
 
 void world_init(struct world *world, uint64_t seed)
 {
@@ -130,7 +130,8 @@ static bool chance(struct world *world, unsigned of_1000)
     return of_1000 > 0 && yo_rand_below(&world->rand, 1000) < of_1000;
 }
 
-static void carry(struct node *from, const struct sockaddr *address, struct yo_span bytes)
+static void carry(struct node *from, const struct sockaddr *address,
+                  struct yo_span bytes)
 {
     struct world *world = from->world;
     struct node *to = node_at(world, address);
@@ -152,7 +153,7 @@ void world_inject(struct node *to, const struct node *from, struct yo_span bytes
     put(to->world, to, &from->outside, bytes, to->world->now);
 }
 
-/* --- The endpoint's events ----------------------------------------------------------- */
+/* --- The endpoint's events -------------------------------------------------------- */
 
 static uint8_t *on_space(void *user, void *socket, size_t size)
 {
@@ -259,7 +260,7 @@ static const struct yo_endpoint_events events = {
     .on_empty = on_empty,
 };
 
-/* --- Nodes --------------------------------------------------------------------------- */
+/* --- Nodes ------------------------------------------------------------------------ */
 
 struct yo_endpoint_options world_options(struct world *world, bool server)
 {
@@ -300,22 +301,23 @@ static struct node *add_node(struct world *world, bool server,
     return node;
 }
 
-struct node *world_server(struct world *world, const struct yo_endpoint_options *options)
+struct node *world_server(struct world *world,
+                          const struct yo_endpoint_options *options)
 {
     struct node *node = add_node(world, true, options);
     yo_endpoint_set_tls(node->endpoint, world_server_tls);
     return node;
 }
 
-struct node *world_client(struct world *world, const struct yo_endpoint_options *options)
+struct node *world_client(struct world *world,
+                          const struct yo_endpoint_options *options)
 {
     return add_node(world, false, options);
 }
 
 static void deliver(struct world *world)
 {
-    struct carried *carried =
-        YO_CONTAINER(world->packets.next, struct carried, link);
+    struct carried *carried = YO_CONTAINER(world->packets.next, struct carried, link);
     struct node *to = carried->to;
     yo_list_remove(&carried->link);
     yo_buf_clear(&to->last);
@@ -404,7 +406,7 @@ void world_for(struct world *world, yo_time span)
     }
 }
 
-/* --- Bare sessions ------------------------------------------------------------------- */
+/* --- Bare sessions ---------------------------------------------------------------- */
 
 static const struct yo_wt_stream_events stream_events;
 
@@ -418,8 +420,8 @@ static struct heard *add_heard(struct peer *peer, bool bidirectional, bool local
     return heard;
 }
 
-static size_t on_data(void *user, struct yo_wt_stream *stream, struct yo_span bytes, bool end,
-                      yo_time now)
+static size_t on_data(void *user, struct yo_wt_stream *stream, struct yo_span bytes,
+                      bool end, yo_time now)
 {
     struct heard *heard = user;
     (void)now;
@@ -468,8 +470,8 @@ static void on_stream_gone(void *user, struct yo_wt_stream *stream, yo_time now)
     heard->stream = NULL;
 }
 
-static const struct yo_wt_stream_events stream_events = {on_data, on_reset, on_stop, on_acked,
-                                                         on_stream_gone};
+static const struct yo_wt_stream_events stream_events = {on_data, on_reset, on_stop,
+                                                         on_acked, on_stream_gone};
 
 static void on_session_open(void *user, yo_time now)
 {
@@ -563,7 +565,8 @@ void peer_listen(struct peer *peer, struct yo_wt_session *session)
     yo_wt_session_listen(session, &session_events, peer);
 }
 
-static struct yo_endpoint_connect connect_options(struct node *client, struct node *server)
+static struct yo_endpoint_connect connect_options(struct node *client,
+                                                  struct node *server)
 {
     return (struct yo_endpoint_connect){
         .socket = client,
@@ -602,8 +605,8 @@ void peer_pair(struct peer *client_peer, struct node *client, struct peer *serve
 struct heard *peer_open(struct peer *peer, bool bidirectional)
 {
     struct heard *heard = add_heard(peer, bidirectional, true);
-    assert_int_equal(yo_wt_session_open(peer->session, bidirectional, &stream_events, heard,
-                                        &heard->stream),
+    assert_int_equal(yo_wt_session_open(peer->session, bidirectional, &stream_events,
+                                        heard, &heard->stream),
                      YOMO_OK);
     return heard;
 }
@@ -626,7 +629,7 @@ void peer_datagram(struct peer *peer, const char *text, uint64_t token)
     yo_blob_unref(blob);
 }
 
-/* --- Messages ------------------------------------------------------------------------ */
+/* --- Messages --------------------------------------------------------------------- */
 
 static void on_conn_open(void *user, struct yo_conn *conn, yo_time now)
 {
@@ -646,8 +649,8 @@ static void on_message(void *user, struct yo_conn *conn, uint32_t lane,
     side->heard[lane]++;
     if (message.size >= 6 && message.data[0] == '#' && !side->unchecked) {
         const uint8_t *m = message.data;
-        uint32_t number = (uint32_t)m[2] << 24 | (uint32_t)m[3] << 16 | (uint32_t)m[4] << 8 |
-                          m[5];
+        uint32_t number =
+            (uint32_t)m[2] << 24 | (uint32_t)m[3] << 16 | (uint32_t)m[4] << 8 | m[5];
         assert_int_equal(number, side->next[m[1]]);
         side->next[m[1]]++;
         for (size_t i = 6; i < message.size; i++) {
@@ -687,8 +690,8 @@ static void on_closed(void *user, struct yo_conn *conn, const struct yo_close *w
     side->conn = NULL;
 }
 
-const struct yo_conn_events side_events = {on_conn_open, on_message, on_writable, on_fate,
-                                           on_closed};
+const struct yo_conn_events side_events = {on_conn_open, on_message, on_writable,
+                                           on_fate, on_closed};
 
 void side_init(struct side *side, struct world *world)
 {
@@ -706,8 +709,9 @@ void side_connect(struct side *side, struct node *client, struct node *server,
                   bool extension)
 {
     struct yo_endpoint_connect options = connect_options(client, server);
-    assert_int_equal(yo_endpoint_connect(client->endpoint, &options, extension, &side_events,
-                                         side, &side->conn, side->world->now),
+    assert_int_equal(yo_endpoint_connect(client->endpoint, &options, extension,
+                                         &side_events, side, &side->conn,
+                                         side->world->now),
                      YOMO_OK);
 }
 
@@ -720,7 +724,8 @@ void side_pair(struct side *client_side, struct node *client, struct side *serve
     }
     side_connect(client_side, client, server, extension);
     UNTIL(client->world, server->request);
-    server_side->conn = yo_quic_accept(server->request, &yes, &side_events, server_side);
+    server_side->conn =
+        yo_quic_accept(server->request, &yes, &side_events, server_side);
     server->request = NULL;
     assert_non_null(server_side->conn);
     UNTIL(client->world, client_side->opened);

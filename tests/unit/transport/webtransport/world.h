@@ -2,8 +2,8 @@
 /* world.h - endpoints that hand each other packets, on a virtual clock.
  *
  * A node is an endpoint with an address. What it sends is carried by a network that
- * delays, loses, repeats and overtakes as it is told to, by a seeded generator: the same
- * seed is the same story. Nothing sleeps. */
+ * delays, loses, repeats and overtakes as it is told to, by a seeded generator: the
+ * same seed is the same story. Nothing sleeps. */
 #ifndef TESTS_WEBTRANSPORT_WORLD_H
 #define TESTS_WEBTRANSPORT_WORLD_H
 
@@ -33,14 +33,15 @@ struct node {
     struct sockaddr_in heard_at;        /* another address that still reaches it */
     bool woken, blocked, cut, empty;    /* cut: nothing passes, either way */
     uint8_t space[65536];
-    size_t sent;  /* packets */
-    size_t longest; /* of a train, in packets */
+    size_t sent;        /* packets */
+    size_t longest;     /* of a train, in packets */
     struct yo_buf last; /* the last packet that it got */
     /* A server's requests. */
     struct yo_quic_conn *request; /* the last one that waits */
     char authority[64], path[256], query[256], origin[64], address[64];
     size_t requests, gone;
-    void (*on_request)(struct node *node, struct yo_quic_conn *conn); /* NULL: keep it */
+    void (*on_request)(struct node *node,
+                       struct yo_quic_conn *conn); /* NULL: keep it */
     void *user;
     /* Packets for other workers. */
     size_t foreign;
@@ -51,9 +52,9 @@ struct world {
     const struct yomo_mem *mem;
     yo_time now;
     struct yo_rand rand;
-    yo_time delay, jitter;   /* one way */
-    unsigned loss, repeat;   /* of 1,000 packets */
-    struct yo_link packets;  /* under way, by time */
+    yo_time delay, jitter;  /* one way */
+    unsigned loss, repeat;  /* of 1,000 packets */
+    struct yo_link packets; /* under way, by time */
     struct node *nodes[NODES_MAX];
     size_t count;
     size_t carried, lost;
@@ -69,25 +70,27 @@ void world_finish(struct world *world);
 
 /* What a node is made with unless it is changed. */
 struct yo_endpoint_options world_options(struct world *world, bool server);
-struct node *world_server(struct world *world, const struct yo_endpoint_options *options);
-struct node *world_client(struct world *world, const struct yo_endpoint_options *options);
+struct node *world_server(struct world *world,
+                          const struct yo_endpoint_options *options);
+struct node *world_client(struct world *world,
+                          const struct yo_endpoint_options *options);
 
-/* One step: turns that are due, else the next packet or timer. False: nothing is due. */
+/* One step: turns that are due, else the next packet or timer. False: there is none. */
 bool world_step(struct world *world);
 void world_for(struct world *world, yo_time span); /* let time pass */
 void world_inject(struct node *to, const struct node *from, struct yo_span bytes);
 
-#define UNTIL(world, condition)                                                          \
-    do {                                                                                 \
-        yo_time until_ = (world)->now + 120 * YO_SECOND;                                 \
-        while (!(condition)) {                                                           \
-            if (!world_step(world) || (world)->now > until_) {                           \
-                fail_msg("%s did not happen", #condition);                               \
-            }                                                                            \
-        }                                                                                \
+#define UNTIL(world, condition)                                \
+    do {                                                       \
+        yo_time until_ = (world)->now + 120 * YO_SECOND;       \
+        while (!(condition)) {                                 \
+            if (!world_step(world) || (world)->now > until_) { \
+                fail_msg("%s did not happen", #condition);     \
+            }                                                  \
+        }                                                      \
     } while (0)
 
-/* --- Bare sessions ------------------------------------------------------------------- */
+/* --- Bare sessions ---------------------------------------------------------------- */
 
 #define STREAMS_MAX 64
 #define STREAM_KEEP (1u << 20)
@@ -126,7 +129,7 @@ struct heard *peer_open(struct peer *peer, bool bidirectional);
 void peer_write(struct heard *heard, const char *text, bool end);
 void peer_datagram(struct peer *peer, const char *text, uint64_t token);
 
-/* --- Messages ------------------------------------------------------------------------ */
+/* --- Messages --------------------------------------------------------------------- */
 
 struct side {
     struct world *world;
