@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* h3_inside.h - the inside of yo_h3; for h3.c and h3_request.c. */
+#ifndef YO_WEBTRANSPORT_H3_INSIDE_H
+#define YO_WEBTRANSPORT_H3_INSIDE_H
+
+#include "base/list.h"
+#include "transport/webtransport/h3.h"
+#include "transport/webtransport/sendqueue.h"
+
+enum yo_h3_field {
+    YO_H3_METHOD,
+    YO_H3_PROTOCOL,
+    YO_H3_SCHEME,
+    YO_H3_AUTHORITY,
+    YO_H3_PATH,
+    YO_H3_ORIGIN,
+    YO_H3_STATUS,
+    YO_H3_PROTOCOLS,
+    YO_H3_DRAFT02,
+    YO_H3_FIELDS
+};
+
+struct yo_h3_stream { /* of a request and its response */
+    struct yo_link link;
+    int64_t id;
+    struct yo_buf text; /* values of the fields below, until the head is handed up */
+    struct {
+        uint32_t offset, size;
+        bool there;
+    } fields[YO_H3_FIELDS];
+    size_t head_size; /* RFC 9114 4.2.2 */
+    bool answered;
+    uint8_t *out; /* YO_H3_CAPSULES_MAX bytes or NULL; does not move */
+    size_t out_size, out_given;
+    bool end;
+};
+
+struct yo_h3 {
+    const struct yomo_mem *mem;
+    const struct yo_h3_events *events;
+    void *user;
+    nghttp3_conn *http;
+    bool server;
+    uint64_t error;
+    struct yo_link streams;
+    /* Out. */
+    int64_t control; /* -1: not bound yet */
+    bool control_blocked, spliced;
+    bool quiet; /* nothing to send was found, and nothing has happened since */
+    struct yo_sendqueue control_out;
+    /* In. */
+    int64_t peer_control; /* -1: not seen yet */
+    struct yo_settings_tee tee;
+    struct yo_peer_settings peer;
+    size_t consumed; /* by the callbacks of one read */
+};
+
+/* nghttp3's callbacks that h3_request.c has. */
+int yo_h3_on_begin_headers(nghttp3_conn *http, int64_t id, void *user,
+                           void *stream_user);
+int yo_h3_on_header(nghttp3_conn *http, int64_t id, int32_t token, nghttp3_rcbuf *name,
+                    nghttp3_rcbuf *value, uint8_t flags, void *user, void *stream_user);
+int yo_h3_on_end_headers(nghttp3_conn *http, int64_t id, int fin, void *user,
+                         void *stream_user);
+int yo_h3_on_stream_close(nghttp3_conn *http, int64_t id, uint64_t code, void *user,
+                          void *stream_user);
+
+void yo_h3_free_streams(struct yo_h3 *h3);
+
+#endif

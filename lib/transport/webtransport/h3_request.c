@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/* h3_request.c - heads in, answers and capsules out: what HTTP/3 carries for a session.
+ *
+ * Of a head only the fields that somebody here asks for are kept, until it is complete;
+ * all of its fields count towards YO_H3_HEAD_MAX, which nghttp3 announces but does not
+ * enforce. What goes out behind a head lies in one buffer that does not move, since
+ * nghttp3 points into it until it is acknowledged. */
+#include <stdio.h>
+#include <yomo/error.h>
+
+#include "base/text.h"
+#include "transport/webtransport/h3_inside.h"
+
+static struct yo_h3_stream *find_stream(struct yo_h3 *h3, int64_t id)
+{
+    YO_LIST_EACH(link, next, &h3->streams)
+    {
+        struct yo_h3_stream *stream = YO_CONTAINER(link, struct yo_h3_stream, link);
+        if (stream->id == id) {
+            return stream;
+        }
+    }
+    return NULL;
+}
+
+static struct yo_h3_stream *add_stream(struct yo_h3 *h3, int64_t id)
+{
+    struct yo_h3_stream *stream = yo_calloc(h3->mem, 1, sizeof(*stream));
+    if (stream) {
+        stream->id = id;
+        yo_buf_init(&stream->text, h3->mem);
+        yo_list_push_back(&h3->streams, &stream->link);
+    }
+    return stream;
+}
+
+static void free_stream(struct yo_h3 *h3, struct yo_h3_stream *stream)
+{
+    yo_list_remove(&stream->link);
+    yo_buf_finish(&stream->text);
+    yo_free(h3->mem, stream->out);
+    yo_free(h3->mem, stream);
+}
+
+void yo_h3_free_streams(struct yo_h3 *h3)
+{
+    YO_LIST_EACH(link, next, &h3->streams)
+    {
+        free_stream(h3, YO_CONTAINER(link, struct yo_h3_stream, link));
+    }
+}
+
+int yo_h3_on_stream_close(nghttp3_conn *http, int64_t id, uint64_t code, void *user,
+                          void *stream_user)
+{
+    (void)http, (void)id, (void)code;
+    if (stream_user) {
+        free_stream(user, stream_user);
+    }
+    return 0;
+}
+
+/* --- Heads ------------------------------------------------------------------------ */
+
+int yo_h3_on_begin_headers(nghttp3_conn *http, int64_t id, void *user,
+                           void *stream_user)
+{
+    struct yo_h3 *h3 = user;
+    struct yo_h3_stream *stream = stream_user;
+    if (!stream) {
+        stream = add_stream(h3, id);
+        if (!stream) {
+            return NGHTTP3_ERR_CALLBACK_FAILURE;
+        }
+        nghttp3_conn_set_stream_user_data(http, id, stream);
+    }
+    yo_buf_clear(&stream->text);
+    memset(stream->fields, 0, sizeof(stream->fields));
+    stream->head_size = 0;
+    return 0;
+}
+
+static enum yo_h3_field field_of(int32_t token, nghttp3_vec name)
+{
+    static const struct {
+        const char *name;
+        enum yo_h3_field field;
+    } rare[] = {{"sec-webtransport-http3-draft02", YO_H3_DRAFT02},
+                {"wt-available-protocols", YO_H3_PROTOCOLS},
+                {"wt-protocol", YO_H3_PROTOCOLS}};
+    switch (token) {
+    case NGHTTP3_QPACK_TOKEN__METHOD:
+        return YO_H3_METHOD;
+    case NGHTTP3_QPACK_TOKEN__PROTOCOL:
+        return YO_H3_PROTOCOL;
+    case NGHTTP3_QPACK_TOKEN__SCHEME:
+        return YO_H3_SCHEME;
+    case NGHTTP3_QPACK_TOKEN__AUTHORITY:
+        return YO_H3_AUTHORITY;
+    case NGHTTP3_QPACK_TOKEN__PATH:
+        return YO_H3_PATH;
+    case NGHTTP3_QPACK_TOKEN_ORIGIN:
+        return YO_H3_ORIGIN;
+    case NGHTTP3_QPACK_TOKEN__STATUS:
+        return YO_H3_STATUS;
+    default:
+        for (size_t i = 0; i < sizeof(rare) / sizeof(rare[0]); i++) {
+            if (yo_span_is(yo_span(name.base, name.len), rare[i].name)) {
+                return rare[i].field;
+            }
+        }
+        return YO_H3_FIELDS;
+    }
+}
+
+int yo_h3_on_header(nghttp3_conn *http, int64_t id, int32_t token, nghttp3_rcbuf *name,
+                    nghttp3_rcbuf *value, uint8_t flags, void *user, void *stream_user)
+{
+    struct yo_h3_stream *stream = stream_user;
+    nghttp3_vec n = nghttp3_rcbuf_get_buf(name), v = nghttp3_rcbuf_get_buf(value);
+    (void)http, (void)id, (void)flags, (void)user;
+    if (!stream) {
+        return 0;
+    }
+    stream->head_size += n.len + v.len + 32;
+    enum yo_h3_field field = field_of(token, n);
+    if (stream->head_size > YO_H3_HEAD_MAX || field == YO_H3_FIELDS ||
+        stream->fields[field].there) {
+        return 0; /* too much is answered when all of it has come */
+    }
+    stream->fields[field].there = true;
+    stream->fields[field].offset = (uint32_t)stream->text.size;
+    stream->fields[field].size = (uint32_t)v.len;
+    return yo_buf_append(&stream->text, v.base, v.len) == YOMO_OK
+               ? 0
+               : NGHTTP3_ERR_CALLBACK_FAILURE;
+}
+
+static struct yo_span field(const struct yo_h3_stream *stream, enum yo_h3_field which)
+{
+    if (!stream->fields[which].there) {
+        return YO_SPAN_NONE;
+    }
+    const uint8_t *at = stream->text.data ? stream->text.data : (const uint8_t *)"";
+    return yo_span(at + stream->fields[which].offset, stream->fields[which].size);
+}
+
+int yo_h3_on_end_headers(nghttp3_conn *http, int64_t id, int fin, void *user,
+                         void *stream_user)
+{
+    struct yo_h3 *h3 = user;
+    struct yo_h3_stream *stream = stream_user;
+    uint64_t status = 0;
+    (void)http, (void)fin;
+    if (!stream) {
+        return 0;
+    }
+    if (h3->server && stream->head_size > YO_H3_HEAD_MAX) {
+        yo_buf_finish(&stream->text);
+        return yo_h3_answer(h3, id, 431, NULL, YO_SPAN_NONE) == YOMO_ERR_NOMEM
+                   ? NGHTTP3_ERR_CALLBACK_FAILURE
+                   : 0;
+    }
+    struct yo_h3_head head = {
+        .method = field(stream, YO_H3_METHOD),
+        .protocol = field(stream, YO_H3_PROTOCOL),
+        .scheme = field(stream, YO_H3_SCHEME),
+        .authority = field(stream, YO_H3_AUTHORITY),
+        .path = field(stream, YO_H3_PATH),
+        .origin = field(stream, YO_H3_ORIGIN),
+        .protocols = field(stream, YO_H3_PROTOCOLS),
+        .draft02 = yo_span_is(field(stream, YO_H3_DRAFT02), "1"),
+    };
+    if (stream->fields[YO_H3_STATUS].there) {
+        yo_parse_u64(field(stream, YO_H3_STATUS), &status);
+    }
+    head.status = (int)status;
+    if (h3->server || status >= 200) { /* 1xx: the final one is still to come */
+        h3->events->on_head(h3->user, id, &head);
+    }
+    yo_buf_finish(&stream->text);
+    memset(stream->fields, 0, sizeof(stream->fields));
+    return 0;
+}
+
+/* --- Requests and answers --------------------------------------------------------- */
+
+static nghttp3_ssize on_read_data(nghttp3_conn *http, int64_t id, nghttp3_vec *vec,
+                                  size_t count, uint32_t *flags, void *user,
+                                  void *stream_user)
+{
+    struct yo_h3_stream *stream = stream_user;
+    size_t left = stream->out_size - stream->out_given;
+    (void)http, (void)id, (void)user;
+    if (left == 0 && !stream->end) {
+        return NGHTTP3_ERR_WOULDBLOCK;
+    }
+    if (stream->end) {
+        *flags |= NGHTTP3_DATA_FLAG_EOF;
+    }
+    if (left == 0 || count == 0) {
+        return 0;
+    }
+    vec[0].base = stream->out + stream->out_given;
+    vec[0].len = left;
+    stream->out_given = stream->out_size;
+    return 1;
+}
+
+static nghttp3_nv pair(struct yo_span name, struct yo_span value)
+{
+    return (nghttp3_nv){.name = (uint8_t *)(uintptr_t)name.data,
+                        .namelen = name.size,
+                        .value = (uint8_t *)(uintptr_t)value.data,
+                        .valuelen = value.size};
+}
+
+static nghttp3_nv text_pair(const char *name, const char *value)
+{
+    return pair(yo_span_of(name), yo_span_of(value));
+}
+
+int yo_h3_connect(struct yo_h3 *h3, int64_t id, const struct yo_h3_ask *ask)
+{
+    nghttp3_nv fields[7];
+    size_t n = 0;
+    /* Drafts 15 and later renamed the token; a server that knows older ones too takes
+     * the older one. */
+    bool newest = h3->peer.webtransport == YO_WT_DRAFT15;
+    fields[n++] = text_pair(":method", "CONNECT");
+    fields[n++] = text_pair(":protocol", newest ? "webtransport-h3" : "webtransport");
+    fields[n++] = text_pair(":scheme", "https");
+    fields[n++] = pair(yo_span_of(":authority"), ask->authority);
+    fields[n++] = pair(yo_span_of(":path"), ask->path);
+    fields[n++] = text_pair("sec-webtransport-http3-draft02", "1");
+    if (ask->origin.data) {
+        fields[n++] = pair(yo_span_of("origin"), ask->origin);
+    }
+    struct yo_h3_stream *stream = add_stream(h3, id);
+    if (!stream) {
+        return YOMO_ERR_NOMEM;
+    }
+    nghttp3_data_reader reader = {on_read_data};
+    if (nghttp3_conn_submit_request(h3->http, id, fields, n, &reader, stream) != 0) {
+        free_stream(h3, stream);
+        return YOMO_ERR_NOMEM;
+    }
+    h3->quiet = false;
+    return YOMO_OK;
+}
+
+#define ANSWER_FIELDS_MAX 24
+
+int yo_h3_answer(struct yo_h3 *h3, int64_t id, int status, const char *const *headers,
+                 struct yo_span text)
+{
+    nghttp3_nv fields[ANSWER_FIELDS_MAX];
+    char number[12], length[24];
+    size_t n = 0;
+    struct yo_h3_stream *stream = find_stream(h3, id);
+
+    if (!stream || stream->answered) {
+        return YOMO_ERR_NOT_FOUND;
+    }
+    snprintf(number, sizeof(number), "%d", status);
+    fields[n++] = text_pair(":status", number);
+    for (; headers && headers[0] && headers[1]; headers += 2) {
+        if (n == ANSWER_FIELDS_MAX - 2) {
+            return YOMO_ERR_INVALID;
+        }
+        fields[n++] = text_pair(headers[0], headers[1]);
+    }
+    if (status != 200) {
+        if (text.size > YO_H3_CAPSULES_MAX) {
+            text.size = YO_H3_CAPSULES_MAX;
+        }
+        snprintf(length, sizeof(length), "%zu", text.size);
+        fields[n++] = text_pair("content-length", length);
+        if (text.size > 0) {
+            fields[n++] = text_pair("content-type", "text/plain; charset=utf-8");
+            stream->out = yo_malloc(h3->mem, YO_H3_CAPSULES_MAX);
+            if (!stream->out) {
+                return YOMO_ERR_NOMEM;
+            }
+            memcpy(stream->out, text.data, text.size);
+            stream->out_size = text.size;
+        }
+        stream->end = true;
+    }
+    nghttp3_data_reader reader = {on_read_data};
+    int rv = nghttp3_conn_submit_response(h3->http, id, fields, n,
+                                          stream->end && !stream->out ? NULL : &reader);
+    if (rv == NGHTTP3_ERR_STREAM_NOT_FOUND) {
+        return YOMO_ERR_NOT_FOUND;
+    }
+    stream->answered = rv == 0;
+    h3->quiet = false;
+    return rv == 0 ? YOMO_OK : YOMO_ERR_NOMEM;
+}
+
+int yo_h3_capsules(struct yo_h3 *h3, int64_t id, struct yo_span bytes)
+{
+    struct yo_h3_stream *stream = find_stream(h3, id);
+    if (!stream || stream->end) {
+        return YOMO_ERR_NOT_FOUND;
+    }
+    if (bytes.size > YO_H3_CAPSULES_MAX - stream->out_size) {
+        return YOMO_ERR_FULL;
+    }
+    if (!stream->out) {
+        stream->out = yo_malloc(h3->mem, YO_H3_CAPSULES_MAX);
+        if (!stream->out) {
+            return YOMO_ERR_NOMEM;
+        }
+    }
+    memcpy(stream->out + stream->out_size, bytes.data, bytes.size);
+    stream->out_size += bytes.size;
+    nghttp3_conn_resume_stream(h3->http, id);
+    h3->quiet = false;
+    return YOMO_OK;
+}
+
+int yo_h3_end(struct yo_h3 *h3, int64_t id)
+{
+    struct yo_h3_stream *stream = find_stream(h3, id);
+    if (!stream) {
+        return YOMO_ERR_NOT_FOUND;
+    }
+    stream->end = true;
+    nghttp3_conn_resume_stream(h3->http, id);
+    h3->quiet = false;
+    return YOMO_OK;
+}
