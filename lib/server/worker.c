@@ -29,7 +29,11 @@ static void flush_dirty(struct yo_worker *worker, yo_time now)
     struct yo_link *link;
 
     while ((link = yo_list_pop_front(&worker->dirty)) != NULL) {
-        yo_peer_flush(YO_CONTAINER(link, struct yo_peer, dirty), now);
+        struct yo_peer *peer = YO_CONTAINER(link, struct yo_peer, dirty);
+        yo_peer_flush(peer, now);
+        if (!peer->closing) { /* onto the wire while its memory is at hand */
+            yo_conn_flush(peer->conn, now);
+        }
     }
 }
 

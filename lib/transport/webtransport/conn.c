@@ -2,10 +2,10 @@
 /* conn.c - the life of one connection.
  *
  * The happy path: HANDSHAKE, READY when TLS is done, ASKED when the request is there,
- * SESSION when it was accepted, LEAVING when its end was sent, OVER. Any failure leads to
- * OVER from wherever it is. OVER does nothing by itself: the turn that follows sends the
- * farewell, tells whoever listens, and frees the connection, so that no call that was
- * made from inside an event pulls the ground away from under it.
+ * SESSION when it was accepted, LEAVING when its end was sent, OVER. Any failure leads
+ * to OVER from wherever it is. OVER does nothing by itself: the turn that follows sends
+ * the farewell, tells whoever listens, and frees the connection, so that no call that
+ * was made from inside an event pulls the ground away from under it.
  *
  * Invariants:
  *  1. a connection in any state but OVER has a timer in the endpoint's heap;
@@ -112,7 +112,7 @@ void yo_quic_conn_touch(struct yo_quic_conn *conn)
     }
 }
 
-/* --- The end ------------------------------------------------------------------------- */
+/* --- The end ---------------------------------------------------------------------- */
 
 void yo_quic_conn_note_end(struct yo_quic_conn *conn, const struct yo_wt_end *end)
 {
@@ -141,8 +141,8 @@ void yo_quic_conn_over(struct yo_quic_conn *conn, enum yo_quic_farewell farewell
     if (conn->state == YO_QUIC_OVER) {
         return;
     }
-    yo_quic_conn_note_end(conn,
-                          &(struct yo_wt_end){.remote = true, .error = YOMO_ERR_CLOSED});
+    yo_quic_conn_note_end(
+        conn, &(struct yo_wt_end){.remote = true, .error = YOMO_ERR_CLOSED});
     conn->session.open = false;
     conn->state = YO_QUIC_OVER;
     conn->farewell = farewell;
@@ -160,12 +160,13 @@ void yo_quic_conn_fail(struct yo_quic_conn *conn, uint64_t h3_code, const char *
         return;
     }
     keep_reason(conn, reason);
-    ngtcp2_ccerr_set_application_error(&conn->error, h3_code,
-                                       (const uint8_t *)conn->reason, strlen(conn->reason));
-    if (h3_code != YO_H3_NO_ERROR) { /* the peer's fault, unless somebody knows better */
-        yo_quic_conn_note_end(conn, &(struct yo_wt_end){.remote = true,
-                                                        .error = YOMO_ERR_PROTO,
-                                                        .text = yo_span_of(conn->reason)});
+    ngtcp2_ccerr_set_application_error(
+        &conn->error, h3_code, (const uint8_t *)conn->reason, strlen(conn->reason));
+    if (h3_code != YO_H3_NO_ERROR) { /* the peer's fault, unless we know better */
+        yo_quic_conn_note_end(conn,
+                              &(struct yo_wt_end){.remote = true,
+                                                  .error = YOMO_ERR_PROTO,
+                                                  .text = yo_span_of(conn->reason)});
     }
     yo_quic_conn_over(conn, YO_QUIC_SAY_CLOSE);
 }
@@ -176,9 +177,9 @@ static void note_tls_failure(struct yo_quic_conn *conn)
     struct yo_buf why;
     yo_buf_init(&why, conn->mem);
     int error = yo_tls_failure(ngtcp2_crypto_ossl_ctx_get_ssl(conn->tls), &why);
-    yo_quic_conn_note_end(conn, &(struct yo_wt_end){.remote = true,
-                                                    .error = error,
-                                                    .text = yo_buf_span(&why)});
+    yo_quic_conn_note_end(
+        conn,
+        &(struct yo_wt_end){.remote = true, .error = error, .text = yo_buf_span(&why)});
     yo_buf_finish(&why);
 }
 
@@ -194,10 +195,11 @@ void yo_quic_conn_fail_quic(struct yo_quic_conn *conn, int liberr)
     } else {
         ngtcp2_ccerr_set_liberr(&conn->error, liberr, NULL, 0);
         yo_quic_conn_note_end(
-            conn, &(struct yo_wt_end){.remote = true,
-                                      .error = liberr == NGTCP2_ERR_NOMEM ? YOMO_ERR_NOMEM
-                                                                          : YOMO_ERR_PROTO,
-                                      .text = yo_span_of(ngtcp2_strerror(liberr))});
+            conn,
+            &(struct yo_wt_end){.remote = true,
+                                .error = liberr == NGTCP2_ERR_NOMEM ? YOMO_ERR_NOMEM
+                                                                    : YOMO_ERR_PROTO,
+                                .text = yo_span_of(ngtcp2_strerror(liberr))});
     }
     yo_quic_conn_over(conn, YO_QUIC_SAY_CLOSE);
 }
@@ -231,7 +233,7 @@ static void note_timeout(struct yo_quic_conn *conn, const char *text)
                                                     .text = yo_span_of(text)});
 }
 
-/* --- In ------------------------------------------------------------------------------ */
+/* --- In --------------------------------------------------------------------------- */
 
 int yo_quic_conn_read(struct yo_quic_conn *conn, const struct yo_quic_packet *packet,
                       yo_time now)
@@ -243,9 +245,11 @@ int yo_quic_conn_read(struct yo_quic_conn *conn, const struct yo_quic_packet *pa
         return 0;
     }
     conn->now = conn->heard = now;
+    conn->busy = true;
     yo_quic_path(&path, packet->socket, packet->local, packet->remote);
     int rv = ngtcp2_conn_read_pkt(conn->quic, &path, &pi, packet->bytes.data,
                                   packet->bytes.size, now);
+    conn->busy = false;
     switch (rv) {
     case 0:
         break;
@@ -267,7 +271,7 @@ int yo_quic_conn_read(struct yo_quic_conn *conn, const struct yo_quic_packet *pa
     return rv;
 }
 
-/* --- Time ---------------------------------------------------------------------------- */
+/* --- Time ------------------------------------------------------------------------- */
 
 /* When the peer has been silent for too long. */
 static yo_time silent_at(const struct yo_quic_conn *conn)
@@ -278,12 +282,22 @@ static yo_time silent_at(const struct yo_quic_conn *conn)
     return heed ? yo_time_after(conn->heard, options->silence) : YO_NEVER;
 }
 
+yo_time yo_quic_conn_due(const struct yo_quic_conn *conn)
+{
+    yo_time when = yo_time_min(conn->give_up, conn->alarm);
+    when = yo_time_min(when, conn->due);
+    return yo_time_min(when, silent_at(conn));
+}
+
+/* With each packet that goes out or comes in the time moves, nearly always to later.
+ * The timer is left where it is then: when it rings too early it is set anew. */
 void yo_quic_conn_rearm(struct yo_quic_conn *conn)
 {
-    yo_time when = ngtcp2_conn_get_expiry(conn->quic);
-    when = yo_time_min(when, yo_time_min(conn->give_up, conn->alarm));
-    when = yo_time_min(when, silent_at(conn));
-    yo_heap_set(&conn->endpoint->timers, &conn->timer, when); /* it is in: cannot fail */
+    yo_time when = yo_quic_conn_due(conn);
+    if (when < conn->timer.when) {
+        yo_heap_set(&conn->endpoint->timers, &conn->timer,
+                    when); /* it is in: no failure */
+    }
 }
 
 static void give_up(struct yo_quic_conn *conn)
@@ -299,23 +313,29 @@ static void give_up(struct yo_quic_conn *conn)
     }
 }
 
+void yo_quic_conn_expired(struct yo_quic_conn *conn, yo_time now)
+{
+    if (ngtcp2_conn_get_expiry(conn->quic) > now) {
+        return;
+    }
+    int rv = ngtcp2_conn_handle_expiry(conn->quic, now);
+    if (rv == NGTCP2_ERR_IDLE_CLOSE || rv == NGTCP2_ERR_HANDSHAKE_TIMEOUT) {
+        note_timeout(conn, conn->state == YO_QUIC_HANDSHAKE
+                               ? "the handshake took too long"
+                               : "nothing was heard for too long");
+        yo_quic_conn_over(conn, YO_QUIC_SILENT);
+    } else if (rv != 0) {
+        yo_quic_conn_fail_quic(conn, rv);
+    }
+}
+
 void yo_quic_conn_expire(struct yo_quic_conn *conn, yo_time now)
 {
     if (conn->state == YO_QUIC_OVER) {
         return;
     }
     conn->now = now;
-    if (ngtcp2_conn_get_expiry(conn->quic) <= now) {
-        int rv = ngtcp2_conn_handle_expiry(conn->quic, now);
-        if (rv == NGTCP2_ERR_IDLE_CLOSE || rv == NGTCP2_ERR_HANDSHAKE_TIMEOUT) {
-            note_timeout(conn, conn->state == YO_QUIC_HANDSHAKE
-                                   ? "the handshake took too long"
-                                   : "nothing was heard for too long");
-            yo_quic_conn_over(conn, YO_QUIC_SILENT);
-        } else if (rv != 0) {
-            yo_quic_conn_fail_quic(conn, rv);
-        }
-    }
+    yo_quic_conn_expired(conn, now);
     if (conn->state != YO_QUIC_OVER && silent_at(conn) <= now) {
         note_timeout(conn, "nothing was heard for too long");
         yo_quic_conn_over(conn, YO_QUIC_SILENT);
@@ -326,7 +346,7 @@ void yo_quic_conn_expire(struct yo_quic_conn *conn, yo_time now)
     yo_quic_conn_touch(conn);
 }
 
-/* --- The turn ------------------------------------------------------------------------ */
+/* --- The turn --------------------------------------------------------------------- */
 
 static void say_farewell(struct yo_quic_conn *conn, yo_time now)
 {
@@ -354,10 +374,12 @@ static void say_farewell(struct yo_quic_conn *conn, yo_time now)
 void yo_quic_conn_turn(struct yo_quic_conn *conn, yo_time now)
 {
     conn->now = now;
+    conn->busy = true;
     if (conn->state != YO_QUIC_OVER) {
         yo_wt_session_run(&conn->session, now);
     }
-    if (conn->state != YO_QUIC_OVER && yo_quic_conn_write(conn, now) == YOMO_ERR_AGAIN) {
+    if (conn->state != YO_QUIC_OVER &&
+        yo_quic_conn_write(conn, now) == YOMO_ERR_AGAIN) {
         yo_quic_conn_touch(conn); /* comes back when the socket does */
     }
     if (conn->state == YO_QUIC_OVER) {
@@ -365,5 +387,22 @@ void yo_quic_conn_turn(struct yo_quic_conn *conn, yo_time now)
         yo_quic_conn_destroy(conn);
         return;
     }
+    conn->busy = false;
     yo_quic_conn_rearm(conn);
+}
+
+void yo_quic_conn_flush(struct yo_quic_conn *conn, yo_time now)
+{
+    if (conn->busy || conn->state == YO_QUIC_OVER || conn->endpoint->blocked ||
+        yo_list_empty(&conn->dirty) || yo_wt_session_deferred(&conn->session, now)) {
+        return;
+    }
+    conn->now = now;
+    yo_list_remove(&conn->dirty);
+    if (yo_quic_conn_write(conn, now) == YOMO_ERR_AGAIN) {
+        yo_quic_conn_touch(conn);
+    }
+    if (conn->state != YO_QUIC_OVER) {
+        yo_quic_conn_rearm(conn);
+    }
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* conn.h - one QUIC connection, its HTTP/3 and its session; for the files of this folder.
+/* conn.h - one QUIC connection, its HTTP/3 and its session; for the files of this
+ * folder.
  *
- * conn.c: life, packets in, expiry, the end. setup.c: how ngtcp2 and OpenSSL are set up.
- * streams.c: what comes on streams and datagrams. requests.c: HTTP/3's events. write.c:
- * packets out. session.c, stream.c: the session. */
+ * conn.c: life, packets in, expiry, the end. setup.c: how ngtcp2 and OpenSSL are set
+ * up. streams.c: what comes on streams and datagrams. requests.c: HTTP/3's events.
+ * write.c: packets out. session.c, stream.c: the session. */
 #ifndef YO_WEBTRANSPORT_CONN_H
 #define YO_WEBTRANSPORT_CONN_H
 
@@ -29,10 +30,10 @@ enum yo_quic_state {
     YO_QUIC_OVER       /* it goes in the next turn */
 };
 
-enum yo_quic_farewell { /* how it goes */
-    YO_QUIC_SILENT,     /* without a word */
-    YO_QUIC_SAY_CLOSE,  /* CONNECTION_CLOSE with `error` */
-    YO_QUIC_DRAINING    /* the peer has said it */
+enum yo_quic_farewell {                    /* how it goes */
+                        YO_QUIC_SILENT,    /* without a word */
+                        YO_QUIC_SAY_CLOSE, /* CONNECTION_CLOSE with `error` */
+                        YO_QUIC_DRAINING   /* the peer has said it */
 };
 
 enum yo_stream_kind { YO_STREAM_HTTP, YO_STREAM_HELD, YO_STREAM_WT, YO_STREAM_DISCARD };
@@ -73,8 +74,8 @@ struct yo_wt_stream {
     bool ended;       /* FIN has come */
     bool resume;      /* offer `in` again in the next turn */
     bool in_event;
-    bool early;  /* in session->early */
-    bool closed; /* QUIC has forgotten it; `in` has not been taken yet */
+    bool early;          /* in session->early */
+    bool closed;         /* QUIC has forgotten it; `in` has not been taken yet */
     uint64_t session_id; /* as its header says */
 };
 
@@ -85,6 +86,7 @@ struct yo_wt_session {
     const struct yo_wt_session_events *events; /* NULL: nobody listens yet */
     void *user;
     struct yo_datagrams datagrams;
+    size_t datagram_safe; /* what fits on any path of QUIC's, once open */
     struct yo_link streams, ready, unopened, early;
     size_t unopened_count, early_count;
     struct yo_link early_datagrams;
@@ -110,6 +112,7 @@ struct yo_quic_conn {
     ngtcp2_crypto_conn_ref ref;
     bool server, counted_handshake, bound, want_bind;
     bool drained; /* at its last write ngtcp2 had nothing more to say */
+    bool busy;    /* inside its turn, or a call that hands up what came */
     struct yo_address_count *address_count;
     char address[64];
     void *user;   /* the endpoint's owner's mark on a request */
@@ -121,8 +124,10 @@ struct yo_quic_conn {
     char *ask;                 /* client: authority NUL path NUL origin NUL */
     bool has_origin;
 
-    yo_time heard; /* when the last packet came */
-    yo_time alarm; /* of the session's owner */
+    yo_time heard;   /* when the last packet came */
+    yo_time due;        /* what ngtcp2 waits for, as the last write found it */
+    bool paced;         /* pacing named a time for which `due` does not wait */
+    yo_time alarm;   /* of the session's owner */
     yo_time give_up; /* of the connection itself: no request, or no acknowledgement */
 
     /* The end. */
@@ -131,7 +136,7 @@ struct yo_quic_conn {
     char reason[128]; /* error.reason points here */
     struct yo_wt_end end;
     char end_text[128]; /* end.text, unless it lies in the capsule that brought it */
-    bool ended; /* the session's end was decided */
+    bool ended;         /* the session's end was decided */
 };
 
 /* conn.c */
@@ -141,7 +146,13 @@ void yo_quic_conn_destroy(struct yo_quic_conn *conn); /* tells whoever listens *
 int yo_quic_conn_read(struct yo_quic_conn *conn, const struct yo_quic_packet *packet,
                       yo_time now); /* what ngtcp2 said */
 void yo_quic_conn_expire(struct yo_quic_conn *conn, yo_time now);
+void yo_quic_conn_expired(struct yo_quic_conn *conn, yo_time now); /* tell ngtcp2 */
 void yo_quic_conn_turn(struct yo_quic_conn *conn, yo_time now); /* may destroy it */
+/* Write what is queued now, while it is fresh in the processor's caches, unless there
+ * is more to do than that: then in the turn. Calls nobody. */
+void yo_quic_conn_flush(struct yo_quic_conn *conn, yo_time now);
+yo_time
+yo_quic_conn_due(const struct yo_quic_conn *conn); /* when it must be looked at */
 void yo_quic_conn_touch(struct yo_quic_conn *conn);
 /* Decide the end: the first to call wins. `error` and so on as in yo_wt_end. */
 void yo_quic_conn_note_end(struct yo_quic_conn *conn, const struct yo_wt_end *end);
@@ -154,23 +165,26 @@ void yo_quic_conn_rearm(struct yo_quic_conn *conn);
 /* setup.c */
 int yo_quic_setup_server(struct yo_quic_conn *conn, const struct yo_quic_packet *packet,
                          const ngtcp2_pkt_hd *header, const ngtcp2_cid *original_dcid,
-                         const ngtcp2_cid *scid, ngtcp2_token_type token_type, yo_time now);
+                         const ngtcp2_cid *scid, ngtcp2_token_type token_type,
+                         yo_time now);
 int yo_quic_setup_client(struct yo_quic_conn *conn,
                          const struct yo_endpoint_connect *options, yo_time now);
 void yo_quic_path(ngtcp2_path *path, void *socket, const struct sockaddr *local,
                   const struct sockaddr *remote);
 
 /* streams.c */
-int yo_quic_on_stream_data(struct yo_quic_conn *conn, int64_t id, struct yo_stream *stream,
-                           struct yo_span bytes, bool end);
+int yo_quic_on_stream_data(struct yo_quic_conn *conn, int64_t id,
+                           struct yo_stream *stream, struct yo_span bytes, bool end);
 int yo_quic_on_stream_reset(struct yo_quic_conn *conn, int64_t id,
                             struct yo_stream *stream, uint64_t code);
 int yo_quic_on_stream_close(struct yo_quic_conn *conn, int64_t id,
                             struct yo_stream *stream, const uint64_t *code);
 void yo_quic_on_acked(struct yo_quic_conn *conn, int64_t id, struct yo_stream *stream,
                       uint64_t size);
-void yo_quic_on_unblocked(struct yo_quic_conn *conn, int64_t id, struct yo_stream *stream);
-void yo_quic_allow_stream(struct yo_quic_conn *conn, int64_t id); /* another for this one */
+void yo_quic_on_unblocked(struct yo_quic_conn *conn, int64_t id,
+                          struct yo_stream *stream);
+void yo_quic_allow_stream(struct yo_quic_conn *conn,
+                          int64_t id); /* another for this one */
 int yo_quic_on_datagram(struct yo_quic_conn *conn, struct yo_span bytes);
 int yo_quic_bind_http(struct yo_quic_conn *conn); /* our three streams of HTTP/3 */
 extern struct yo_stream yo_stream_http, yo_stream_discard;
@@ -193,13 +207,16 @@ void yo_wt_session_finish(struct yo_wt_session *session);
 void yo_wt_session_begin(struct yo_wt_session *session); /* it is open from now on */
 void yo_wt_session_adopt_early(struct yo_wt_session *session, yo_time now);
 void yo_wt_session_drop_streams(struct yo_wt_session *session, uint64_t code);
-void yo_wt_session_run(struct yo_wt_session *session, yo_time now); /* deferred events */
+void yo_wt_session_run(struct yo_wt_session *session,
+                       yo_time now); /* deferred events */
+bool yo_wt_session_deferred(const struct yo_wt_session *session,
+                            yo_time now); /* are there any? */
 int yo_wt_session_hold_datagram(struct yo_wt_session *session, struct yo_span bytes);
 
 /* stream.c */
 struct yo_wt_stream *yo_wt_stream_new(struct yo_wt_session *session, int64_t id,
                                       bool bidirectional, bool local);
-void yo_wt_stream_free(struct yo_wt_stream *stream, yo_time now); /* with on_gone */
+void yo_wt_stream_free(struct yo_wt_stream *stream, yo_time now);   /* with on_gone */
 void yo_wt_stream_closed(struct yo_wt_stream *stream, yo_time now); /* by QUIC */
 void yo_wt_stream_receive(struct yo_wt_stream *stream, struct yo_span bytes, bool end,
                           yo_time now);

@@ -3,7 +3,8 @@
  * pass over those that were touched.
  *
  * Invariants:
- *  1. a connection that has something to do is in `dirty`; then a turn is due or under way
+ *  1. a connection that has something to do is in `dirty`; then a turn is due or under
+ * way
  *     (`woken`), or the socket is `blocked`;
  *  2. only yo_endpoint_turn frees connections. */
 #include "transport/webtransport/endpoint.h"
@@ -24,7 +25,8 @@ static void init_once(void)
     once_rv = ngtcp2_crypto_ossl_init();
 }
 
-int yo_endpoint_create(struct yo_endpoint **out, const struct yo_endpoint_options *options,
+int yo_endpoint_create(struct yo_endpoint **out,
+                       const struct yo_endpoint_options *options,
                        const struct yo_endpoint_events *events, void *user)
 {
     if (!CRYPTO_THREAD_run_once(&once, init_once) || once_rv != 0) {
@@ -89,7 +91,7 @@ void yo_endpoint_wake(struct yo_endpoint *endpoint)
     }
 }
 
-/* --- In ------------------------------------------------------------------------------ */
+/* --- In --------------------------------------------------------------------------- */
 
 static void stub_packet(struct yo_endpoint *endpoint, struct yo_stub *stub,
                         const struct yo_quic_packet *packet)
@@ -102,14 +104,16 @@ static void stub_packet(struct yo_endpoint *endpoint, struct yo_stub *stub,
     }
 }
 
-void yo_endpoint_packet(struct yo_endpoint *endpoint, const struct yo_quic_packet *packet,
-                        bool handed_over, yo_time now)
+void yo_endpoint_packet(struct yo_endpoint *endpoint,
+                        const struct yo_quic_packet *packet, bool handed_over,
+                        yo_time now)
 {
     ngtcp2_version_cid version;
 
     endpoint->stats.packets_in++;
     endpoint->stats.bytes_in += packet->bytes.size;
-    if (packet->bytes.size == 0) { /* UDP knows such, ngtcp2 asserts that there are none */
+    if (packet->bytes.size ==
+        0) { /* UDP knows such, ngtcp2 asserts that there are none */
         endpoint->stats.packets_bad++;
         return;
     }
@@ -141,14 +145,19 @@ void yo_endpoint_packet(struct yo_endpoint *endpoint, const struct yo_quic_packe
     }
 }
 
-/* --- Time ---------------------------------------------------------------------------- */
+/* --- Time ------------------------------------------------------------------------- */
 
 void yo_endpoint_tick(struct yo_endpoint *endpoint, yo_time now)
 {
     struct yo_heap_node *node;
     while ((node = yo_heap_first(&endpoint->timers)) && node->when <= now) {
         struct yo_quic_conn *conn = YO_CONTAINER(node, struct yo_quic_conn, timer);
-        yo_heap_set(&endpoint->timers, node, YO_NEVER); /* until its turn sets it anew */
+        yo_time due = conn->state == YO_QUIC_OVER ? now : yo_quic_conn_due(conn);
+        if (due > now) { /* it was put off since */
+            yo_heap_set(&endpoint->timers, node, due);
+            continue;
+        }
+        yo_heap_set(&endpoint->timers, node, YO_NEVER); /* its turn sets it anew */
         yo_quic_conn_expire(conn, now);
         yo_quic_conn_touch(conn);
     }
@@ -162,7 +171,7 @@ yo_time yo_endpoint_deadline(const struct yo_endpoint *endpoint)
     return node ? yo_time_min(node->when, stubs) : stubs;
 }
 
-/* --- Out ----------------------------------------------------------------------------- */
+/* --- Out -------------------------------------------------------------------------- */
 
 uint8_t *yo_endpoint_space(struct yo_endpoint *endpoint, void *socket, size_t size)
 {
@@ -246,7 +255,7 @@ void yo_endpoint_writable(struct yo_endpoint *endpoint)
     }
 }
 
-/* --- The end, and numbers ------------------------------------------------------------ */
+/* --- The end, and numbers --------------------------------------------------------- */
 
 void yo_endpoint_drain(struct yo_endpoint *endpoint)
 {
@@ -276,12 +285,14 @@ void yo_endpoint_unreachable(struct yo_endpoint *endpoint, int error)
 {
     struct yo_quic_conn *conn = endpoint->only;
     if (conn && conn->state == YO_QUIC_HANDSHAKE) {
-        yo_quic_conn_note_end(conn, &(struct yo_wt_end){.remote = true, .error = error});
+        yo_quic_conn_note_end(conn,
+                              &(struct yo_wt_end){.remote = true, .error = error});
         yo_quic_conn_over(conn, YO_QUIC_SILENT);
     }
 }
 
-void yo_endpoint_stats(const struct yo_endpoint *endpoint, struct yo_endpoint_stats *stats)
+void yo_endpoint_stats(const struct yo_endpoint *endpoint,
+                       struct yo_endpoint_stats *stats)
 {
     *stats = endpoint->stats;
 }

@@ -6,9 +6,9 @@
  * comes and they are handed up where they lie.
  *
  * Failure modes: the queue is full (AGAIN, and on_writable when it is half empty); the
- * peer breaks a rule (closed with the code that messages.h names); many streams hold cut
- * messages at once: past PARTIAL_SPARE and one whole message only one of them goes on,
- * the others are held back by their windows until it is complete.
+ * peer breaks a rule (closed with the code that messages.h names); many streams hold
+ * cut messages at once: past PARTIAL_SPARE and one whole message only one of them goes
+ * on, the others are held back by their windows until it is complete.
  *
  * The end: `close` notes how, the next turn begins it: what is queued is flushed for at
  * most FLUSH_MAX, then the session is told. on_closed comes with the session's end. */
@@ -28,14 +28,14 @@
 #define TEXT_MAX 123
 #define PARTIAL_SPARE (256u << 10)
 
-struct pipe { /* one stream, one or both directions */
+struct pipe {            /* one stream, one or both directions */
     struct yo_link link; /* in messages->pipes */
     struct messages *messages;
     struct yo_wt_stream *stream;
-    uint32_t lane;  /* YO_LANE_CONTROL, or the number of an outgoing lane; 0: incoming */
-    bool ended;     /* end_lane was called: the next message opens another stream */
-    bool held;      /* did not take what was offered, see above */
-    size_t kept;    /* its part of messages->partial */
+    uint32_t lane; /* YO_LANE_CONTROL, or the number of an outgoing lane; 0: incoming */
+    bool ended;    /* end_lane was called: the next message opens another stream */
+    bool held;     /* did not take what was offered, see above */
+    size_t kept;   /* its part of messages->partial */
     struct yo_frames frames;
 };
 
@@ -47,8 +47,8 @@ struct messages {
     struct pipe *control; /* NULL: the client has not opened it yet, or it is gone */
     bool had_control;
     struct yo_link waiting; /* a server's, for the control stream: struct early */
-    size_t queued;  /* bytes on streams that were not acknowledged, `waiting` included */
-    size_t partial; /* bytes of messages that are cut */
+    size_t queued; /* bytes on streams that were not acknowledged, `waiting` included */
+    size_t partial;            /* bytes of messages that are cut */
     struct pipe *first_served; /* the one that goes on while `partial` is too much */
     bool open, want_writable;
     enum { RUNNING, CLOSING, FLUSHING, SAID } phase;
@@ -63,7 +63,7 @@ struct early { /* a message for a control stream that is not there */
 
 static const struct yo_wt_stream_events pipe_events;
 
-/* --- Pipes --------------------------------------------------------------------------- */
+/* --- Pipes ------------------------------------------------------------------------ */
 
 static struct pipe *add_pipe(struct messages *m, uint32_t lane)
 {
@@ -112,7 +112,8 @@ static void free_pipe(struct pipe *pipe)
     yo_free(m->options.mem, pipe);
 }
 
-static struct pipe *open_pipe(struct messages *m, uint32_t lane, bool bidirectional, int *rv)
+static struct pipe *open_pipe(struct messages *m, uint32_t lane, bool bidirectional,
+                              int *rv)
 {
     struct pipe *pipe = add_pipe(m, lane);
     *rv = YOMO_ERR_NOMEM;
@@ -141,7 +142,7 @@ static struct pipe *find_lane(struct messages *m, uint32_t lane)
     return NULL;
 }
 
-/* --- The end ------------------------------------------------------------------------- */
+/* --- The end ---------------------------------------------------------------------- */
 
 static void note_how(struct messages *m, const struct yo_close *how)
 {
@@ -168,8 +169,8 @@ static void note_how(struct messages *m, const struct yo_close *how)
 static void say_how(struct messages *m)
 {
     m->phase = SAID;
-    /* A browser takes a CLOSE capsule for a regular end, and presencejs then stays away;
-     * an error makes it come back. */
+    /* A browser takes a CLOSE capsule for a regular end, and presencejs then stays
+     * away; an error makes it come back. */
     if (!m->options.extension && m->how.kind == YO_CLOSE_RETRY) {
         char text[TEXT_MAX + 16];
         snprintf(text, sizeof(text), "%u %.*s", m->how.code, (int)m->how.text.size,
@@ -201,9 +202,10 @@ static void reject(struct messages *m, uint32_t code, const char *text)
     say_how(m);
 }
 
-/* --- In ------------------------------------------------------------------------------ */
+/* --- In --------------------------------------------------------------------------- */
 
-static void deliver(struct messages *m, uint32_t lane, struct yo_span message, yo_time now)
+static void deliver(struct messages *m, uint32_t lane, struct yo_span message,
+                    yo_time now)
 {
     if (m->base.events->on_message) {
         m->base.events->on_message(m->base.user, &m->base, lane, message, now);
@@ -226,8 +228,8 @@ static bool may_keep(struct pipe *pipe, size_t size)
     return false;
 }
 
-static size_t on_data(void *user, struct yo_wt_stream *stream, struct yo_span bytes, bool end,
-                      yo_time now)
+static size_t on_data(void *user, struct yo_wt_stream *stream, struct yo_span bytes,
+                      bool end, yo_time now)
 {
     struct pipe *pipe = user;
     struct messages *m = pipe->messages;
@@ -241,7 +243,8 @@ static size_t on_data(void *user, struct yo_wt_stream *stream, struct yo_span by
     }
     while (m->phase == RUNNING && rv > 0) {
         struct yo_span message;
-        rv = yo_frames_next(&pipe->frames, &bytes, m->options.message_size_max, &message);
+        rv = yo_frames_next(&pipe->frames, &bytes, m->options.message_size_max,
+                            &message);
         if (rv > 0) {
             deliver(m, lane, message, now);
         }
@@ -250,7 +253,8 @@ static size_t on_data(void *user, struct yo_wt_stream *stream, struct yo_span by
         return all;
     }
     if (rv == YOMO_ERR_NOMEM) {
-        struct yo_close how = {.kind = YO_CLOSE_RETRY, .error = rv, .code = YO_CODE_TRY_LATER};
+        struct yo_close how = {
+            .kind = YO_CLOSE_RETRY, .error = rv, .code = YO_CODE_TRY_LATER};
         yo_conn_close(&m->base, &how);
     } else if (rv == YOMO_ERR_TOO_BIG) {
         reject(m, YO_CODE_TOO_BIG, "a message over the limit");
@@ -315,7 +319,7 @@ static const struct yo_wt_stream_events pipe_events = {
     .on_gone = on_pipe_gone,
 };
 
-/* --- The session's events ------------------------------------------------------------ */
+/* --- The session's events --------------------------------------------------------- */
 
 static int push_frame(struct pipe *pipe, struct yo_blob *blob)
 {
@@ -377,9 +381,8 @@ static void on_stream(void *user, struct yo_wt_stream *stream, yo_time now)
     }
     struct pipe *pipe = add_pipe(m, bidirectional ? YO_LANE_CONTROL : 0);
     if (!pipe) {
-        struct yo_close how = {.kind = YO_CLOSE_RETRY,
-                               .error = YOMO_ERR_NOMEM,
-                               .code = YO_CODE_TRY_LATER};
+        struct yo_close how = {
+            .kind = YO_CLOSE_RETRY, .error = YOMO_ERR_NOMEM, .code = YO_CODE_TRY_LATER};
         yo_conn_close(&m->base, &how);
         return;
     }
@@ -419,7 +422,7 @@ static void on_open(void *user, yo_time now)
     if (m->phase != RUNNING) {
         return;
     }
-    if (m->options.extension) { /* it is there before its first message, for the server's */
+    if (m->options.extension) { /* there before its first message, for the server's */
         m->control = open_pipe(m, YO_LANE_CONTROL, true, &rv);
         m->had_control = m->control != NULL;
     }
@@ -526,7 +529,7 @@ static const struct yo_wt_session_events session_events = {
     .on_end = on_end,
 };
 
-/* --- transport.h --------------------------------------------------------------------- */
+/* --- transport.h ------------------------------------------------------------------ */
 
 static int again(struct messages *m)
 {
@@ -584,8 +587,8 @@ static int messages_send(struct yo_conn *conn, uint32_t lane, struct yo_blob *me
     if (message->size == 0) {
         return YOMO_ERR_INVALID;
     }
-    if (message->size > (datagram ? yo_wt_session_datagram_max(m->session)
-                                  : m->options.message_size_max)) {
+    if (datagram ? !yo_wt_session_fits(m->session, message->size)
+                 : message->size > m->options.message_size_max) {
         return YOMO_ERR_TOO_BIG;
     }
     size_t waits = queued(m);
@@ -597,7 +600,10 @@ static int messages_send(struct yo_conn *conn, uint32_t lane, struct yo_blob *me
 
 static void messages_flush(struct yo_conn *conn, yo_time now)
 {
-    (void)conn, (void)now; /* the turn is near, and packets are fuller for it */
+    struct messages *m = (struct messages *)conn;
+    if (m->phase == RUNNING && m->open) {
+        yo_wt_session_flush(m->session, now);
+    }
 }
 
 static void messages_end_lane(struct yo_conn *conn, uint32_t lane)
@@ -645,14 +651,15 @@ static void messages_abort(struct yo_conn *conn)
 {
     struct messages *m = (struct messages *)conn;
     if (m->phase == RUNNING) {
-        note_how(m, &(struct yo_close){.kind = YO_CLOSE_RETRY, .error = YOMO_ERR_CLOSED});
+        note_how(m,
+                 &(struct yo_close){.kind = YO_CLOSE_RETRY, .error = YOMO_ERR_CLOSED});
     }
     m->phase = SAID;
     yo_wt_session_abort(m->session);
 }
 
 static const struct yo_conn_ops ops = {
-    messages_send,  messages_flush, messages_end_lane, messages_queued,
+    messages_send, messages_flush, messages_end_lane, messages_queued,
     messages_info, messages_close, messages_abort,
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* session.c - the session that lives on a connection.
  *
- * It exists from the start, but is open only when CONNECT was answered with 2xx. Streams
- * and datagrams that come before are kept, a bounded number of them
+ * It exists from the start, but is open only when CONNECT was answered with 2xx.
+ * Streams and datagrams that come before are kept, a bounded number of them
  * (draft-ietf-webtrans-http3-16 4.6), and looked at when it opens.
  *
  * Its end is decided once (yo_quic_conn_note_end) and told once, when the connection is
@@ -16,7 +16,8 @@
 #include "transport/webtransport/conn.h"
 
 #define LEAVE_MAX YO_SECOND /* a browser that was told may never acknowledge it */
-#define QUIC_OVERHEAD 27    /* flags, packet number, AEAD tag, frame header, room for an ACK */
+#define QUIC_OVERHEAD \
+    27 /* flags, packet number, AEAD tag, frame header, room for an ACK */
 
 struct early_datagram {
     struct yo_link link;
@@ -76,11 +77,30 @@ void yo_wt_session_listen(struct yo_wt_session *session,
     session->user = user;
 }
 
-/* --- Opening ------------------------------------------------------------------------- */
+/* --- Opening ---------------------------------------------------------------------- */
+
+/* The largest datagram in packets of `path` bytes to a connection ID of `id_size`. */
+static size_t datagram_max(const struct yo_wt_session *session, size_t path,
+                           size_t id_size)
+{
+    ngtcp2_conn *quic = session->conn->quic;
+    const ngtcp2_transport_params *peer = ngtcp2_conn_get_remote_transport_params(quic);
+    if (!peer || peer->max_datagram_frame_size < 4) {
+        return 0;
+    }
+    size_t head = yo_varint_size((uint64_t)session->id / 4);
+    size_t overhead = QUIC_OVERHEAD + id_size + head;
+    size_t by_path = path > overhead ? path - overhead : 0;
+    uint64_t frame = peer->max_datagram_frame_size - 3; /* type and length */
+    size_t by_peer = frame > head ? (size_t)(frame < 65536 ? frame : 65536) - head : 0;
+    return by_path < by_peer ? by_path : by_peer;
+}
 
 void yo_wt_session_begin(struct yo_wt_session *session)
 {
     session->open = true;
+    session->datagram_safe = datagram_max(session, NGTCP2_MAX_UDP_PAYLOAD_SIZE,
+                                          NGTCP2_MAX_CIDLEN); /* it may change */
     session->conn->state = YO_QUIC_SESSION;
     session->conn->give_up = YO_NEVER;
 }
@@ -131,7 +151,8 @@ int yo_wt_session_hold_datagram(struct yo_wt_session *session, struct yo_span by
     if (session->early_datagram_count >= YO_WT_EARLY_DATAGRAMS_MAX) {
         return YOMO_ERR_FULL;
     }
-    struct early_datagram *early = yo_malloc(mem_of(session), sizeof(*early) + bytes.size);
+    struct early_datagram *early =
+        yo_malloc(mem_of(session), sizeof(*early) + bytes.size);
     if (!early) {
         return YOMO_ERR_NOMEM;
     }
@@ -142,7 +163,7 @@ int yo_wt_session_hold_datagram(struct yo_wt_session *session, struct yo_span by
     return YOMO_OK;
 }
 
-/* --- Events that were put off to the turn -------------------------------------------- */
+/* --- Events that were put off to the turn ----------------------------------------- */
 
 void yo_wt_session_run(struct yo_wt_session *session, yo_time now)
 {
@@ -180,6 +201,22 @@ void yo_wt_session_run(struct yo_wt_session *session, yo_time now)
     }
 }
 
+bool yo_wt_session_deferred(const struct yo_wt_session *session, yo_time now)
+{
+    uint64_t id;
+    const struct yo_blob *datagram = yo_datagrams_peek(&session->datagrams, &id);
+    return session->wake || session->resume || session->shut ||
+           (session->progress && session->want_progress) ||
+           !yo_list_empty(&session->early) || session->early_datagram_count > 0 ||
+           session->conn->alarm <= now ||
+           (datagram && datagram->size > session->datagram_safe); /* may be dropped */
+}
+
+void yo_wt_session_flush(struct yo_wt_session *session, yo_time now)
+{
+    yo_quic_conn_flush(session->conn, now);
+}
+
 void yo_wt_session_wake(struct yo_wt_session *session)
 {
     session->wake = true;
@@ -198,7 +235,7 @@ void yo_wt_session_alarm(struct yo_wt_session *session, yo_time when)
     yo_quic_conn_touch(session->conn);
 }
 
-/* --- Datagrams ----------------------------------------------------------------------- */
+/* --- Datagrams -------------------------------------------------------------------- */
 
 size_t yo_wt_session_datagram_max(const struct yo_wt_session *session)
 {
@@ -206,25 +243,23 @@ size_t yo_wt_session_datagram_max(const struct yo_wt_session *session)
     if (!session->open) {
         return 0;
     }
-    const ngtcp2_transport_params *peer = ngtcp2_conn_get_remote_transport_params(quic);
-    if (!peer || peer->max_datagram_frame_size < 4) {
-        return 0;
-    }
-    size_t head = yo_varint_size((uint64_t)session->id / 4);
-    size_t overhead = QUIC_OVERHEAD + ngtcp2_conn_get_dcid(quic)->datalen + head;
-    size_t path = ngtcp2_conn_get_path_max_tx_udp_payload_size(quic);
-    size_t by_path = path > overhead ? path - overhead : 0;
-    uint64_t frame = peer->max_datagram_frame_size - 3; /* type and length */
-    size_t by_peer = frame > head ? (size_t)(frame < 65536 ? frame : 65536) - head : 0;
-    return by_path < by_peer ? by_path : by_peer;
+    return datagram_max(session, ngtcp2_conn_get_path_max_tx_udp_payload_size(quic),
+                        ngtcp2_conn_get_dcid(quic)->datalen);
 }
 
-int yo_wt_session_send(struct yo_wt_session *session, struct yo_blob *blob, uint64_t token)
+bool yo_wt_session_fits(const struct yo_wt_session *session, size_t size)
+{
+    return session->open && (size <= session->datagram_safe ||
+                             size <= yo_wt_session_datagram_max(session));
+}
+
+int yo_wt_session_send(struct yo_wt_session *session, struct yo_blob *blob,
+                       uint64_t token)
 {
     if (!session->open) {
         return YOMO_ERR_CLOSED;
     }
-    if (blob->size > yo_wt_session_datagram_max(session)) {
+    if (!yo_wt_session_fits(session, blob->size)) {
         return YOMO_ERR_TOO_BIG;
     }
     int rv = yo_datagrams_push(&session->datagrams, blob, token);
@@ -239,7 +274,7 @@ size_t yo_wt_session_datagrams_queued(const struct yo_wt_session *session)
     return session->datagrams.size;
 }
 
-/* --- Streams ------------------------------------------------------------------------- */
+/* --- Streams ---------------------------------------------------------------------- */
 
 int yo_wt_session_open(struct yo_wt_session *session, bool bidirectional,
                        const struct yo_wt_stream_events *events, void *user,
@@ -274,7 +309,7 @@ void yo_wt_session_drop_streams(struct yo_wt_session *session, uint64_t code)
     }
 }
 
-/* --- The end ------------------------------------------------------------------------- */
+/* --- The end ---------------------------------------------------------------------- */
 
 /* The session takes part in nothing any more; its end will be told. */
 static void leave(struct yo_wt_session *session, const struct yo_wt_end *end)
@@ -283,7 +318,8 @@ static void leave(struct yo_wt_session *session, const struct yo_wt_end *end)
     session->open = false;
 }
 
-void yo_wt_session_close(struct yo_wt_session *session, uint32_t code, struct yo_span text)
+void yo_wt_session_close(struct yo_wt_session *session, uint32_t code,
+                         struct yo_span text)
 {
     struct yo_quic_conn *conn = session->conn;
     uint8_t capsule[YO_CAPSULE_SIZE_MAX];

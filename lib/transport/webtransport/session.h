@@ -17,18 +17,18 @@
 struct yo_wt_session;
 struct yo_wt_stream;
 
-#define YO_WT_STREAM_WINDOW 65536   /* bytes that a peer may send ahead on one stream */
-#define YO_WT_STREAMS_MAX 100       /* that a peer may have open of each kind */
-#define YO_WT_EARLY_STREAMS_MAX 16  /* before the session is open */
+#define YO_WT_STREAM_WINDOW 65536  /* bytes that a peer may send ahead on one stream */
+#define YO_WT_STREAMS_MAX 100      /* that a peer may have open of each kind */
+#define YO_WT_EARLY_STREAMS_MAX 16 /* before the session is open */
 #define YO_WT_EARLY_DATAGRAMS_MAX 16
-#define YO_WT_UNOPENED_MAX 1024     /* own streams that wait for the peer's permission */
+#define YO_WT_UNOPENED_MAX 1024 /* own streams that wait for the peer's permission */
 
 struct yo_wt_end {
-    bool clean;      /* the peer said so: a CLOSE capsule or FIN */
-    bool remote;     /* not our doing */
-    int error;       /* YOMO_ERR_..., 0 for a clean end */
-    int status;      /* HTTP status when the server refused, else 0 */
-    uint32_t code;   /* of a CLOSE capsule */
+    bool clean;    /* the peer said so: a CLOSE capsule or FIN */
+    bool remote;   /* not our doing */
+    int error;     /* YOMO_ERR_..., 0 for a clean end */
+    int status;    /* HTTP status when the server refused, else 0 */
+    uint32_t code; /* of a CLOSE capsule */
     struct yo_span text;
 };
 
@@ -37,8 +37,8 @@ struct yo_wt_session_events {
     void (*on_stream)(void *user, struct yo_wt_stream *stream, yo_time now);
     void (*on_datagram)(void *user, struct yo_span bytes, yo_time now);
     void (*on_fate)(void *user, uint64_t token, enum yo_fate fate, yo_time now);
-    /* After yo_wt_session_want_progress, once: datagrams left the queue, or stream bytes
-     * were acknowledged. */
+    /* After yo_wt_session_want_progress, once: datagrams left the queue, or stream
+     * bytes were acknowledged. */
     void (*on_progress)(void *user, yo_time now);
     void (*on_drain)(void *user, yo_time now); /* the peer would like to end it soon */
     void (*on_alarm)(void *user, yo_time now);
@@ -69,6 +69,7 @@ void yo_wt_session_listen(struct yo_wt_session *session,
 int yo_wt_session_send(struct yo_wt_session *session, struct yo_blob *blob,
                        uint64_t token);
 size_t yo_wt_session_datagram_max(const struct yo_wt_session *session); /* 0: none */
+bool yo_wt_session_fits(const struct yo_wt_session *session, size_t size);
 size_t yo_wt_session_datagrams_queued(const struct yo_wt_session *session); /* bytes */
 
 /* Open a stream. It exists at once and takes bytes; its header goes out, also with no
@@ -78,8 +79,8 @@ int yo_wt_session_open(struct yo_wt_session *session, bool bidirectional,
                        const struct yo_wt_stream_events *events, void *user,
                        struct yo_wt_stream **out);
 
-/* End it with a CLOSE capsule; on_end follows when the peer has acknowledged it, or soon
- * after when it does not. Its streams are reset. `text` is cut at 1024 bytes. */
+/* End it with a CLOSE capsule; on_end follows when the peer has acknowledged it, or
+ * soon after when it does not. Its streams are reset. `text` is cut at 1024 bytes. */
 void yo_wt_session_close(struct yo_wt_session *session, uint32_t code,
                          struct yo_span text);
 /* End the connection under it with an error, without a CLOSE capsule. */
@@ -90,13 +91,17 @@ void yo_wt_session_abort(struct yo_wt_session *session);
 
 int yo_wt_session_drain(struct yo_wt_session *session); /* DRAIN capsule and GOAWAY */
 
+/* Write what is queued now rather than at the end of the turn. No event comes of it. */
+void yo_wt_session_flush(struct yo_wt_session *session, yo_time now);
+
 void yo_wt_session_wake(struct yo_wt_session *session);
 void yo_wt_session_want_progress(struct yo_wt_session *session);
-void yo_wt_session_alarm(struct yo_wt_session *session, yo_time when); /* YO_NEVER: none */
-yo_time yo_wt_session_rtt(const struct yo_wt_session *session);        /* 0: unknown */
+void yo_wt_session_alarm(struct yo_wt_session *session,
+                         yo_time when);                         /* YO_NEVER: none */
+yo_time yo_wt_session_rtt(const struct yo_wt_session *session); /* 0: unknown */
 void yo_wt_session_address(const struct yo_wt_session *session, char out[64]);
 
-/* --- Streams ------------------------------------------------------------------------- */
+/* --- Streams ---------------------------------------------------------------------- */
 
 /* For a stream that on_stream announced, inside that event: who hears of it. */
 void yo_wt_stream_listen(struct yo_wt_stream *stream,
@@ -106,8 +111,8 @@ void *yo_wt_stream_user(const struct yo_wt_stream *stream);
 bool yo_wt_stream_bidirectional(const struct yo_wt_stream *stream);
 bool yo_wt_stream_local(const struct yo_wt_stream *stream); /* opened here */
 
-/* Queue `head` (at most 8 bytes, copied) and `blob` (may be NULL; a reference is taken).
- * YOMO_ERR_CLOSED, YOMO_ERR_NOMEM. */
+/* Queue `head` (at most 8 bytes, copied) and `blob` (may be NULL; a reference is
+ * taken). YOMO_ERR_CLOSED, YOMO_ERR_NOMEM. */
 int yo_wt_stream_push(struct yo_wt_stream *stream, struct yo_span head,
                       struct yo_blob *blob);
 
@@ -115,7 +120,7 @@ int yo_wt_stream_push(struct yo_wt_stream *stream, struct yo_span head,
  * YOMO_ERR_CLOSED, YOMO_ERR_NOMEM. */
 int yo_wt_stream_write(struct yo_wt_stream *stream, struct yo_span bytes, size_t room,
                        size_t *taken);
-void yo_wt_stream_end(struct yo_wt_stream *stream); /* FIN */
+void yo_wt_stream_end(struct yo_wt_stream *stream);            /* FIN */
 size_t yo_wt_stream_queued(const struct yo_wt_stream *stream); /* not acknowledged */
 
 void yo_wt_stream_reset(struct yo_wt_stream *stream, uint32_t code); /* our side */

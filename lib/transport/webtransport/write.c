@@ -22,7 +22,6 @@
 
 #define SPANS_MAX 16
 #define FRAMES_MAX 256 /* in one packet: more of them are not worth a packet's time */
-#define TRAINS_MAX 8   /* in one pass; then others have their turn */
 #define TRAIN_SMALL (12 * 1452)
 #define TRAIN_LARGE 64000
 
@@ -45,7 +44,6 @@ static bool more_than(const struct yo_wt_session *session,
     const struct yo_link *first = stream ? &stream->ready : &session->ready;
     return first->next != &session->ready || session->datagrams.count > datagrams;
 }
-
 
 static ngtcp2_ssize write_spans(struct pass *p, int64_t id, const struct yo_span *spans,
                                 size_t count, bool end, bool more, ngtcp2_ssize *taken)
@@ -126,7 +124,8 @@ static ngtcp2_ssize write_datagram(struct pass *p)
     uint8_t head[YO_VARINT_SIZE_MAX];
     uint64_t id;
     int accepted = 0;
-    struct yo_blob *blob = session->open ? yo_datagrams_peek(&session->datagrams, &id) : NULL;
+    struct yo_blob *blob =
+        session->open ? yo_datagrams_peek(&session->datagrams, &id) : NULL;
 
     if (!blob) {
         return NOTHING;
@@ -137,9 +136,9 @@ static ngtcp2_ssize write_datagram(struct pass *p)
     }
     ngtcp2_vec vecs[2] = {{head, yo_varint_write(head, (uint64_t)session->id / 4)},
                           {(uint8_t *)(uintptr_t)blob->data, blob->size}};
-    ngtcp2_ssize n = ngtcp2_conn_writev_datagram(
-        p->conn->quic, p->path, p->pi, p->dest, p->dest_size, &accepted, flags, id, vecs,
-        2, p->now);
+    ngtcp2_ssize n = ngtcp2_conn_writev_datagram(p->conn->quic, p->path, p->pi, p->dest,
+                                                 p->dest_size, &accepted, flags, id,
+                                                 vecs, 2, p->now);
     if (accepted) {
         yo_datagrams_sent(&session->datagrams);
         session->progress = true;
@@ -190,18 +189,20 @@ static ngtcp2_ssize write_stream(struct pass *p)
 }
 
 /* ngtcp2_write_pkt: one packet. */
-static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path, ngtcp2_pkt_info *pi,
-                                 uint8_t *dest, size_t dest_size, ngtcp2_tstamp now,
-                                 void *user)
+static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path,
+                                 ngtcp2_pkt_info *pi, uint8_t *dest, size_t dest_size,
+                                 ngtcp2_tstamp now, void *user)
 {
     struct yo_quic_conn *conn = user;
-    struct pass p = {conn, path, pi, dest, dest_size, now,
-                     ngtcp2_conn_get_max_data_left(quic)};
+    struct pass p = {
+        conn, path, pi, dest, dest_size, now, ngtcp2_conn_get_max_data_left(quic)};
     bool streams_first = conn->session.streams_first;
+    bool http = true;
 
     for (int frames = 0; frames < FRAMES_MAX; frames++) {
-        ngtcp2_ssize n = write_http(&p);
+        ngtcp2_ssize n = http ? write_http(&p) : NOTHING;
         if (n == NOTHING) {
+            http = false;
             n = streams_first ? write_stream(&p) : write_datagram(&p);
         }
         if (n == NOTHING) {
@@ -211,13 +212,14 @@ static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path, ngtcp2_pk
             break;
         }
         if (n != NGTCP2_ERR_WRITE_MORE && !stream_only(n)) {
-            conn->session.streams_first = !streams_first; /* neither starves the other */
+            conn->session.streams_first =
+                !streams_first; /* neither starves the other */
             return n;
         }
     }
-    ngtcp2_ssize n = ngtcp2_conn_writev_stream(quic, path, pi, dest, dest_size, NULL,
-                                               NGTCP2_WRITE_STREAM_FLAG_NONE, -1, NULL, 0,
-                                               now);
+    ngtcp2_ssize n =
+        ngtcp2_conn_writev_stream(quic, path, pi, dest, dest_size, NULL,
+                                  NGTCP2_WRITE_STREAM_FLAG_NONE, -1, NULL, 0, now);
     conn->drained = n == 0;
     return n;
 }
@@ -227,7 +229,8 @@ static void drop_oversize(struct yo_wt_session *session)
 {
     uint64_t id;
     struct yo_blob *blob;
-    if (session->datagrams.count == 0) {
+    blob = yo_datagrams_peek(&session->datagrams, &id);
+    if (!blob || blob->size <= session->datagram_safe) {
         return;
     }
     size_t max = yo_wt_session_datagram_max(session);
@@ -276,31 +279,27 @@ static void tell_stopped(struct yo_wt_session *session, yo_time now)
     }
 }
 
-static size_t train_size(const struct yo_quic_conn *conn)
+static size_t train_size(const struct yo_quic_conn *conn, size_t quantum)
 {
     /* A long train only where there is a lot to send: room that is asked for and not
      * used may cut the socket's batch short. */
     bool much = conn->session.datagrams.size > TRAIN_SMALL ||
                 conn->session.ready.next != &conn->session.ready;
-    size_t quantum = ngtcp2_conn_get_send_quantum(conn->quic);
-    size_t size = much && quantum > TRAIN_SMALL ? TRAIN_LARGE : TRAIN_SMALL;
-    return size;
+    return much && quantum > TRAIN_SMALL ? TRAIN_LARGE : TRAIN_SMALL;
 }
 
-int yo_quic_conn_write(struct yo_quic_conn *conn, yo_time now)
+/* Trains of packets, until there is nothing more, or as much was sent as may go in one
+ * go. The bytes sent, and whether more waits; YOMO_ERR_AGAIN: the socket is full. */
+static int write_trains(struct yo_quic_conn *conn, size_t *sent, bool *more, yo_time now)
 {
-    struct yo_endpoint *endpoint = conn->endpoint;
-    struct yo_wt_session *session = &conn->session;
-
-    conn->now = now;
-    if (session->open) {
-        open_streams(session);
-        drop_oversize(session);
-    }
-    for (int train = 0; train < TRAINS_MAX && conn->state != YO_QUIC_OVER; train++) {
-        size_t size = train_size(conn);
-        uint8_t *out = yo_endpoint_space(endpoint, conn->socket, size);
+    size_t quantum = ngtcp2_conn_get_send_quantum(conn->quic);
+    *sent = 0;
+    *more = false;
+    while (conn->state != YO_QUIC_OVER && !*more) {
+        size_t size = train_size(conn, quantum);
+        uint8_t *out = yo_endpoint_space(conn->endpoint, conn->socket, size);
         if (!out) {
+            *more = true;
             return YOMO_ERR_AGAIN;
         }
         ngtcp2_path_storage ps;
@@ -308,38 +307,79 @@ int yo_quic_conn_write(struct yo_quic_conn *conn, yo_time now)
         size_t segment = 0;
         ngtcp2_path_storage_zero(&ps);
         conn->drained = false;
-        ngtcp2_ssize n = ngtcp2_conn_write_aggregate_pkt(
-            conn->quic, &ps.path, &pi, out, size, &segment, write_packet, now);
+        ngtcp2_ssize n = ngtcp2_conn_write_aggregate_pkt2(
+            conn->quic, &ps.path, &pi, out, size < quantum ? size : quantum, &segment,
+            write_packet, 0, now);
         if (n < 0) {
             yo_quic_conn_fail_quic(conn, (int)n);
             break;
         }
-        if (n == 0) {
+        if (n > 0) {
+            yo_endpoint_sent(conn, out, &ps.path, pi.ecn, (size_t)n,
+                             segment ? segment : (size_t)n);
+            *sent += (size_t)n;
+        }
+        if (n == 0 || conn->drained) {
+            *more = !conn->drained || more_than(&conn->session, NULL, 0);
             break;
         }
-        yo_endpoint_sent(conn, out, &ps.path, pi.ecn, (size_t)n,
-                         segment ? segment : (size_t)n);
-        if (conn->drained) {
-            break;
-        }
-        if (train == TRAINS_MAX - 1) {
-            yo_quic_conn_touch(conn);
-        }
+        *more = *sent >= quantum;
     }
-    if (session->shut) {
+    return YOMO_OK;
+}
+
+/* Pacing (RFC 9002 7.7) names a time for the next packet whether there is one or not. If
+ * there is none that time is not waited for, else each message would cost a timer and an
+ * empty pass: once it is past it is taken away when the next message comes. */
+static void pace(struct yo_quic_conn *conn, size_t sent, bool more, yo_time now)
+{
+    conn->due = ngtcp2_conn_get_expiry(conn->quic);
+    if (sent == 0) {
+        return;
+    }
+    ngtcp2_conn_update_pkt_tx_time(conn->quic, now);
+    conn->paced = !more;
+    if (more) {
+        conn->due = ngtcp2_conn_get_expiry(conn->quic);
+    }
+}
+
+int yo_quic_conn_write(struct yo_quic_conn *conn, yo_time now)
+{
+    struct yo_wt_session *session = &conn->session;
+    size_t sent;
+    bool more;
+
+    conn->now = now;
+    if (conn->paced) {
+        conn->paced = false;
+        yo_quic_conn_expired(conn, now);
+    }
+    if (session->open) {
+        open_streams(session);
+        drop_oversize(session);
+    }
+    int rv = write_trains(conn, &sent, &more, now);
+    if (conn->state == YO_QUIC_OVER) {
+        return YOMO_OK;
+    }
+    pace(conn, sent, more, now);
+    if (session->shut && !conn->busy) {
+        yo_quic_conn_touch(conn); /* it is told in the turn */
+    } else if (session->shut) {
         tell_stopped(session, now);
     }
     if (session->progress && session->want_progress) {
         yo_quic_conn_touch(conn);
     }
-    return YOMO_OK;
+    return rv;
 }
 
 size_t yo_quic_write_close(struct yo_quic_conn *conn, uint8_t *out, size_t size,
                            ngtcp2_path *path, yo_time now)
 {
     ngtcp2_pkt_info pi = {0};
-    ngtcp2_ssize n = ngtcp2_conn_write_connection_close(conn->quic, path, &pi, out, size,
-                                                        &conn->error, now);
+    ngtcp2_ssize n = ngtcp2_conn_write_connection_close(conn->quic, path, &pi, out,
+                                                        size, &conn->error, now);
     return n > 0 ? (size_t)n : 0;
 }
