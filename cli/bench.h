@@ -73,7 +73,8 @@ struct bench_load;
 struct bench_load *bench_load_start(const struct bench_plan *plan);
 uint32_t bench_load_ready(const struct bench_load *load);    /* connected, joined */
 uint32_t bench_load_failed(const struct bench_load *load);   /* ended for good */
-uint64_t bench_load_received(const struct bench_load *load); /* messages so far */
+/* Of the deliveries that should follow from what was sent so far, how many are missing? */
+uint64_t bench_load_awaited(const struct bench_load *load);
 uint64_t bench_load_active(const struct bench_load *load);   /* when something last came */
 /* CPU seconds of each thread up to now; not once it is closed. */
 void bench_load_cpu(const struct bench_load *load, double *seconds);

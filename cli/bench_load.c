@@ -59,7 +59,7 @@ struct thread {
     uint8_t *message;
     struct bench_sums sums;
     _Atomic uint32_t ready, failed;
-    _Atomic uint64_t received, active;
+    _Atomic uint64_t received, expected, active;
     _Atomic bool ended;
 };
 
@@ -104,6 +104,8 @@ static void send_one(struct member *member)
         member->sent++;
         thread->sums.sent++;
         thread->sums.expected += member->others;
+        atomic_store_explicit(&thread->expected, thread->sums.expected,
+                              memory_order_relaxed);
     } else {
         thread->sums.refused++;
         thread->sums.error = thread->sums.error ? thread->sums.error : rv;
@@ -522,14 +524,16 @@ uint32_t bench_load_failed(const struct bench_load *load)
     return sum;
 }
 
-uint64_t bench_load_received(const struct bench_load *load)
+uint64_t bench_load_awaited(const struct bench_load *load)
 {
-    uint64_t sum = 0;
+    uint64_t expected = 0, received = 0;
 
     for (uint32_t i = 0; i < load->plan->threads; i++) {
-        sum += atomic_load_explicit(&load->threads[i].received, memory_order_relaxed);
+        const struct thread *thread = &load->threads[i];
+        received += atomic_load_explicit(&thread->received, memory_order_relaxed);
+        expected += atomic_load_explicit(&thread->expected, memory_order_relaxed);
     }
-    return sum;
+    return expected > received ? expected - received : 0;
 }
 
 uint64_t bench_load_active(const struct bench_load *load)
