@@ -56,7 +56,7 @@ int world_end_tls(void **state)
     yo_tls_server_unref(world_server_tls);
     yo_tls_client_unref(world_client_tls);
     char path[128];
-    snprintf(path, sizeof(path), "%s/dev-cert.lock", dir);
+    snprintf(path, sizeof(path), "%s/dev.lock", dir);
     unlink(path);
     rmdir(dir);
     return 0;
