@@ -6,9 +6,8 @@ import os
 import signal
 import subprocess
 import time
-import unittest
 
-from support import TRANSPORTS, Terminal, TestCase, closed_port, silent_port
+from support import TRANSPORTS, Terminal, TestCase, main, closed_port, silent_port
 
 
 class Clients(TestCase):
@@ -294,4 +293,4 @@ class Ping(Clients):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

@@ -4,9 +4,8 @@
 import json
 import os
 import subprocess
-import unittest
 
-from support import EXAMPLES, TestCase
+from support import EXAMPLES, TestCase, main
 
 
 class Examples(TestCase):
@@ -75,4 +74,4 @@ class Examples(TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

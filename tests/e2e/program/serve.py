@@ -6,11 +6,10 @@ import signal
 import socket
 import stat
 import time
-import unittest
 import urllib.error
 import urllib.request
 
-from support import TestCase
+from support import TestCase, main
 
 
 class Start(TestCase):
@@ -152,4 +151,4 @@ class Signals(TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

@@ -13,6 +13,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import termios
 import threading
@@ -239,3 +240,14 @@ def closed_port():
     tcp.close()
     udp.close()
     return port
+
+
+def main():
+    """Run the tests of a file. One in which any was skipped counts as skipped, with the
+    reason, and never as passed."""
+    result = unittest.main(exit=False).result
+    for test, why in result.skipped:
+        print(f"skipped: {test.id()}: {why}")
+    if not result.wasSuccessful():
+        sys.exit(1)
+    sys.exit(77 if result.skipped else 0)

@@ -3,9 +3,8 @@
 """What the program says about itself, and to wrong command lines."""
 import os
 import subprocess
-import unittest
 
-from support import PROGRAM, TestCase
+from support import PROGRAM, TestCase, main
 
 COMMANDS = ["serve", "sub", "pub", "chat", "ping"]
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
@@ -91,4 +90,4 @@ class WrongUsage(TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

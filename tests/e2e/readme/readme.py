@@ -5,12 +5,11 @@ import os
 import pathlib
 import subprocess
 import sys
-import unittest
 
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "program"))
 
-from support import TestCase, Terminal  # noqa: E402
+from support import TestCase, Terminal, main  # noqa: E402
 
 
 class Readme(TestCase):
@@ -39,4 +38,4 @@ class Readme(TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()
