@@ -95,7 +95,8 @@ int32_t yomo_client_create(yomo_client **out, const yomo_options *options,
         return YOMO_ERR_SYSTEM;
     }
     atomic_init(&client->refs, 1);
-    yo_list_init(&client->early);
+    yo_runner_init(&client->runner, &yo_client_runner_ops, client, &client->mem,
+                   &client->log, &client->lock);
     yo_map_init(&client->rooms, &client->mem);
     int rv = init(client, options);
     if (rv != YOMO_OK) {
@@ -130,11 +131,7 @@ void yo_client_unlock(const struct yomo_client *client)
 
 void yo_client_post(struct yomo_client *client, struct yo_letter *letter)
 {
-    if (client->box) {
-        yo_mailbox_post(client->box, letter);
-    } else {
-        yo_list_push_back(&client->early, &letter->link);
-    }
+    yo_runner_post(&client->runner, letter);
 }
 
 const struct yo_target *yo_client_target(const struct yomo_client *client)

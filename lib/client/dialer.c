@@ -31,7 +31,7 @@ static int dial_custom(struct yomo_client *client, struct yo_conn **out,
         .release_user = client,
     };
     yomo_carrier *carrier;
-    int rv = yo_carrier_create(&carrier, &client->mem, client->box, &options);
+    int rv = yo_carrier_create(&carrier, &client->mem, client->runner.box, &options);
     if (rv != YOMO_OK) {
         return rv;
     }
@@ -41,7 +41,7 @@ static int dial_custom(struct yomo_client *client, struct yo_conn **out,
         yo_carrier_discard(carrier);
         return YOMO_ERR_UNREACHABLE;
     }
-    *out = yo_carrier_open(carrier, client->loop, connection, false, events, user);
+    *out = yo_carrier_open(carrier, client->runner.loop, connection, false, events, user);
     return YOMO_OK;
 }
 
@@ -72,7 +72,7 @@ static int dial(struct yomo_client *client, struct yo_conn **out,
         .silence_ms = settings->silence_ms,
         .qlog_dir = settings->qlog_dir,
     };
-    return yo_dial(out, client->loop, &options, events, user);
+    return yo_dial(out, client->runner.loop, &options, events, user);
 }
 
 int yo_client_dial(void *user, struct yo_conn **out, enum yomo_transport_kind kind,

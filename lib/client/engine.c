@@ -357,15 +357,6 @@ static void finish(struct yomo_client *client)
 
 void yo_engine_end_now(struct yomo_client *client)
 {
-    struct yo_link letters, *link;
-    yo_list_init(&letters);
-    yo_client_lock(client);
-    yo_list_splice(&letters, &client->early);
-    yo_client_unlock(client);
-    while ((link = yo_list_pop_front(&letters)) != NULL) {
-        struct yo_letter *letter = YO_CONTAINER(link, struct yo_letter, link);
-        letter->discard(letter);
-    }
     enter(client, YO_PHASE_ENDING);
     finish(client);
 }

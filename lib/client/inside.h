@@ -25,7 +25,7 @@
 #include "client/connect.h"
 #include "client/roster.h"
 #include "client/settings.h"
-#include "loop/mailbox.h"
+#include "loop/runner.h"
 #include "session/client_side.h"
 #include "session/outbox.h"
 #include "transport/dial.h"
@@ -34,8 +34,6 @@
 #define YO_ROOM_SUBSCRIPTIONS_MAX 1024    /* subscriptions of one room */
 #define YO_CLIENT_STABLE (10 * YO_SECOND) /* open so long: the next wait is short */
 #define YO_ROOM_SWEEP (3 * YO_SECOND)     /* presencejs: to show themselves anew */
-
-enum yo_client_mode { YO_MODE_NONE, YO_MODE_THREAD, YO_MODE_HOST, YO_MODE_POLL };
 
 enum yo_client_phase {
     YO_PHASE_IDLE,
@@ -66,13 +64,8 @@ struct yomo_client {
 
     /* Shared: with `lock`. */
     pthread_mutex_t lock;
-    enum yo_client_mode mode;
-    struct yo_mailbox *box;             /* NULL: not started, or over */
-    struct yo_link early;               /* letters from before the start */
-    bool connect_asked, closing, freed; /* calls that were made */
-    bool polling;                       /* inside yomo_client_poll */
-    bool gone;                          /* on_closed has come */
-    struct yo_map rooms;                /* by name, from the join call until on_left */
+    bool connect_asked, closing; /* calls that were made */
+    struct yo_map rooms;         /* by name, from the join call until on_left */
     size_t held;          /* bytes in letters and RELIABLE ones in outboxes */
     size_t message_max;   /* of one encoded message */
     uint64_t next_number; /* of messages that want on_sent, and of subscriptions */
@@ -114,11 +107,7 @@ struct yomo_client {
     yo_time rooms_due; /* the earliest of the rooms' own moments */
     yo_time rtt;       /* smoothed, from pings */
 
-    /* The shell's. */
-    struct yo_loop *loop;
-    struct yo_task task;
-    struct yo_timer timer;
-    bool loop_closing, loop_gone;
+    struct yo_runner runner; /* loop and mailbox; its shared half is guarded by `lock` */
 };
 
 enum yo_room_state {
@@ -210,6 +199,7 @@ void yo_client_post(struct yomo_client *client, struct yo_letter *letter); /* lo
 const struct yo_target *yo_client_target(const struct yomo_client *client);
 
 /* shell.c */
+extern const struct yo_runner_ops yo_client_runner_ops;
 void yo_client_wake(struct yomo_client *client); /* the end of a turn is due */
 
 /* dialer.c */

@@ -135,7 +135,7 @@ int stage_create(struct stage *stage, const struct yomo_mem *mem,
         return rv;
     }
     /* As a start would, but without a loop. */
-    stage->client->mode = YO_MODE_HOST;
+    stage->client->runner.mode = YO_RUN_HOST;
     yo_client_ref(stage->client);
     stage->client->race.dialer = stage->fake.dialer;
     yo_rand_seed(&stage->client->backoff.rand, 1);
@@ -150,7 +150,7 @@ void stage_begin(struct stage *stage, const char *const *options)
 static struct yo_letter *next_letter(yomo_client *client)
 {
     yo_client_lock(client);
-    struct yo_link *link = yo_list_pop_front(&client->early);
+    struct yo_link *link = yo_list_pop_front(&client->runner.early);
     yo_client_unlock(client);
     return link ? YO_CONTAINER(link, struct yo_letter, link) : NULL;
 }
@@ -178,7 +178,7 @@ void stage_run(struct stage *stage)
         fake_settle(&stage->fake, stage->now);
         if (client->phase == YO_PHASE_OVER) {
             finish(stage);
-        } else if (yo_list_empty(&client->early) &&
+        } else if (yo_list_empty(&client->runner.early) &&
                    yo_engine_deadline(client) > stage->now) {
             return;
         }
