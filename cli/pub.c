@@ -3,7 +3,11 @@
  *
  * Done means confirmed: the server gave each message its place (extension), or the
  * transport acknowledged it. A LATEST value that a newer one took the place of is done
- * with that one. What may be lost is not waited for without end. */
+ * with that one. What may be lost is not waited for without end.
+ *
+ * A server that refuses messages because too many came is waited for, and gets them
+ * again: fewer at once, and with longer pauses while it takes none at all. Which of
+ * them it refused makes no difference, they are all the same. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +16,10 @@
 #include "log.h"
 #include "session.h"
 
-#define IN_FLIGHT_MAX 256
+#define IN_FLIGHT_MAX 256 /* messages that wait for their answer */
+#define IN_FLIGHT_MIN 16  /* that many even at a server which refuses some */
+#define PAUSE_MIN_MS 200  /* after messages were refused */
+#define PAUSE_MAX_MS 3200
 #define LOST_MS 2000 /* after that an unreliable message counts as lost */
 
 struct pub {
@@ -22,6 +29,12 @@ struct pub {
     uint64_t begin;     /* when the first one went */
     double per_ms;      /* 0: as fast as it goes */
     uint64_t last_sent; /* when the last one went */
+
+    /* How the server's own rate is met. */
+    uint64_t window;   /* how many may wait for their answer */
+    uint64_t growth;   /* confirmed since it grew */
+    uint64_t pause_ms; /* how long the next pause is */
+    uint64_t resume;   /* when the last one ends; 0: there was none */
 };
 
 static void finish(struct session *session)
@@ -40,9 +53,12 @@ static void finish(struct session *session)
 /* How many may have been sent by `now`. */
 static uint64_t allowed(const struct pub *pub, uint64_t now)
 {
-    uint64_t window = pub->confirmed + pub->lost + IN_FLIGHT_MAX;
+    uint64_t window = pub->confirmed + pub->lost + pub->window;
     uint64_t paced = UINT64_MAX;
 
+    if (now < pub->resume) {
+        return pub->sent;
+    }
     if (pub->per_ms > 0) {
         double due = (double)(now - pub->begin) * pub->per_ms + 1;
         paced = due < 1e18 ? (uint64_t)due : UINT64_MAX;
@@ -75,7 +91,18 @@ static void send_due(struct session *session, uint64_t now)
     }
 }
 
-/* When the next message is due; past the last one, when to stop waiting. */
+/* When the next message is due, if nothing is heard until then. */
+static uint64_t next_due(const struct pub *pub, uint64_t now)
+{
+    if (now < pub->resume) {
+        return pub->resume;
+    }
+    return pub->per_ms > 0 && pub->sent < allowed(pub, UINT64_MAX - 1)
+               ? pub->begin + (uint64_t)((double)pub->sent / pub->per_ms) + 1
+               : UINT64_MAX;
+}
+
+/* When to come again: for the next message; past the last one, to stop waiting. */
 static uint64_t on_tick(struct session *session, uint64_t now)
 {
     struct pub *pub = session->user;
@@ -87,9 +114,7 @@ static uint64_t on_tick(struct session *session, uint64_t now)
         send_due(session, now);
     }
     if (pub->sent < pub->wanted) {
-        return pub->per_ms > 0 && pub->sent < allowed(pub, UINT64_MAX - 1)
-                   ? pub->begin + (uint64_t)((double)pub->sent / pub->per_ms) + 1
-                   : UINT64_MAX;
+        return next_due(pub, now);
     }
     if (pub->delivery == YOMO_RELIABLE) {
         return UINT64_MAX;
@@ -101,6 +126,34 @@ static uint64_t on_tick(struct session *session, uint64_t now)
     return pub->last_sent + LOST_MS;
 }
 
+static void confirmed(struct pub *pub)
+{
+    pub->confirmed++;
+    pub->pause_ms = PAUSE_MIN_MS;
+    if (pub->window < IN_FLIGHT_MAX && ++pub->growth >= pub->window) {
+        pub->growth = 0;
+        pub->window++;
+    }
+}
+
+/* One message goes again, later. All that were under way with it are one refusal. */
+static void refused(struct pub *pub, uint64_t now)
+{
+    pub->sent--;
+    if (now < pub->resume) {
+        return;
+    }
+    if (pub->resume == 0) {
+        fprintf(stderr,
+                "yomo pub: the server takes fewer messages a second; they go as "
+                "it takes them (--rate slows down)\n");
+    }
+    pub->resume = now + pub->pause_ms;
+    pub->pause_ms = pub->pause_ms < PAUSE_MAX_MS ? 2 * pub->pause_ms : PAUSE_MAX_MS;
+    pub->window = pub->window / 2 > IN_FLIGHT_MIN ? pub->window / 2 : IN_FLIGHT_MIN;
+    pub->growth = 0;
+}
+
 static void on_sent(struct session *session, uint64_t id, int32_t error)
 {
     struct pub *pub = session->user;
@@ -108,11 +161,12 @@ static void on_sent(struct session *session, uint64_t id, int32_t error)
     (void)id;
     if (error == YOMO_OK ||
         (error == YOMO_ERR_EXISTS && pub->delivery == YOMO_LATEST)) {
-        pub->confirmed++;
+        confirmed(pub);
+    } else if (error == YOMO_ERR_RATE) {
+        refused(pub, now_ms());
+        return;
     } else if (pub->delivery == YOMO_RELIABLE) {
-        session_fail(session, error,
-                     error == YOMO_ERR_RATE ? "--rate slows down"
-                                            : "it was not confirmed");
+        session_fail(session, error, "it was not confirmed");
         return;
     } else {
         pub->lost++;
@@ -158,6 +212,8 @@ static int run(struct args *args)
         .key = args_text(args, "latest-key"),
         .delivery = delivery_of(args_text(args, "class")),
         .wanted = args_number(args, "repeat"),
+        .window = IN_FLIGHT_MAX,
+        .pause_ms = PAUSE_MIN_MS,
     };
     struct session session = {
         .args = args,
@@ -194,7 +250,8 @@ static const struct flag flags[] = {
      "given."},
     {"repeat", YOMO_TYPE_NUMBER, "1", NULL, "N", "Send it N times."},
     {"rate", YOMO_TYPE_TEXT, NULL, NULL, "HZ",
-     "With --repeat: messages a second. As fast as it goes when not given."},
+     "With --repeat: messages a second. As fast as the server takes them when not "
+     "given."},
     {"state", YOMO_TYPE_TEXT, NULL, NULL, "JSON",
      "This member's own state while it is there, a JSON object that others see."},
     SESSION_FLAGS,
