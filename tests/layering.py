@@ -26,14 +26,15 @@ MAY_INCLUDE = {
     "transport": ["base", "loop", "transport/memory", "transport/tls", "transport/http",
                   "transport/websocket", "transport/webtransport"],
     "client": ["base", "wire", "presence", "session", "options", "loop", "transport"],
-    "server": ["base", "wire", "presence", "session", "options", "loop", "transport",
+    "server/auth": ["base", "wire"],
+    "server": ["server/auth", "base", "wire", "presence", "session", "options", "loop", "transport",
                "transport/memory", "transport/tls", "transport/http",
                "transport/websocket", "transport/webtransport"],
 }
 ENGINES_SEE_OF_TRANSPORT = ["transport/transport.h"]
 OUTSIDE = [
     (r"uv\.h|uv/.*", ["loop", "cli"]),  # yomo bench is a host with loops of its own
-    (r"openssl/.*", ["transport/tls", "transport/webtransport", "server"]),
+    (r"openssl/.*", ["transport/tls", "transport/webtransport", "server", "server/auth"]),
     (r"ngtcp2/.*", ["transport/webtransport"]),
     (r"nghttp3/.*", ["transport/webtransport"]),
     (r"wslay/.*", ["transport/websocket"]),
