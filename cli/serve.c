@@ -202,8 +202,8 @@ const struct command serve_command = {
         "development, workers, pid.\n"
         "\n"
         "SIGTERM and SIGINT: no new connections, clients are told to come back later "
-        "or elsewhere, then it ends, after drain-timeout at the latest; a second "
-        "signal ends it at once. SIGHUP: certificate and key are read again.",
+        "or to go to drain-url, then it ends, after drain-timeout at the latest; a "
+        "second signal ends it at once. SIGHUP: certificate and key are read again.",
     .scope = YOMO_SCOPE_SERVER,
     .flags = flags,
     .run = run,

@@ -96,8 +96,9 @@ YOMO_API int32_t yomo_server_publish(yomo_server *server, const char *app, const
 YOMO_API int32_t yomo_server_metrics(yomo_server *server, char *out, size_t size,
                                      size_t *needed);
 
-/** Take no new connections, tell the clients to come back elsewhere or later, and close
- * when they have gone or after `grace_ms`. on_closed follows. */
+/** Take no new connections, tell the clients to come back later, or elsewhere if the
+ * option `drain-url` says where, and close when they have gone or after `grace_ms`.
+ * on_closed follows. */
 YOMO_API void yomo_server_drain(yomo_server *server, uint32_t grace_ms);
 
 /** Close now. on_closed follows. */

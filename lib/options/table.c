@@ -194,6 +194,10 @@ static const struct yo_option server_options[] = {
          "Write a qlog trace of each QUIC connection into this folder."),
     DURATION("drain-timeout", "8s", 0, HOUR,
              "How long a backend that ends waits for its clients to go."),
+    TEXT("drain-url", NULL,
+         "Where a backend that ends sends its clients: https://host[:port][/path] of "
+         "another one. Clients keep to the scheme that they came with. They come back to "
+         "this one when not given, as presencejs pages always do."),
 };
 /* clang-format on */
 

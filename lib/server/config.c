@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "base/url.h"
+#include "wire/limits.h"
 
 static int add_address(struct yo_config *config, const char *literal,
                        struct yo_buf *why)
@@ -131,7 +132,8 @@ static int read_metrics(struct yo_config *config, struct yo_buf *why)
     for (const char *at = token; token && (at == token || *at); at++) {
         if (*at <= ' ' || *at > '~') { /* no header could say it (RFC 6750 2.1) */
             (void)yo_buf_append_text(
-                why, "metrics-token: at least one character, all of them visible ASCII");
+                why,
+                "metrics-token: at least one character, all of them visible ASCII");
             return YOMO_ERR_OPTION;
         }
     }
@@ -177,6 +179,27 @@ static int read_ports(struct yo_config *config, struct yo_buf *why)
                         : YOMO_OK;
 }
 
+/* What clients are told in a goaway. Of which scheme is theirs to judge: a host may
+ * have registered one of its own. */
+static int read_drain(struct yo_config *config, struct yo_buf *why)
+{
+    struct yo_url url;
+    struct yo_span text = yo_span_of(yo_options_text(config->options, "drain-url"));
+
+    config->drain_ms = yo_options_ms(config->options, "drain-timeout");
+    if (!text.data) {
+        return YOMO_OK;
+    }
+    if (text.size > YO_TEXT_SIZE_MAX || yo_url_parse(&url, text) != YOMO_OK ||
+        url.host.size == 0) {
+        (void)yo_buf_append_text(
+            why, "drain-url: takes a URL, such as https://b.example:8443");
+        return YOMO_ERR_OPTION;
+    }
+    config->drain_url = text;
+    return YOMO_OK;
+}
+
 static size_t size_option(const yomo_options *options, const char *name)
 {
     uint64_t value = yo_options_number(options, name);
@@ -207,7 +230,6 @@ static void read_limits(struct yo_config *config)
     config->members_max = size_option(o, "members-max");
     config->rooms_max = size_option(o, "rooms-total-max") / config->workers + 1;
     config->legacy_members_max = size_option(o, "legacy-members-max");
-    config->drain_ms = yo_options_ms(o, "drain-timeout");
     config->limits = (struct yo_server_limits){
         .message_size = size_option(o, "message-size-max"),
         .datagram_size = size_option(o, "legacy-datagram-max"),
@@ -278,13 +300,15 @@ int yo_config_read(struct yo_config *config, struct yo_buf *why)
     }
     config->development =
         config->loopback && !config->keys && !config->hooks.authenticate;
-    config->echo = yo_options_is_set(options, "echo") ? yo_options_switch(options, "echo")
-                                                      : config->development;
+    config->echo = yo_options_is_set(options, "echo")
+                       ? yo_options_switch(options, "echo")
+                       : config->development;
     config->insecure_open = yo_options_switch(options, "insecure-open");
     config->mesh = yo_options_text(options, "mesh");
     config->web_root = yo_options_text(options, "web-root");
     read_limits(config);
     rv = read_metrics(config, why);
+    rv = rv == YOMO_OK ? read_drain(config, why) : rv;
     rv = rv == YOMO_OK ? read_ports(config, why) : rv;
     return rv == YOMO_OK ? check_open(config, why) : rv;
 }

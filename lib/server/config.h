@@ -42,6 +42,7 @@ struct yo_config {
     struct yo_server_limits limits;
     struct yo_outbox_limits outbox;
     const char *mesh, *web_root;
+    struct yo_span drain_url; /* absent: clients come back here */
     const char *metrics_token; /* NULL: /metrics, if at all, is open to anybody */
     struct yo_network proxies[YO_PROXIES_MAX]; /* trusted ones */
     size_t proxy_count;

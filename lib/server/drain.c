@@ -38,8 +38,8 @@ static void say_goaway(struct yo_worker *worker, struct yo_peer *peer, yo_time n
         return;
     }
     yo_effects_clear(&worker->effects);
-    if (yo_server_goaway(peer->session, yo_rand_session() % SPREAD_MS, YO_SPAN_NONE,
-                         &worker->effects) == YOMO_OK) {
+    if (yo_server_goaway(peer->session, yo_rand_session() % SPREAD_MS,
+                         worker->config->drain_url, &worker->effects) == YOMO_OK) {
         yo_peer_carry_out(peer, &worker->effects, now);
     }
 }

@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The backend as a process: how it starts, reloads, and ends."""
+import http.client
+import json
 import os
+import shutil
 import signal
 import socket
 import stat
 import time
 import urllib.error
 import urllib.request
+from contextlib import closing
 
-from support import TestCase, main
+from raw import CLOSE, Raw
+from support import DEADLINE, TRANSPORTS, TestCase, closed_port, main
 
 
 class Start(TestCase):
@@ -111,6 +116,61 @@ class Signals(TestCase):
         for sub in subs: # they were told to come back, and try
             sub.err.until("connection lost")
 
+    def test_clients_go_where_a_backend_that_ends_sends_them(self):
+        there = self.serve()
+        other = self.joined(there, "room", "--presence")
+        for transport in TRANSPORTS:
+            with self.subTest(transport=transport):
+                here = self.serve("--drain-url", there.url)
+                sub = self.joined(here, "room", "--transport", transport)
+                here.signal(signal.SIGTERM)
+                self.assertEqual(here.wait(), 0)
+                self.assertEqual(sub.record("joined")["transport"], transport)
+                other.record("join") # it is here now
+                self.assertEqual(self.run_client(there, "pub", "room", "e", "1")[0], 0)
+                self.assertEqual(sub.record("message")["data"], 1)
+                for kind in ["join", "message", "leave"]: # of the one that said it
+                    other.record(kind)
+                sub.signal(signal.SIGTERM)
+                self.assertEqual(sub.wait(), 0)
+                other.record("leave")
+
+    def test_clients_come_back_where_the_other_url_leads_nowhere(self):
+        nowhere = f"https://localhost:{closed_port()}"
+        server = self.serve("--drain-url", nowhere)
+        sub = self.joined(server, "room", "--reconnect-max", "1s")
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait(), 0)
+        sub.err.until("connection lost")
+        self.serve(port=server.listening["port"])
+        sub.record("joined")
+
+    def test_a_url_that_is_none_is_named(self):
+        code, _, err = self.run_program("serve", "--drain-url", "b.example")
+        self.assertEqual(code, 2)
+        self.assertIn("drain-url", err)
+
+    def test_a_backend_that_ends_says_that_it_is_not_ready(self):
+        server = self.serve("--workers", "1", "--drain-timeout", "1h")
+        port = server.listening["http_port"]
+        member = Raw(port) # for whom it waits: it does not answer the close
+        self.addCleanup(member.close)
+        self.assertEqual(member.upgrade("/v1"), 101)
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)) as kept:
+            def status(path):
+                kept.request("GET", path)
+                with kept.getresponse() as answer:
+                    answer.read()
+                    return answer.status
+            self.assertEqual((status("/readyz"), status("/healthz")), (200, 200))
+            server.signal(signal.SIGTERM)
+            while (now := status("/readyz")) == 200: # the signal is on its way
+                pass
+            self.assertEqual(now, 503)
+        member.until(CLOSE)
+        member.close()
+        self.assertEqual(server.wait(), 0)
+
     def test_a_client_that_hangs_does_not_hold_it(self):
         server = self.serve("--drain-timeout", "500ms")
         with socket.create_connection(("127.0.0.1", server.listening["http_port"])) as idle:
@@ -127,11 +187,39 @@ class Signals(TestCase):
         self.assertIn(server.wait(), [0, 1])
         self.assertLess(time.monotonic() - begin, 10)
 
+    def certificate(self, state):
+        """One that a backend made for itself: its two files and its hash."""
+        server = self.start("serve", "--port", "0", "--http-port", "none", "--workers", "1",
+                            "--state-dir", self.path(state))
+        line = server.err.until(lambda line: line.startswith("listening {"))
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait(), 0)
+        return [os.path.join(self.path(state), name)
+                for name in ["dev-cert.pem", "dev-key.pem"]
+                ], json.loads(line.removeprefix("listening "))["certificate_sha256"]
+
     def test_sighup_reads_the_certificate_again(self):
-        server = self.serve()
+        old, old_pin = self.certificate("old")
+        new, new_pin = self.certificate("new")
+        used = [self.path("cert.pem"), self.path("key.pem")]
+        for source, copy in zip(old, used):
+            shutil.copy(source, copy)
+        server = self.serve("--tls-cert", used[0], "--tls-key", used[1])
+        stays = [self.joined(server, "room", "--transport", transport, "--cert-hash", old_pin)
+                 for transport in TRANSPORTS]
+        for source, copy in zip(new, used):
+            shutil.copy(source, copy)
         server.signal(signal.SIGHUP)
         server.err.until("were read again")
-        self.assertEqual(self.run_client(server, "pub", "r", "e", "1")[0], 0)
+        for transport in TRANSPORTS:
+            for pin, code in [(new_pin, 0), (old_pin, 3)]:
+                done = self.run_client(server, "pub", "room", "e", "1", "--transport",
+                                       transport, "--cert-hash", pin)
+                self.assertEqual(done[0], code, done[2])
+        for sub in stays: # connections that stood went on
+            for _ in TRANSPORTS:
+                self.assertEqual(sub.record()["data"], 1)
+            self.assertEqual(sub.err.seen, [])
 
     def test_a_certificate_that_went_away_leaves_the_old_one_in_use(self):
         first = self.serve() # makes a certificate

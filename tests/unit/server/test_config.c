@@ -90,14 +90,36 @@ static void outside_development_metrics_need_a_token(void **unused)
     assert_int_equal(read_config(NULL, "metrics-token", "", NULL), YOMO_ERR_OPTION);
 }
 
+static void where_clients_are_sent_is_a_url(void **unused)
+{
+    char longest[1100];
+
+    (void)unused;
+    assert_int_equal(read_config(NULL, "port", "0", NULL), YOMO_OK);
+    assert_null(config.drain_url.data);
+    assert_int_equal(read_config(NULL, "drain-url", "https://b.example:9443/v1", NULL),
+                     YOMO_OK);
+    assert_true(yo_span_is(config.drain_url, "https://b.example:9443/v1"));
+    for (const char *const *bad =
+             (const char *const[]){"b.example", "https://", "https://b c", "", NULL};
+         *bad; bad++) {
+        assert_int_equal(read_config(NULL, "drain-url", *bad, NULL), YOMO_ERR_OPTION);
+        assert_non_null(strstr((const char *)why.data, "drain-url"));
+    }
+    memset(longest, 'x', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    memcpy(longest, "https://b/", 10);
+    assert_int_equal(read_config(NULL, "drain-url", longest, NULL), YOMO_ERR_OPTION);
+}
+
 static void trusted_proxies_are_addresses_or_networks(void **unused)
 {
     char many[YO_PROXIES_MAX * 10 + 20] = "10.0.0.1";
 
     (void)unused;
-    assert_int_equal(
-        read_config(NULL, "trusted-proxies", "127.0.0.1,10.0.0.0/8,2001:db8::/32", NULL),
-        YOMO_OK);
+    assert_int_equal(read_config(NULL, "trusted-proxies",
+                                 "127.0.0.1,10.0.0.0/8,2001:db8::/32", NULL),
+                     YOMO_OK);
     assert_int_equal(config.proxy_count, 3);
     assert_int_equal(config.proxies[1].bits, 104);
     assert_int_equal(read_config(NULL, "trusted-proxies", "10.0.0.0/8,proxy", NULL),
@@ -178,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(development_is_loopback_and_nobody_asked),
         cmocka_unit_test(outside_development_metrics_need_a_token),
+        cmocka_unit_test(where_clients_are_sent_is_a_url),
         cmocka_unit_test(trusted_proxies_are_addresses_or_networks),
         cmocka_unit_test(beyond_loopback_somebody_must_be_asked),
         cmocka_unit_test(what_makes_no_sense_is_said),
