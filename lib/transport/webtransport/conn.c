@@ -32,7 +32,7 @@ int yo_quic_conn_create(struct yo_quic_conn **out, struct yo_endpoint *endpoint,
     conn->mem = endpoint->mem;
     conn->endpoint = endpoint;
     conn->server = server;
-    conn->alarm = conn->give_up = YO_NEVER;
+    conn->due = conn->alarm = conn->give_up = conn->unacked = YO_NEVER;
     yo_list_init(&conn->owner.ids);
     yo_list_init(&conn->dirty);
     yo_wt_session_init(conn);
@@ -267,7 +267,11 @@ int yo_quic_conn_read(struct yo_quic_conn *conn, const struct yo_quic_packet *pa
         break;
     }
     yo_quic_progress(conn);
-    yo_quic_conn_touch(conn);
+    if (yo_quic_conn_settled(conn, now)) {
+        yo_quic_conn_rearm(conn);
+    } else {
+        yo_quic_conn_touch(conn);
+    }
     return rv;
 }
 

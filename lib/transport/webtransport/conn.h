@@ -4,7 +4,8 @@
  *
  * conn.c: life, packets in, expiry, the end. setup.c: how ngtcp2 and OpenSSL are set
  * up. streams.c: what comes on streams and datagrams. requests.c: HTTP/3's events.
- * write.c: packets out. session.c, stream.c: the session. */
+ * write.c: packets out. patience.c: when there is no hurry to write any. session.c,
+ * stream.c: the session. */
 #ifndef YO_WEBTRANSPORT_CONN_H
 #define YO_WEBTRANSPORT_CONN_H
 
@@ -125,10 +126,15 @@ struct yo_quic_conn {
     bool has_origin;
 
     yo_time heard;   /* when the last packet came */
-    yo_time due;        /* what ngtcp2 waits for, as the last write found it */
-    bool paced;         /* pacing named a time for which `due` does not wait */
+    yo_time due;     /* what ngtcp2 waits for, as far as it is waited for */
     yo_time alarm;   /* of the session's owner */
     yo_time give_up; /* of the connection itself: no request, or no acknowledgement */
+
+    /* Whether what came needs an answer (patience.c). */
+    bool confirmed;   /* the handshake is (RFC 9001 4.1.2) */
+    bool wanting;     /* the last pass could not send all that there was */
+    uint64_t lost;    /* packets, as far as it was looked at */
+    yo_time unacked;  /* since when an acknowledgement may be due; YO_NEVER: it is not */
 
     /* The end. */
     enum yo_quic_farewell farewell;
@@ -171,6 +177,11 @@ int yo_quic_setup_client(struct yo_quic_conn *conn,
                          const struct yo_endpoint_connect *options, yo_time now);
 void yo_quic_path(ngtcp2_path *path, void *socket, const struct sockaddr *local,
                   const struct sockaddr *remote);
+
+/* patience.c */
+bool yo_quic_conn_settled(struct yo_quic_conn *conn, yo_time now);
+void yo_quic_conn_passed(struct yo_quic_conn *conn, size_t sent, bool more,
+                         yo_time now);
 
 /* streams.c */
 int yo_quic_on_stream_data(struct yo_quic_conn *conn, int64_t id,

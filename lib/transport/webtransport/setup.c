@@ -232,11 +232,20 @@ static int on_handshake_completed(ngtcp2_conn *quic, void *user)
         conn->state = YO_QUIC_READY;
     }
     if (conn->server) {
+        conn->confirmed = true; /* RFC 9001 4.1.2 */
         send_token(conn);
     }
     if (endpoint->options.keepalive > 0) {
         ngtcp2_conn_set_keep_alive_timeout(quic, endpoint->options.keepalive);
     }
+    return 0;
+}
+
+static int on_handshake_confirmed(ngtcp2_conn *quic, void *user)
+{
+    struct yo_quic_conn *conn = user;
+    (void)quic;
+    conn->confirmed = true;
     return 0;
 }
 
@@ -271,6 +280,7 @@ static const ngtcp2_callbacks callbacks = {
     .remove_connection_id = on_retire_id,
     .update_key = ngtcp2_crypto_update_key_cb,
     .path_validation = on_path_validated,
+    .handshake_confirmed = on_handshake_confirmed,
     .stream_reset = on_stream_reset,
     .extend_max_remote_streams_bidi = on_streams_max,
     .extend_max_stream_data = on_unblocked,

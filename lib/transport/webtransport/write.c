@@ -330,18 +330,17 @@ static int write_trains(struct yo_quic_conn *conn, size_t *sent, bool *more, yo_
 
 /* Pacing (RFC 9002 7.7) names a time for the next packet whether there is one or not. If
  * there is none that time is not waited for, else each message would cost a timer and an
- * empty pass: once it is past it is taken away when the next message comes. */
+ * empty pass: once it is past, ngtcp2 takes it away when the next packet is written. */
 static void pace(struct yo_quic_conn *conn, size_t sent, bool more, yo_time now)
 {
     conn->due = ngtcp2_conn_get_expiry(conn->quic);
-    if (sent == 0) {
-        return;
+    if (sent > 0) {
+        ngtcp2_conn_update_pkt_tx_time(conn->quic, now);
+        if (more) {
+            conn->due = ngtcp2_conn_get_expiry(conn->quic);
+        }
     }
-    ngtcp2_conn_update_pkt_tx_time(conn->quic, now);
-    conn->paced = !more;
-    if (more) {
-        conn->due = ngtcp2_conn_get_expiry(conn->quic);
-    }
+    yo_quic_conn_passed(conn, sent, more, now);
 }
 
 int yo_quic_conn_write(struct yo_quic_conn *conn, yo_time now)
@@ -351,10 +350,6 @@ int yo_quic_conn_write(struct yo_quic_conn *conn, yo_time now)
     bool more;
 
     conn->now = now;
-    if (conn->paced) {
-        conn->paced = false;
-        yo_quic_conn_expired(conn, now);
-    }
     if (session->open) {
         open_streams(session);
         drop_oversize(session);

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* What is put off when there is no hurry, and what never is. A network of 1 ms each
+ * way, where ngtcp2 left alone would acknowledge after 1 ms. */
+#include "world.h"
+
+#include <yomo/error.h>
+
+#include "transport/webtransport/conn.h"
+
+#define DELAY YO_MS
+#define PROMISE (25 * YO_MS) /* max_ack_delay */
+
+static struct world world;
+static struct node *server, *client;
+static struct peer at_server, at_client;
+
+static int begin(void **state)
+{
+    (void)state;
+    world_init(&world, 7);
+    world.delay = DELAY;
+    server = world_server(&world, NULL);
+    client = world_client(&world, NULL);
+    peer_init(&at_server, &world);
+    peer_init(&at_client, &world);
+    peer_pair(&at_client, client, &at_server, server);
+    world_for(&world, YO_SECOND); /* all that belongs to the beginning is over */
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    world_finish(&world);
+    peer_finish(&at_server);
+    peer_finish(&at_client);
+    return 0;
+}
+
+/* A round that leaves nothing under way, on either side. */
+static void settle(void)
+{
+    world_for(&world, 5 * YO_SECOND);
+    server->sent = client->sent = 0;
+    at_server.acked = at_client.acked = 0;
+}
+
+static yo_time acked_after(size_t count)
+{
+    yo_time start = world.now;
+    UNTIL(&world, at_server.acked >= count);
+    return world.now - start;
+}
+
+static void the_acknowledgement_of_a_lone_datagram_waits(void **state)
+{
+    (void)state;
+    settle();
+    peer_datagram(&at_server, "alone", 1);
+    yo_time took = acked_after(1);
+    assert_true(took >= 2 * DELAY + 20 * YO_MS);
+    assert_true(took <= 2 * DELAY + PROMISE);
+    assert_int_equal(client->sent, 1);
+    assert_int_equal(server->sent, 1);
+}
+
+static void the_second_datagram_brings_it_at_once(void **state)
+{
+    (void)state;
+    settle();
+    peer_datagram(&at_server, "one", 1);
+    world_for(&world, 10 * YO_MS);
+    assert_int_equal(client->sent, 0);
+    peer_datagram(&at_server, "two", 2);
+    assert_true(acked_after(2) <= 2 * DELAY);
+    assert_int_equal(client->sent, 1);
+}
+
+static void a_steady_trickle_is_acknowledged_every_other_time(void **state)
+{
+    (void)state;
+    settle();
+    for (int i = 0; i < 100; i++) {
+        peer_datagram(&at_server, "tick", 0);
+        world_for(&world, 20 * YO_MS);
+    }
+    assert_int_equal(at_client.datagram_count, 100);
+    assert_in_range(client->sent, 45, 55);
+    /* What the client asks to have acknowledged goes along with the next message. */
+    assert_in_range(server->sent, 100, 105);
+}
+
+static void a_datagram_after_a_gap_is_acknowledged_at_once(void **state)
+{
+    (void)state;
+    settle();
+    client->cut = true;
+    peer_datagram(&at_server, "lost", 1);
+    world_for(&world, 2 * DELAY);
+    client->cut = false;
+    peer_datagram(&at_server, "after the gap", 2);
+    assert_true(acked_after(1) <= 2 * DELAY);
+}
+
+static void what_is_sent_anyway_takes_the_acknowledgement_along(void **state)
+{
+    (void)state;
+    settle();
+    peer_datagram(&at_server, "question", 1);
+    world_for(&world, 5 * YO_MS);
+    assert_int_equal(client->sent, 0);
+    peer_datagram(&at_client, "answer", 0);
+    assert_true(acked_after(1) <= 2 * DELAY);
+    assert_int_equal(client->sent, 1);
+}
+
+static void an_acknowledgement_wakes_nobody(void **state)
+{
+    size_t quiet = 0;
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        settle();
+        peer_datagram(&at_server, "one", 1);
+        UNTIL(&world, at_server.acked == 1);
+        if (!server->woken) {
+            quiet++;
+            /* And yet all times are known: the keep-alive is what is waited for. */
+            assert_true(yo_quic_conn_due(at_server.session->conn) >
+                        world.now + YO_SECOND);
+        }
+    }
+    assert_in_range(quiet, 3, 6); /* each other one asks to be acknowledged itself */
+}
+
+static void a_lost_tail_is_sent_again_in_time(void **state)
+{
+    (void)state;
+    settle();
+    struct heard *out = peer_open(&at_server, false);
+    peer_write(out, "first ", false);
+    UNTIL(&world, at_client.stream_count == 1);
+    settle();
+    client->cut = true;
+    peer_write(out, "second", true);
+    world_for(&world, YO_MS);
+    client->cut = false;
+    peer_datagram(&at_server, "something else", 0);
+    yo_time start = world.now;
+    UNTIL(&world, at_client.streams[0].ended);
+    assert_true(world.now - start <= 2 * PROMISE);
+    assert_memory_equal(at_client.streams[0].bytes.data, "first second", 12);
+}
+
+static void a_probe_goes_out_though_only_acknowledgements_come(void **state)
+{
+    (void)state;
+    settle();
+    struct heard *out = peer_open(&at_server, false);
+    /* A datagram that arrives and is acknowledged, a stream's packet that is not. */
+    peer_datagram(&at_server, "one", 1);
+    peer_datagram(&at_server, "two", 2);
+    world_for(&world, DELAY);
+    client->cut = true;
+    peer_write(out, "lost", true);
+    world_for(&world, YO_US);
+    client->cut = false;
+    UNTIL(&world, at_client.stream_count == 1 && at_client.streams[0].ended);
+    assert_int_equal(at_client.streams[0].bytes.size, 4);
+}
+
+static void a_bulk_transfer_has_its_acknowledgements(void **state)
+{
+    static char much[200001];
+    (void)state;
+    settle();
+    memset(much, 'x', sizeof(much) - 1);
+    struct heard *out = peer_open(&at_server, false);
+    yo_time start = world.now;
+    peer_write(out, much, true);
+    UNTIL(&world, at_client.stream_count == 1 && at_client.streams[0].ended);
+    assert_true(world.now - start < 100 * YO_MS);
+    assert_true(client->sent * 4 >= server->sent); /* trains share one */
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_acknowledgement_of_a_lone_datagram_waits),
+        TEST(the_second_datagram_brings_it_at_once),
+        TEST(a_steady_trickle_is_acknowledged_every_other_time),
+        TEST(a_datagram_after_a_gap_is_acknowledged_at_once),
+        TEST(what_is_sent_anyway_takes_the_acknowledgement_along),
+        TEST(an_acknowledgement_wakes_nobody),
+        TEST(a_lost_tail_is_sent_again_in_time),
+        TEST(a_probe_goes_out_though_only_acknowledgements_come),
+        TEST(a_bulk_transfer_has_its_acknowledgements),
+    };
+    return cmocka_run_group_tests_name("transport/webtransport/patience", tests,
+                                       world_begin_tls, world_end_tls);
+}
