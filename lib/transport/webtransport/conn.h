@@ -63,9 +63,11 @@ struct yo_wt_stream {
     void *user;
     /* Out. */
     struct yo_sendqueue out;
-    bool writable; /* our side is open */
-    bool blocked;  /* the peer's window is full */
-    bool stopped;  /* on_stop was told */
+    bool writable;  /* our side is open */
+    bool blocked;   /* the peer's window is full */
+    bool stopped;   /* on_stop was told */
+    bool end_alone; /* FIN was sent without bytes in its frame, ... */
+    bool end_acked; /* ... and was acknowledged */
     uint8_t header_unsent, header_unacked;
     bool reset_due; /* once the header is acknowledged */
     uint64_t reset_code;

@@ -57,6 +57,7 @@ struct yo_wt_stream_events {
                      yo_time now);
     /* The peer reads nothing more; what is sent now is thrown away. */
     void (*on_stop)(void *user, struct yo_wt_stream *stream, yo_time now);
+    /* `size` bytes were acknowledged; 0 when it was FIN alone. */
     void (*on_acked)(void *user, struct yo_wt_stream *stream, size_t size, yo_time now);
     void (*on_gone)(void *user, struct yo_wt_stream *stream, yo_time now); /* last */
 };
@@ -108,6 +109,7 @@ void yo_wt_stream_listen(struct yo_wt_stream *stream,
                          const struct yo_wt_stream_events *events, void *user);
 void *yo_wt_stream_user(const struct yo_wt_stream *stream);
 
+int64_t yo_wt_stream_id(const struct yo_wt_stream *stream); /* -1: not opened yet */
 bool yo_wt_stream_bidirectional(const struct yo_wt_stream *stream);
 bool yo_wt_stream_local(const struct yo_wt_stream *stream); /* opened here */
 
@@ -122,6 +124,7 @@ int yo_wt_stream_write(struct yo_wt_stream *stream, struct yo_span bytes, size_t
                        size_t *taken);
 void yo_wt_stream_end(struct yo_wt_stream *stream);            /* FIN */
 size_t yo_wt_stream_queued(const struct yo_wt_stream *stream); /* not acknowledged */
+bool yo_wt_stream_finished(const struct yo_wt_stream *stream); /* all is, FIN too */
 
 void yo_wt_stream_reset(struct yo_wt_stream *stream, uint32_t code); /* our side */
 void yo_wt_stream_stop(struct yo_wt_stream *stream, uint32_t code);  /* the peer's */

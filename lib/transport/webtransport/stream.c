@@ -275,7 +275,10 @@ void yo_wt_stream_acked(struct yo_wt_stream *stream, size_t size, yo_time now)
         reset_now(stream);
     }
     stream->session->progress = true;
-    if (size > header && stream->events && stream->events->on_acked) {
+    /* Of a FIN that came alone ngtcp2 tells by a call without bytes. */
+    stream->end_acked = stream->end_acked || size == 0;
+    bool told = size > header || yo_wt_stream_finished(stream);
+    if (told && stream->events && stream->events->on_acked) {
         stream->events->on_acked(stream->user, stream, size - header, now);
     }
 }
@@ -314,6 +317,17 @@ bool yo_wt_stream_bidirectional(const struct yo_wt_stream *stream)
 bool yo_wt_stream_local(const struct yo_wt_stream *stream)
 {
     return stream->local;
+}
+
+int64_t yo_wt_stream_id(const struct yo_wt_stream *stream)
+{
+    return stream->id;
+}
+
+bool yo_wt_stream_finished(const struct yo_wt_stream *stream)
+{
+    return stream->out.end_sent && stream->out.size == 0 &&
+           (stream->end_acked || !stream->end_alone);
 }
 
 size_t yo_wt_stream_queued(const struct yo_wt_stream *stream)

@@ -173,6 +173,7 @@ static ngtcp2_ssize write_stream(struct pass *p)
         bool whole = end && (size_t)taken == total(spans, count);
         yo_sendqueue_sent(&stream->out, (size_t)taken);
         stream->out.end_sent = stream->out.end_sent || whole;
+        stream->end_alone = stream->end_alone || (whole && taken == 0);
     }
     /* The next stream's turn; this one comes back if it has more. */
     yo_list_remove(&stream->ready);
