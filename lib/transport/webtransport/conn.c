@@ -270,6 +270,7 @@ int yo_quic_conn_read(struct yo_quic_conn *conn, const struct yo_quic_packet *pa
     if (yo_quic_conn_settled(conn, now)) {
         yo_quic_conn_rearm(conn);
     } else {
+        conn->calm = false;
         yo_quic_conn_touch(conn);
     }
     return rv;
@@ -339,6 +340,14 @@ void yo_quic_conn_expire(struct yo_quic_conn *conn, yo_time now)
         return;
     }
     conn->now = now;
+    if (conn->due <= now) { /* it may have been put off since that was noted */
+        conn->due = ngtcp2_conn_get_expiry(conn->quic);
+    }
+    if (yo_quic_conn_due(conn) > now) {
+        yo_quic_conn_rearm(conn);
+        return;
+    }
+    conn->calm = false;
     yo_quic_conn_expired(conn, now);
     if (conn->state != YO_QUIC_OVER && silent_at(conn) <= now) {
         note_timeout(conn, "nothing was heard for too long");

@@ -25,6 +25,27 @@ void yo_datagrams_init(struct yo_datagrams *datagrams, const struct yomo_mem *me
     yo_map_init(&datagrams->flying, mem);
 }
 
+/* One is kept for the next message: most go out one at a time. */
+static void let_go(struct yo_datagrams *datagrams, struct datagram *d)
+{
+    if (datagrams->spare) {
+        yo_free(datagrams->mem, d);
+    } else {
+        datagrams->spare = d;
+    }
+}
+
+static struct datagram *get(struct yo_datagrams *datagrams)
+{
+    struct datagram *d = datagrams->spare;
+    if (!d) {
+        return yo_calloc(datagrams->mem, 1, sizeof(*d));
+    }
+    datagrams->spare = NULL;
+    memset(d, 0, sizeof(*d));
+    return d;
+}
+
 void yo_datagrams_finish(struct yo_datagrams *datagrams)
 {
     while (first_of(datagrams)) {
@@ -38,6 +59,8 @@ void yo_datagrams_finish(struct yo_datagrams *datagrams)
         node = next;
     }
     yo_map_finish(&datagrams->flying);
+    yo_free(datagrams->mem, datagrams->spare);
+    datagrams->spare = NULL;
 }
 
 int yo_datagrams_push(struct yo_datagrams *datagrams, struct yo_blob *blob,
@@ -46,7 +69,7 @@ int yo_datagrams_push(struct yo_datagrams *datagrams, struct yo_blob *blob,
     if (token != 0 && datagrams->flying.count >= YO_DATAGRAMS_FLYING_MAX) {
         return YOMO_ERR_AGAIN;
     }
-    struct datagram *d = yo_calloc(datagrams->mem, 1, sizeof(*d));
+    struct datagram *d = get(datagrams);
     if (!d) {
         return YOMO_ERR_NOMEM;
     }
@@ -56,7 +79,7 @@ int yo_datagrams_push(struct yo_datagrams *datagrams, struct yo_blob *blob,
         d->id = ++datagrams->next_id;
         if (yo_map_put(&datagrams->flying, &d->node, yo_span(&d->id, sizeof(d->id))) !=
             YOMO_OK) {
-            yo_free(datagrams->mem, d);
+            let_go(datagrams, d);
             return YOMO_ERR_NOMEM;
         }
     }
@@ -93,7 +116,7 @@ void yo_datagrams_sent(struct yo_datagrams *datagrams)
 {
     struct datagram *d = take(datagrams);
     if (d->token == 0) {
-        yo_free(datagrams->mem, d);
+        let_go(datagrams, d);
     }
 }
 
@@ -104,7 +127,7 @@ uint64_t yo_datagrams_drop(struct yo_datagrams *datagrams)
     if (token != 0) {
         yo_map_remove(&datagrams->flying, &d->node);
     }
-    yo_free(datagrams->mem, d);
+    let_go(datagrams, d);
     return token;
 }
 
@@ -120,6 +143,6 @@ uint64_t yo_datagrams_land(struct yo_datagrams *datagrams, uint64_t id)
     struct datagram *d = YO_CONTAINER(node, struct datagram, node);
     uint64_t token = d->token;
     yo_map_remove(&datagrams->flying, node);
-    yo_free(datagrams->mem, d);
+    let_go(datagrams, d);
     return token;
 }

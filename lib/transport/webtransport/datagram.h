@@ -14,12 +14,14 @@
 
 #define YO_DATAGRAMS_FLYING_MAX 4096 /* with a token, in one session */
 
+struct datagram;
 struct yo_datagrams {
     const struct yomo_mem *mem;
     struct yo_link waiting;
     struct yo_map flying; /* by id */
     uint64_t next_id;
     size_t count, size; /* of those that wait */
+    struct datagram *spare;
 };
 
 void yo_datagrams_init(struct yo_datagrams *datagrams, const struct yomo_mem *mem);

@@ -157,9 +157,8 @@ void yo_endpoint_tick(struct yo_endpoint *endpoint, yo_time now)
             yo_heap_set(&endpoint->timers, node, due);
             continue;
         }
-        yo_heap_set(&endpoint->timers, node, YO_NEVER); /* its turn sets it anew */
+        yo_heap_set(&endpoint->timers, node, YO_NEVER); /* set anew, or by its turn */
         yo_quic_conn_expire(conn, now);
-        yo_quic_conn_touch(conn);
     }
     yo_stubs_tick(&endpoint->stubs, now);
 }

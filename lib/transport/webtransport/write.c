@@ -25,6 +25,8 @@
 #define TRAIN_SMALL (12 * 1452)
 #define TRAIN_LARGE 64000
 
+#define ROOMY 800 /* of 1,200 that any packet may have */
+
 #define NOTHING ((ngtcp2_ssize)1 << 40) /* there was nothing to offer */
 
 struct pass {
@@ -289,6 +291,14 @@ static size_t train_size(const struct yo_quic_conn *conn, size_t quantum)
     return much && quantum > TRAIN_SMALL ? TRAIN_LARGE : TRAIN_SMALL;
 }
 
+/* Was a packet of `size` bytes the last one? ngtcp2's own frames go into the next packet
+ * that has room; what it sends in packets of their own (probes) follows from something
+ * that came or rang. To ask it would cost half as much as the packet did. */
+static bool was_last(const struct yo_quic_conn *conn, size_t size)
+{
+    return conn->calm && size < ROOMY && !more_than(&conn->session, NULL, 0);
+}
+
 /* Trains of packets, until there is nothing more, or as much was sent as may go in one
  * go. The bytes sent, and whether more waits; YOMO_ERR_AGAIN: the socket is full. */
 static int write_trains(struct yo_quic_conn *conn, size_t *sent, bool *more, yo_time now)
@@ -296,6 +306,7 @@ static int write_trains(struct yo_quic_conn *conn, size_t *sent, bool *more, yo_
     size_t quantum = ngtcp2_conn_get_send_quantum(conn->quic);
     *sent = 0;
     *more = false;
+    conn->drained = false;
     while (conn->state != YO_QUIC_OVER && !*more) {
         size_t size = train_size(conn, quantum);
         uint8_t *out = yo_endpoint_space(conn->endpoint, conn->socket, size);
@@ -319,6 +330,9 @@ static int write_trains(struct yo_quic_conn *conn, size_t *sent, bool *more, yo_
             yo_endpoint_sent(conn, out, &ps.path, pi.ecn, (size_t)n,
                              segment ? segment : (size_t)n);
             *sent += (size_t)n;
+            if (was_last(conn, (size_t)n)) {
+                break;
+            }
         }
         if (n == 0 || conn->drained) {
             *more = !conn->drained || more_than(&conn->session, NULL, 0);
@@ -334,14 +348,24 @@ static int write_trains(struct yo_quic_conn *conn, size_t *sent, bool *more, yo_
  * empty pass: once it is past, ngtcp2 takes it away when the next packet is written. */
 static void pace(struct yo_quic_conn *conn, size_t sent, bool more, yo_time now)
 {
-    conn->due = ngtcp2_conn_get_expiry(conn->quic);
     if (sent > 0) {
         ngtcp2_conn_update_pkt_tx_time(conn->quic, now);
-        if (more) {
-            conn->due = ngtcp2_conn_get_expiry(conn->quic);
-        }
     }
-    yo_quic_conn_passed(conn, sent, more, now);
+    if (more) {
+        conn->due = ngtcp2_conn_get_expiry(conn->quic);
+    }
+}
+
+/* What ngtcp2 waits for after the pass. After packets that were nothing special it can
+ * only be that they are not acknowledged, and too early does no harm. */
+static void note_due(struct yo_quic_conn *conn, size_t sent, yo_time now)
+{
+    if (conn->drained || sent == 0 || conn->unacked != YO_NEVER) {
+        conn->due = ngtcp2_conn_get_expiry(conn->quic);
+    } else {
+        yo_time probe = yo_time_after(now, ngtcp2_conn_get_pto(conn->quic));
+        conn->due = yo_time_min(conn->due, probe);
+    }
 }
 
 int yo_quic_conn_write(struct yo_quic_conn *conn, yo_time now)
@@ -359,7 +383,10 @@ int yo_quic_conn_write(struct yo_quic_conn *conn, yo_time now)
     if (conn->state == YO_QUIC_OVER) {
         return YOMO_OK;
     }
+    conn->calm = conn->calm || conn->drained;
+    note_due(conn, sent, now);
     pace(conn, sent, more, now);
+    yo_quic_conn_passed(conn, sent, more, now);
     if (session->shut && !conn->busy) {
         yo_quic_conn_touch(conn); /* it is told in the turn */
     } else if (session->shut) {
