@@ -60,9 +60,9 @@ static void reload(struct serve *serve)
     int32_t rv = yomo_server_reload(serve->server);
 
     if (rv == YOMO_OK) {
-        fprintf(stderr, "yomo serve: certificate and key were read again\n");
+        fprintf(stderr, "yomo serve: certificate and keys were read again\n");
     } else {
-        fprintf(stderr, "yomo serve: the old certificate stays in use: %s\n",
+        fprintf(stderr, "yomo serve: what was in use stays in use: %s\n",
                 yomo_server_error(serve->server));
     }
 }
@@ -203,7 +203,8 @@ const struct command serve_command = {
         "\n"
         "SIGTERM and SIGINT: no new connections, clients are told to come back later "
         "or to go to drain-url, then it ends, after drain-timeout at the latest; a "
-        "second signal ends it at once. SIGHUP: certificate and key are read again.",
+        "second signal ends it at once. SIGHUP: certificate and key, and the keys for "
+        "tokens, are read again.",
     .scope = YOMO_SCOPE_SERVER,
     .flags = flags,
     .run = run,

@@ -79,8 +79,8 @@ YOMO_API uint16_t yomo_server_http_port(const yomo_server *server);
  * the server, after yomo_server_listen. */
 YOMO_API const char *yomo_server_listening(const yomo_server *server);
 
-/** Read certificate and key again; connections that stand go on. Errors: FILE and
- * TLS_SETUP, with the old ones still in use; STATE. */
+/** Read certificate and key again, and the keys for tokens; connections that stand go on.
+ * Errors: FILE and TLS_SETUP, with what was in use still in use; STATE. */
 YOMO_API int32_t yomo_server_reload(yomo_server *server);
 
 /** Send to everybody in a room, without being in it. `app` NULL is the one application

@@ -95,7 +95,7 @@ static const struct yo_option client_options[] = {
 static const struct yo_option server_options[] = {
     LIST("bind", "localhost", YO_FORM_ANY,
          "Addresses to listen on. localhost is both 127.0.0.1 and ::1, * is all there "
-         "are. Beyond loopback keys, a host's hook or insecure-open are asked for."),
+         "are. Beyond loopback keys, token-keys, a host's hook or insecure-open are asked for."),
     NUMBER("port", "8443", 0, 65535,
            "The port, the same number for UDP and TCP. 0 takes a free one."),
     TEXT_AS("http-port", "8080", YO_FORM_PORT,
@@ -123,6 +123,17 @@ static const struct yo_option server_options[] = {
     LIST("keys", NULL, YO_FORM_PAIR,
          "Applications and the public keys they are known by: app=publickey. Each "
          "application's rooms are its own."),
+    TEXT("token-keys", NULL,
+         "File with what tokens (JSON Web Tokens) are checked with: a JWK set, public keys "
+         "in PEM, or a secret of at least 32 bytes. With it every connection needs a "
+         "token. Read again at each reload."),
+    TEXT("token-audience", NULL,
+         "What a token's aud claim must name. Without it a token that names anybody is "
+         "refused."),
+    TEXT("token-issuer", NULL,
+         "What a token's iss claim must be. Any, when not given."),
+    DURATION("token-leeway", "30s", 0, HOUR,
+             "How far this clock and that of a token's maker may be apart."),
     SWITCH("insecure-open", "false",
            "Listen beyond loopback though anybody may come in."),
     TEXT("web-root", NULL,

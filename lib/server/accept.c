@@ -86,6 +86,7 @@ int32_t yomo_server_accept(yomo_server *server, const yomo_transport *transport,
                            void *connection, const char *query, yomo_carrier **carrier)
 {
     struct arrival *arrival;
+    const char *why;
     uint32_t index;
     int rv;
 
@@ -104,7 +105,7 @@ int32_t yomo_server_accept(yomo_server *server, const yomo_transport *transport,
     arrival->mem = server->config.mem;
     arrival->connection = connection;
     rv = yo_auth_create(&arrival->auth, server, yo_span_of(query), YO_SPAN_NONE,
-                        yo_span_of("custom"), YOMO_TRANSPORT_CUSTOM);
+                        yo_span_of("custom"), YOMO_TRANSPORT_CUSTOM, &why);
     if (rv == YOMO_OK) {
         rv = make_carrier(server, transport, index, &arrival->carrier);
         if (rv != YOMO_OK) {

@@ -9,7 +9,7 @@
 #include "base/rand.h"
 #include "base/text.h"
 #include "server/door.h"
-#include "server/handle.h"
+#include "server/tokens.h"
 #include "wire/limits.h"
 
 /* A name that may be shown to others: not empty, not too long, UTF-8, no NUL in it. */
@@ -61,37 +61,78 @@ static int read_id(struct yomo_auth *auth, const struct yomo_mem *mem,
     return auth->id ? YOMO_OK : YOMO_ERR_NOMEM;
 }
 
+/* Which application the key, or the token, opens. */
+static int read_app(struct yomo_auth *auth, const struct yo_config *config)
+{
+    struct yo_span app = yo_config_app(config, yo_span_of(auth->public_key));
+    struct yo_span granted = auth->grants ? yo_grants_app(auth->grants) : YO_SPAN_NONE;
+
+    if (granted.data && (auth->public_key[0] == '\0' || !config->keys)) {
+        app = granted; /* nothing else names one */
+    }
+    if (!app.data) {
+        auth->why = "unknown public key";
+        return YOMO_ERR_AUTH;
+    }
+    if (granted.data && !yo_span_equal(app, granted)) {
+        auth->why = "the token is for another application than the public key";
+        return YOMO_ERR_AUTH;
+    }
+    auth->app = yo_strndup(config->mem, app.data, app.size);
+    return auth->app ? YOMO_OK : YOMO_ERR_NOMEM;
+}
+
+/* What the token says wins over what the query claims. */
+static int read_token(struct yomo_auth *auth, const struct yomo_mem *mem,
+                      struct yo_span query)
+{
+    int rv = read_value(&auth->token, mem, query, "token");
+    struct yo_span id;
+
+    if (rv != YOMO_OK || !auth->server->config.tokens) {
+        return rv;
+    }
+    rv = yo_server_check_token(auth->server, yo_span_of(auth->token), &auth->grants,
+                               &auth->why);
+    id = rv == YOMO_OK ? yo_grants_id(auth->grants) : YO_SPAN_NONE;
+    if (id.data) {
+        yo_free(mem, auth->id);
+        auth->id = yo_strndup(mem, id.data, id.size);
+        auth->proven = true;
+        rv = auth->id ? YOMO_OK : YOMO_ERR_NOMEM;
+    }
+    return rv;
+}
+
 static int fill(struct yomo_auth *auth, const struct yo_config *config,
                 struct yo_span query, struct yo_span origin)
 {
     const struct yomo_mem *mem = config->mem;
-    struct yo_span app;
     int rv = read_id(auth, mem, query);
 
+    auth->why = "the id is empty, too long or not UTF-8";
     rv = rv == YOMO_OK ? read_value(&auth->public_key, mem, query, "publickey") : rv;
-    rv = rv == YOMO_OK ? read_value(&auth->token, mem, query, "token") : rv;
+    rv = rv == YOMO_OK ? read_token(auth, mem, query) : rv;
+    rv = rv == YOMO_OK ? read_app(auth, config) : rv;
     if (rv != YOMO_OK) {
         return rv;
     }
-    app = yo_config_app(config, yo_span_of(auth->public_key));
-    if (!app.data) {
-        return YOMO_ERR_AUTH;
-    }
-    auth->app = yo_strndup(mem, app.data, app.size);
+    auth->why = NULL;
     auth->origin = yo_strndup(mem, origin.data, origin.size);
     auth->extension = yo_span_is(yo_query_get(query, "yomo"), "1");
-    return auth->app && auth->origin ? YOMO_OK : YOMO_ERR_NOMEM;
+    return auth->origin ? YOMO_OK : YOMO_ERR_NOMEM;
 }
 
 int yo_auth_create(struct yomo_auth **out, yomo_server *server, struct yo_span query,
                    struct yo_span origin, struct yo_span address,
-                   enum yomo_transport_kind transport)
+                   enum yomo_transport_kind transport, const char **why)
 {
     struct yomo_auth *auth = yo_calloc(server->config.mem, 1, sizeof(*auth));
     size_t size = address.size < sizeof(auth->address) - 1 ? address.size
                                                            : sizeof(auth->address) - 1;
     int rv;
 
+    *why = yomo_strerror(YOMO_ERR_NOMEM);
     if (!auth) {
         return YOMO_ERR_NOMEM;
     }
@@ -103,6 +144,7 @@ int yo_auth_create(struct yomo_auth **out, yomo_server *server, struct yo_span q
     }
     rv = fill(auth, &server->config, query, origin);
     if (rv != YOMO_OK) {
+        *why = rv == YOMO_ERR_NOMEM ? *why : auth->why;
         yo_auth_free(auth);
         return rv;
     }
@@ -120,6 +162,7 @@ void yo_auth_free(struct yomo_auth *auth)
     yo_free(mem, auth->public_key);
     yo_free(mem, auth->token);
     yo_free(mem, auth->origin);
+    yo_grants_free(auth->grants);
     yo_free(mem, auth);
     yo_server_unref(server);
 }

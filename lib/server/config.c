@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* config.c - who may come in is decided here once: development means loopback and no
- * keys and no hook; wider than loopback without either is refused unless the operator
+ * keys, tokens and hook; wider than loopback without either is refused unless the operator
  * asked for it by name. */
 #include "server/config.h"
 
@@ -255,11 +255,12 @@ static void read_limits(struct yo_config *config)
 
 static int check_open(const struct yo_config *config, struct yo_buf *why)
 {
-    if (!config->loopback && !config->keys && !config->hooks.authenticate &&
-        !config->insecure_open) {
+    if (!config->loopback && !config->keys && !config->tokens &&
+        !config->hooks.authenticate && !config->insecure_open) {
         (void)yo_buf_append_text(
             why, "anybody who reaches this server could come in: bind to loopback, set "
-                 "`keys`, use an authenticate hook, or set `insecure-open`");
+                 "`keys` or `token-keys`, use an authenticate hook, or set "
+                 "`insecure-open`");
         return YOMO_ERR_OPTION;
     }
     if (!yo_options_text(config->options, "tls-cert") !=
@@ -298,8 +299,9 @@ int yo_config_read(struct yo_config *config, struct yo_buf *why)
     if (rv != YOMO_OK) {
         return rv;
     }
-    config->development =
-        config->loopback && !config->keys && !config->hooks.authenticate;
+    config->tokens = yo_options_text(options, "token-keys") != NULL;
+    config->development = config->loopback && !config->keys && !config->tokens &&
+                          !config->hooks.authenticate;
     config->echo = yo_options_is_set(options, "echo")
                        ? yo_options_switch(options, "echo")
                        : config->development;

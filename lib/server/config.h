@@ -32,6 +32,7 @@ struct yo_config {
     bool loopback;    /* every address of `bind` is one */
     bool development; /* loopback, and nobody is asked who he is */
     bool keys;        /* there are some */
+    bool tokens;      /* every connection needs one */
     bool echo, metrics;
     bool insecure_open;
 

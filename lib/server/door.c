@@ -68,7 +68,8 @@ static void let_in(struct yo_worker *worker, struct yomo_auth *auth, yo_time now
     struct yo_admission admission = {.id = auth->id,
                                      .app = auth->app,
                                      .extension = auth->extension,
-                                     .proven = auth->proven};
+                                     .proven = auth->proven,
+                                     .grants = auth->grants};
     struct yo_peer *peer = yo_peer_create(worker, &admission, auth->transport);
     struct yo_conn *conn = auth->conn;
 
@@ -77,6 +78,7 @@ static void let_in(struct yo_worker *worker, struct yomo_auth *auth, yo_time now
         yo_door_refuse(worker, auth, now);
         return;
     }
+    auth->grants = NULL; /* the peer's now */
     yo_list_remove(&auth->link);
     if (conn) {
         yo_conn_listen(conn, &yo_peer_events, peer);
@@ -263,8 +265,9 @@ static void take(struct yo_worker *worker, struct yo_incoming *incoming,
                  const struct yo_request *request, yo_time now)
 {
     struct yomo_auth *auth;
+    const char *why;
     int rv = yo_auth_create(&auth, worker->server, request->query, request->origin,
-                            request->address, request->transport);
+                            request->address, request->transport, &why);
 
     if (rv == YOMO_OK) {
         auth->incoming = incoming;
@@ -276,11 +279,8 @@ static void take(struct yo_worker *worker, struct yo_incoming *incoming,
                   1);
     yo_worker_complain(worker, YO_COMPLAINT_CONNECTION, now, "%.*s: not let in: %s",
                        (int)request->address.size,
-                       (const char *)request->address.data, yomo_strerror(rv));
-    dismiss(incoming, rv,
-            rv == YOMO_ERR_AUTH    ? "unknown public key"
-            : rv == YOMO_ERR_NOMEM ? "out of memory"
-                                   : "the id is empty, too long or not UTF-8");
+                       (const char *)request->address.data, why);
+    dismiss(incoming, rv, why);
 }
 
 void yo_door_knock(struct yo_worker *worker, struct yo_incoming *incoming,

@@ -28,7 +28,9 @@ struct yomo_auth {
     enum yomo_transport_kind transport;
     bool extension;
     bool refused; /* a carrier that is being closed */
-    bool proven;  /* the host gave it its id */
+    bool proven;  /* the token or the host gave it its id */
+    struct yo_grants *grants; /* of its token; NULL: no tokens here */
+    const char *why;          /* static: more about an error, for the log */
     int error;    /* the answer */
     char *id, *app, *public_key, *token, *origin;
     char address[64];
@@ -40,11 +42,11 @@ void yo_door_knock(struct yo_worker *worker, struct yo_incoming *incoming,
 void yo_door_gone(struct yo_worker *worker, struct yo_incoming *incoming);
 
 /* A request, taken apart and not yet asked about: the part of it that does not depend
- * on the worker. YOMO_ERR_AUTH (no such key), YOMO_ERR_INVALID (an id that is none),
- * YOMO_ERR_NOMEM. Thread: any. */
+ * on the worker. YOMO_ERR_AUTH (no such key, or no good token), YOMO_ERR_INVALID (an id
+ * that is none), YOMO_ERR_NOMEM; `why` is then a static sentence. Thread: any. */
 int yo_auth_create(struct yomo_auth **out, yomo_server *server, struct yo_span query,
                    struct yo_span origin, struct yo_span address,
-                   enum yomo_transport_kind transport);
+                   enum yomo_transport_kind transport, const char **why);
 void yo_auth_free(struct yomo_auth *auth);
 
 /* Ask the host, if it wants to be asked, and let in or refuse. `auth` has its incoming

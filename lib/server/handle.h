@@ -48,6 +48,7 @@ struct yomo_server {
     uint64_t version; /* of the host's last LATEST message */
     uint32_t next_worker; /* for the next carrier */
     struct yo_tls_server *tls;
+    struct yo_auth_keys *token_keys; /* NULL: none */
     struct yo_buf error; /* a sentence, NUL behind it */
 
     uint32_t worker_count;

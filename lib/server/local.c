@@ -198,20 +198,28 @@ static int ask(struct yo_local *local, struct yo_peer *peer,
     struct yo_note *note;
     struct yomo_member member;
     int rv = YOMO_OK;
+    bool state; /* there is one that he may have */
+    unsigned may = peer->grants ? yo_grants_for_room(peer->grants, effect->room)
+                                : YO_MAY_ALL_BUT_ADMIN;
 
     if (seat) {
         return YOMO_ERR_EXISTS;
+    }
+    if (!(may & YO_MAY_JOIN)) {
+        return YOMO_ERR_DENIED;
     }
     seat = seat_make(local, peer, effect->room);
     if (!seat) {
         return YOMO_ERR_NOMEM;
     }
+    seat->may = (uint8_t)may;
     note =
         note_make(local, YO_NOTE_JOIN, seat, effect->label, YO_SPAN_NONE, YO_SPAN_NONE);
-    if (note && effect->payload.data) {
+    state = effect->payload.data && (may & YO_MAY_PRESENCE);
+    if (note && state) {
         note->payload = yo_blob_create(local->worker->mem, effect->payload);
     }
-    if (!note || (effect->payload.data && !note->payload)) {
+    if (!note || (state && !note->payload)) {
         rv = YOMO_ERR_NOMEM;
     } else if (config->hooks.on_join) {
         member_of(seat, &member);
@@ -291,9 +299,15 @@ void yo_local_state(struct yo_local *local, struct yo_peer *peer,
                     const struct yo_effect *effect)
 {
     struct yo_seat *seat = seat_named(local, peer, effect->room);
-    struct yo_note *note = seat ? note_make(local, YO_NOTE_STATE, seat, effect->label,
-                                            YO_SPAN_NONE, YO_SPAN_NONE)
-                                : NULL;
+    struct yo_note *note;
+
+    if (seat && !(seat->may & YO_MAY_PRESENCE)) {
+        yo_metric_add(&local->worker->metrics->dropped_denied, 1);
+        return;
+    }
+    note = seat ? note_make(local, YO_NOTE_STATE, seat, effect->label, YO_SPAN_NONE,
+                            YO_SPAN_NONE)
+                : NULL;
 
     if (note) {
         note->payload = yo_blob_create(local->worker->mem, effect->payload);
@@ -347,7 +361,8 @@ static int say(struct yo_local *local, const struct yo_seat *seat,
     struct yo_worker *worker = local->worker;
     bool latest = effect->delivery == YOMO_LATEST;
     struct yo_note *note;
-    int rv = hook_message(local, seat, effect);
+    int rv = seat->may & YO_MAY_SEND ? hook_message(local, seat, effect)
+                                     : YOMO_ERR_DENIED;
 
     if (rv != YOMO_OK) {
         return rv == YOMO_ERR_NOMEM ? rv : YOMO_ERR_DENIED;

@@ -55,6 +55,8 @@ struct yo_peer *yo_peer_create(struct yo_worker *worker,
         return NULL;
     }
     yo_list_push_back(&worker->peers, &peer->in_worker);
+    peer->grants = admission->grants;
+    peer->expiry = YO_NEVER;
     return peer;
 }
 
@@ -100,7 +102,23 @@ void yo_peer_destroy(struct yo_peer *peer)
     yo_buf_finish(&peer->ending);
     yo_free(worker->mem, peer->id);
     yo_free(worker->mem, peer->app);
+    yo_grants_free(peer->grants);
     yo_free(worker->mem, peer);
+}
+
+/* When what its token allows is over, by this loop's clock. */
+static yo_time expiry_of(const struct yo_peer *peer, yo_time now)
+{
+    const yomo_options *options = peer->worker->config->options;
+    uint64_t leeway = yo_options_ms(options, "token-leeway");
+    uint64_t expiry_s = yo_grants_expiry_s(peer->grants);
+    uint64_t wall = yo_wall_ms();
+    uint64_t expiry = expiry_s < UINT64_MAX / 2000 ? expiry_s * 1000 + leeway : UINT64_MAX;
+
+    if (expiry - wall > UINT64_MAX / YO_MS && expiry > wall) {
+        return YO_NEVER;
+    }
+    return yo_time_after(now, expiry > wall ? (expiry - wall) * YO_MS : 0);
 }
 
 void yo_peer_start(struct yo_peer *peer, struct yo_conn *conn, yo_time now)
@@ -117,6 +135,9 @@ void yo_peer_start(struct yo_peer *peer, struct yo_conn *conn, yo_time now)
     };
 
     peer->conn = conn;
+    if (peer->grants) {
+        peer->expiry = expiry_of(peer, now);
+    }
     yo_metric_add(gauge_of(peer), 1);
     yo_metric_add(counter_of(peer), 1);
     yo_peer_measure(peer, now);
@@ -136,6 +157,9 @@ void yo_peer_set_timer(struct yo_peer *peer)
                       ? yo_server_session_deadline(peer->session)
                       : YO_NEVER;
 
+    if (!peer->closing) {
+        due = yo_time_min(due, peer->expiry);
+    }
     if (!yo_list_empty(&peer->paced)) {
         due = yo_time_min(due, peer->pace_due);
     }
@@ -321,6 +345,10 @@ static void on_timer(struct yo_timer *timer, yo_time now)
     struct yo_peer *peer = YO_CONTAINER(timer, struct yo_peer, timer);
     struct yo_effects *effects = &peer->worker->effects;
 
+    if (now >= peer->expiry) {
+        yo_peer_end(peer, YO_CODE_AUTH, YOMO_ERR_AUTH, "the token has expired");
+        return;
+    }
     yo_peer_pace(peer, now);
     if (!peer->closing && now >= yo_server_session_deadline(peer->session)) {
         yo_effects_clear(effects);

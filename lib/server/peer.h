@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "loop/loop.h"
+#include "server/auth/grants.h"
 #include "session/effects.h"
 #include "session/outbox.h"
 #include "session/server_side.h"
@@ -23,6 +24,7 @@ struct yo_admission {
     const char *id, *app; /* copied by yo_peer_create */
     bool extension;
     bool proven; /* the id is not just a claim */
+    struct yo_grants *grants; /* the peer's, once it is made; NULL: all is allowed */
 };
 
 struct yo_peer {
@@ -32,6 +34,8 @@ struct yo_peer {
     struct yo_map_node by_session;
     uint64_t session_id;
     char *id, *app;
+    struct yo_grants *grants; /* of its token; NULL: all is allowed */
+    yo_time expiry;           /* of them */
     struct yo_conn *conn;
     struct yo_server_session *session;
     struct yo_outbox outbox;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* reload.c - another certificate for connections to come: read by whoever asks, handed
- * to each worker as a letter. Letters are made before anything changes, so that either
+/* reload.c - other keys for tokens, and another certificate, for connections to come:
+ * read by whoever asks; the certificate is handed to each worker as a letter. Letters are made before anything changes, so that either
  * all workers have the new one or, after an error, none. */
 #include "base/check.h"
-#include "server/handle.h"
+#include "server/tokens.h"
 
 struct reload_letter {
     struct yo_letter letter;
@@ -108,7 +108,8 @@ int32_t yomo_server_reload(yomo_server *server)
         return rv;
     }
     yo_buf_init(&why, server->config.mem);
-    rv = reload(server, true, &why);
+    rv = yo_server_read_tokens(server, &why);
+    rv = rv == YOMO_OK ? reload(server, true, &why) : rv;
     if (rv != YOMO_OK) {
         if (why.size == 0) {
             (void)yo_buf_append_text(&why, yomo_strerror(rv));
@@ -116,7 +117,7 @@ int32_t yomo_server_reload(yomo_server *server)
         (void)yo_buf_append_byte(&why, 0);
         if (!why.failed) {
             YO_LOG(server->config.log, YOMO_LOG_ERROR, "server",
-                   "the certificate was not reloaded: %s", (const char *)why.data);
+                   "not reloaded: %s", (const char *)why.data);
             yo_buf_swap(&server->error, &why);
         }
     }

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/rand.h"
 #include "server/handle.h"
+#include "server/auth/keys.h"
 #include "server/hooks.h"
 
 int32_t yomo_server_create(yomo_server **out, const yomo_options *options,
@@ -80,6 +81,7 @@ void yo_server_unref(struct yomo_server *server)
     }
     drop_workers(server);
     yo_tls_server_unref(server->tls);
+    yo_auth_keys_unref(server->token_keys);
     yo_buf_finish(&server->error);
     yo_buf_finish(&server->state_dir);
     yo_buf_finish(&server->listening);

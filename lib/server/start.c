@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "server/handle.h"
+#include "server/tokens.h"
 #include "wire/json.h"
 
 static int make_arrays(struct yomo_server *server)
@@ -156,6 +156,7 @@ static int prepare(struct yomo_server *server, struct yo_buf *why)
     rv = rv == YOMO_OK
              ? yo_server_read_tls(server, &server->tls, server->certificate, why)
              : rv;
+    rv = rv == YOMO_OK ? yo_server_read_tokens(server, why) : rv;
     rv = rv == YOMO_OK ? make_arrays(server) : rv;
     rv = rv == YOMO_OK ? make_workers(server, why) : rv;
     return rv == YOMO_OK ? write_listening(server) : rv;

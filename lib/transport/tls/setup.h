@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* setup.h - OpenSSL as this library wants it; for the files of tls/ only. */
+/* setup.h - OpenSSL as this library wants it; for the files of tls/, and for who reads
+ * keys of another kind. */
 #ifndef YO_TLS_SETUP_H
 #define YO_TLS_SETUP_H
 

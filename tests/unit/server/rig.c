@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "rig_listener.h"
+#include "server/tokens.h"
 #include "wire/decode.h"
 #include "wire/json.h"
 #include "wire/msgpack.h"
@@ -79,6 +80,9 @@ void rig_open_with(struct rig *rig, const struct yomo_mem *mem, uint32_t workers
     yomo_options_free(options);
     yo_buf_init(&why, &yo_mem_libc);
     if (yo_config_read(&rig->server->config, &why) != YOMO_OK) {
+        fail_msg("%.*s", (int)why.size, (const char *)why.data);
+    }
+    if (yo_server_read_tokens(rig->server, &why) != YOMO_OK) {
         fail_msg("%.*s", (int)why.size, (const char *)why.data);
     }
     yo_buf_finish(&why);

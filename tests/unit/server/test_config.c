@@ -104,6 +104,7 @@ static void where_clients_are_sent_is_a_url(void **unused)
              (const char *const[]){"b.example", "https://", "https://b c", "", NULL};
          *bad; bad++) {
         assert_int_equal(read_config(NULL, "drain-url", *bad, NULL), YOMO_ERR_OPTION);
+        assert_int_equal(yo_buf_append_byte(&why, 0), YOMO_OK);
         assert_non_null(strstr((const char *)why.data, "drain-url"));
     }
     memset(longest, 'x', sizeof(longest) - 1);

@@ -8,12 +8,12 @@
 
 #include <openssl/ecdsa.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/pem.h>
 
 #include "base/check.h"
 #include "base/text.h"
 #include "server/auth/jwt.h"
+#include "sign.h"
 #include "support/bytes.h"
 #include "support/fault.h"
 
@@ -60,38 +60,7 @@ static const char ed25519_signature[] =
 
 static const char secret[] = "0123456789abcdef0123456789abcdef";
 
-/* --- Signing, for the tests ------------------------------------------------------- */
-
-static void append_base64url(struct yo_buf *out, struct yo_span bytes)
-{
-    size_t from = out->size;
-    assert_int_equal(yo_base64_encode(out, bytes), YOMO_OK);
-    while (out->size > from && out->data[out->size - 1] == '=') {
-        out->size--;
-    }
-    for (size_t i = from; i < out->size; i++) {
-        out->data[i] = out->data[i] == '+'   ? '-'
-                       : out->data[i] == '/' ? '_'
-                                             : out->data[i];
-    }
-}
-
-/* A token with `header` and `payload` as they are given, signed with HMAC. */
-static struct yo_span sign(struct yo_buf *out, const char *header, const char *payload,
-                           const char *with)
-{
-    uint8_t mac[32];
-
-    yo_buf_init(out, &yo_mem_libc);
-    append_base64url(out, yo_span_of(header));
-    yo_buf_append_byte(out, '.');
-    append_base64url(out, yo_span_of(payload));
-    assert_non_null(HMAC(EVP_sha256(), with, (int)strlen(with), out->data, out->size,
-                         mac, NULL));
-    yo_buf_append_byte(out, '.');
-    append_base64url(out, yo_span(mac, sizeof(mac)));
-    return bytes_copy(yo_buf_span(out));
-}
+/* --- Helpers ---------------------------------------------------------------------- */
 
 static struct yo_auth_keys *keys_of(const char *file)
 {
@@ -136,11 +105,11 @@ static int verify(const char *file, struct yo_span token, uint64_t now_s)
     return rv;
 }
 
-/* Verify what sign() makes of it, with the secret, at the time 1000. */
+/* Verify what sign_hs256() makes of it, with the secret, at the time 1000. */
 static int check(const char *header, const char *payload)
 {
     struct yo_buf token;
-    int rv = verify(secret, sign(&token, header, payload, secret), 1000);
+    int rv = verify(secret, sign_hs256(&token, header, payload, secret), 1000);
 
     yo_buf_finish(&token);
     return rv;
@@ -225,7 +194,7 @@ static void no_token_chooses_its_algorithm(void **state)
                      YOMO_ERR_AUTH);
     assert_int_equal(check("{\"alg\":\"none\",\"alg\":\"HS256\"}", GOOD), YOMO_ERR_AUTH);
     /* The public key as an HMAC secret: the trick of RFC 8725 2.1. */
-    sign(&token, HS256, GOOD, rs256_jwk);
+    sign_hs256(&token, HS256, GOOD, rs256_jwk);
     assert_int_equal(verify(rs256_jwk, yo_buf_span(&token), 1000), YOMO_ERR_AUTH);
     yo_buf_finish(&token);
 }
@@ -235,9 +204,9 @@ static void an_unsigned_token_is_refused(void **state)
     struct yo_buf token;
     (void)state;
     yo_buf_init(&token, &yo_mem_libc);
-    append_base64url(&token, yo_span_of("{\"alg\":\"none\"}"));
+    sign_append_base64url(&token, yo_span_of("{\"alg\":\"none\"}"));
     yo_buf_append_byte(&token, '.');
-    append_base64url(&token, yo_span_of(GOOD));
+    sign_append_base64url(&token, yo_span_of(GOOD));
     yo_buf_append_byte(&token, '.');
     assert_int_equal(verify(secret, yo_buf_span(&token), 1000), YOMO_ERR_AUTH);
     yo_buf_finish(&token);
@@ -264,7 +233,7 @@ static void clocks_may_be_a_little_apart(void **state)
     const struct yo_jwt_rules rules = {.leeway_s = 30};
     struct yo_auth_keys *keys = keys_of(secret);
     struct yo_buf token;
-    struct yo_span text = sign(&token, HS256, "{\"exp\":2000,\"nbf\":1000}", secret);
+    struct yo_span text = sign_hs256(&token, HS256, "{\"exp\":2000,\"nbf\":1000}", secret);
 
     (void)state;
     assert_int_equal(verify_with(keys, &rules, text, 2029), YOMO_OK);
@@ -297,7 +266,7 @@ static void audience_and_issuer_are_checked(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct yo_buf token;
-        struct yo_span text = sign(&token, HS256, cases[i].payload, secret);
+        struct yo_span text = sign_hs256(&token, HS256, cases[i].payload, secret);
         assert_int_equal(verify_with(keys, &rules, text, 1), cases[i].rv);
         yo_buf_finish(&token);
     }
@@ -329,7 +298,7 @@ static void a_token_that_is_too_long_is_not_looked_at(void **state)
     memset(payload, ' ', YO_JWT_SIZE_MAX);
     memcpy(payload, GOOD, strlen(GOOD));
     payload[YO_JWT_SIZE_MAX - 1] = '\0';
-    assert_int_equal(verify(secret, sign(&token, HS256, payload, secret), 1000),
+    assert_int_equal(verify(secret, sign_hs256(&token, HS256, payload, secret), 1000),
                      YOMO_ERR_AUTH);
     yo_buf_finish(&token);
     free(payload);
@@ -351,7 +320,7 @@ static void the_key_is_found_by_its_name(void **state)
     (void)state;
     for (size_t i = 0; i < 4; i++) {
         struct yo_buf token;
-        struct yo_span text = sign(&token, headers[i], GOOD, secret); /* is `old` */
+        struct yo_span text = sign_hs256(&token, headers[i], GOOD, secret); /* is `old` */
         assert_int_equal(verify(set, text, 1000), expected[i]);
         yo_buf_finish(&token);
     }
@@ -439,9 +408,9 @@ static void append_signature(struct yo_buf *token, EVP_PKEY *key, bool ed)
         assert_int_equal(BN_bn2binpad(ECDSA_SIG_get0_r(signature), pair, 32), 32);
         assert_int_equal(BN_bn2binpad(ECDSA_SIG_get0_s(signature), pair + 32, 32), 32);
         ECDSA_SIG_free(signature);
-        append_base64url(token, yo_span(pair, sizeof(pair)));
+        sign_append_base64url(token, yo_span(pair, sizeof(pair)));
     } else {
-        append_base64url(token, yo_span(raw, size));
+        sign_append_base64url(token, yo_span(raw, size));
     }
 }
 
@@ -459,9 +428,9 @@ static void public_keys_in_pem_are_read_and_private_ones_refused(void **state)
         struct yo_buf token;
 
         yo_buf_init(&token, &yo_mem_libc);
-        append_base64url(&token, yo_span_of(headers[i]));
+        sign_append_base64url(&token, yo_span_of(headers[i]));
         yo_buf_append_byte(&token, '.');
-        append_base64url(&token, yo_span_of(GOOD));
+        sign_append_base64url(&token, yo_span_of(GOOD));
         append_signature(&token, key, i == 0);
         assert_int_equal(verify(public, yo_buf_span(&token), 1000), YOMO_OK);
         check_bad_file(private, "private key");

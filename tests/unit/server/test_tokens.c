@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* test_tokens.c - what a token proves and allows, at the door and in rooms. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "auth/sign.h"
+#include "base/text.h"
+#include "rig.h"
+#include "server/tokens.h"
+#include "support/bytes.h"
+#include "support/until.h"
+
+#define WS YOMO_TRANSPORT_WEBSOCKET
+
+static const char secret[] = "0123456789abcdef0123456789abcdef";
+static char key_file[] = "/tmp/yomo-token-keys-XXXXXX";
+
+static int make_key_file(void **unused)
+{
+    int fd = mkstemp(key_file);
+
+    (void)unused;
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, secret, strlen(secret)), strlen(secret));
+    close(fd);
+    return 0;
+}
+
+static int drop_key_file(void **unused)
+{
+    (void)unused;
+    unlink(key_file);
+    return 0;
+}
+
+/* `query`, and a token that expires in `seconds` and has `more` claims. */
+static struct client *knock(struct rig *rig, const char *query, const char *more,
+                            int seconds)
+{
+    char payload[512], text[2048];
+    struct yo_buf token;
+    struct client *client;
+
+    snprintf(payload, sizeof(payload), "{\"exp\":%llu%s}",
+             (unsigned long long)(yo_wall_ms() / 1000 + (uint64_t)seconds), more);
+    sign_hs256(&token, "{\"alg\":\"HS256\"}", payload, secret);
+    snprintf(text, sizeof(text), "%s&token=%.*s", query, (int)token.size,
+             (const char *)token.data);
+    yo_buf_finish(&token);
+    client = rig_knock(rig, 0, WS, "/v1", text, NULL);
+    return client;
+}
+
+static void check_refused(struct client *client)
+{
+    assert_int_equal(client->status, 200); /* so that a page learns the code */
+    assert_true(client->closing);
+    assert_int_equal(client->why.code, YO_CODE_AUTH);
+    assert_int_equal(client->why.kind, YO_CLOSE_FINAL);
+}
+
+static void without_a_good_token_nobody_comes_in(void **unused)
+{
+    struct rig rig;
+
+    (void)unused;
+    rig_open(&rig, 1, NULL, "token-keys", key_file, "token-leeway", "0", NULL);
+    check_refused(rig_knock(&rig, 0, WS, "/v1", "id=a", NULL));
+    check_refused(rig_knock(&rig, 0, WS, "/v1", "id=a&token=", NULL));
+    check_refused(rig_knock(&rig, 0, WS, "/v1", "id=a&token=a.b.c", NULL));
+    check_refused(knock(&rig, "id=a", "", -1));
+    check_refused(knock(&rig, "id=a", ",\"sub\":\"\"", 60));
+    check_refused(knock(&rig, "id=a", ",\"aud\":\"x\"", 60));
+    assert_int_equal(rig_count(&rig, refused_auth), 6);
+    assert_false(knock(&rig, "id=a", "", 60)->closing);
+    assert_null(strstr(rig.log, "token=")); /* queries are never logged */
+    rig_close(&rig);
+}
+
+static void a_token_prescribes_the_id(void **unused)
+{
+    struct rig rig;
+    struct client *a, *b;
+
+    (void)unused;
+    rig_open(&rig, 1, NULL, "token-keys", key_file, NULL);
+    a = knock(&rig, "yomo=1&id=mallory", ",\"sub\":\"alice\"", 60);
+    b = knock(&rig, "yomo=1&id=bob", "", 60);
+    expect_op(a, YO_OP_HELLO);
+    expect_op(b, YO_OP_HELLO);
+    client_join(b, "room", NULL);
+    client_forget(b);
+    client_join(a, "room", NULL);
+    expect_from(b, YO_OP_PEER_ONLINE, "alice");
+    /* A state that says somebody else is refused: the id is proven. */
+    client_forget(a);
+    client_state(a, "room", "{\"id\":\"mallory\"}");
+    assert_int_equal(expect_op(a, YO_OP_ERROR)->message.code, YOMO_ERR_DENIED);
+    expect_nothing(b);
+    rig_close(&rig);
+}
+
+static void rights_are_those_of_the_room(void **unused)
+{
+    static const char claims[] =
+        ",\"sub\":\"a\",\"yomo\":{\"rooms\":{"
+        "\"look-*\":[\"join\"],\"talk-*\":[\"join\",\"send\",\"presence\"]}}";
+    struct rig rig;
+    struct client *a, *b;
+
+    (void)unused;
+    rig_open(&rig, 1, NULL, "token-keys", key_file, NULL);
+    b = knock(&rig, "yomo=1&id=b", "", 60);
+    a = knock(&rig, "yomo=1", claims, 60);
+    client_join(b, "look-1", NULL);
+    client_join(b, "talk-1", NULL);
+    client_forget(a);
+    client_forget(b);
+    client_join(a, "other", NULL);
+    assert_int_equal(expect_op(a, YO_OP_ERROR)->message.code, YOMO_ERR_DENIED);
+    client_join(a, "look-1", "{\"id\":\"a\",\"n\":1}");
+    client_join(a, "talk-1", "{\"id\":\"a\",\"n\":2}");
+    client_forget(a);
+    assert_null(expect_from(b, YO_OP_PEER_ONLINE, "a")->message.payload.data);
+    assert_non_null(expect_from(b, YO_OP_PEER_ONLINE, "a")->message.payload.data);
+
+    client_data(a, "look-1", "e", "1", YOMO_RELIABLE);
+    client_state(a, "look-1", "{\"id\":\"a\",\"n\":3}");
+    expect_nothing(b);
+    assert_int_equal(rig_count(&rig, dropped_denied), 2);
+    client_data(a, "talk-1", "e", "1", YOMO_RELIABLE);
+    expect_from(b, YO_OP_DATA, "a");
+    client_state(a, "talk-1", "{\"id\":\"a\",\"n\":4}");
+    expect_from(b, YO_OP_PEER_STATE, "a");
+    rig_close(&rig);
+}
+
+static void applications_are_kept_apart(void **unused)
+{
+    struct rig rig;
+    struct client *a, *b;
+
+    (void)unused;
+    rig_open(&rig, 1, NULL, "token-keys", key_file, "keys", "one=k1,two=k2", NULL);
+    a = knock(&rig, "yomo=1&id=a&publickey=k1", "", 60);
+    b = knock(&rig, "yomo=1&id=b", ",\"yomo\":{\"app\":\"two\"}", 60);
+    check_refused(knock(&rig, "id=c&publickey=k1",
+                        ",\"yomo\":{\"app\":\"two\"}", 60));
+    check_refused(knock(&rig, "id=c", "", 60)); /* no application */
+    client_join(a, "room", NULL);
+    client_forget(a);
+    client_join(b, "room", NULL);
+    expect_nothing(a);
+    rig_close(&rig);
+}
+
+static void a_connection_ends_with_its_token(void **unused)
+{
+    struct rig rig;
+    struct client *a, *b;
+
+    (void)unused;
+    rig_open(&rig, 1, NULL, "token-keys", key_file, "token-leeway", "0", NULL);
+    a = knock(&rig, "yomo=1", ",\"sub\":\"a\"", 2);
+    b = knock(&rig, "yomo=1", ",\"sub\":\"b\"", 3600);
+    client_join(b, "room", NULL);
+    client_join(a, "room", NULL);
+    client_forget(b);
+    UNTIL(rig_worker(&rig, 0)->loop, a->closing);
+    rig_settle(&rig);
+    check_refused(a);
+    expect_from(b, YO_OP_PEER_OFFLINE, "a");
+    assert_false(b->closing);
+    rig_close(&rig);
+}
+
+static void a_secret_that_is_read_again_counts_from_then_on(void **unused)
+{
+    static const char other[] = "another secret, which is long enough";
+    struct rig rig;
+    struct client *before;
+    struct yo_buf why;
+    FILE *file;
+
+    (void)unused;
+    rig_open(&rig, 1, NULL, "token-keys", key_file, NULL);
+    before = knock(&rig, "id=a", "", 60);
+    file = fopen(key_file, "w");
+    assert_non_null(file);
+    fputs("short", file);
+    fclose(file);
+    yo_buf_init(&why, &yo_mem_libc);
+    assert_int_equal(yo_server_read_tokens(rig.server, &why), YOMO_ERR_FILE);
+    assert_false(knock(&rig, "id=b", "", 60)->closing); /* the old one */
+    file = fopen(key_file, "w");
+    assert_non_null(file);
+    fputs(other, file);
+    fclose(file);
+    yo_buf_clear(&why);
+    assert_int_equal(yo_server_read_tokens(rig.server, &why), YOMO_OK);
+    yo_buf_finish(&why);
+    check_refused(knock(&rig, "id=c", "", 60));
+    assert_false(before->closing);
+    rig_close(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_a_good_token_nobody_comes_in),
+        cmocka_unit_test(a_token_prescribes_the_id),
+        cmocka_unit_test(rights_are_those_of_the_room),
+        cmocka_unit_test(applications_are_kept_apart),
+        cmocka_unit_test(a_connection_ends_with_its_token),
+        cmocka_unit_test(a_secret_that_is_read_again_counts_from_then_on),
+    };
+    return cmocka_run_group_tests(tests, make_key_file, drop_key_file);
+}
