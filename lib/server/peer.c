@@ -113,7 +113,8 @@ static yo_time expiry_of(const struct yo_peer *peer, yo_time now)
     uint64_t leeway = yo_options_ms(options, "token-leeway");
     uint64_t expiry_s = yo_grants_expiry_s(peer->grants);
     uint64_t wall = yo_wall_ms();
-    uint64_t expiry = expiry_s < UINT64_MAX / 2000 ? expiry_s * 1000 + leeway : UINT64_MAX;
+    uint64_t expiry =
+        expiry_s < UINT64_MAX / 2000 ? expiry_s * 1000 + leeway : UINT64_MAX;
 
     if (expiry - wall > UINT64_MAX / YO_MS && expiry > wall) {
         return YO_NEVER;
@@ -279,9 +280,9 @@ static void drop_effect(struct yo_peer *peer, const struct yo_effect *effect,
     }
     yo_metric_add(metric, 1);
     yo_worker_complain(peer->worker, YO_COMPLAINT_MESSAGE, now,
-                       "%s: message refused: %s%s%.*s",
-                       peer->address, yomo_strerror(effect->error),
-                       effect->text.size > 0 ? ": " : "", (int)effect->text.size,
+                       "%s: message refused: %s%s%.*s", peer->address,
+                       yomo_strerror(effect->error), effect->text.size > 0 ? ": " : "",
+                       (int)effect->text.size,
                        effect->text.size > 0 ? (const char *)effect->text.data : "");
 }
 
@@ -367,8 +368,8 @@ static void count_end(struct yo_peer *peer, uint32_t code)
 {
     struct yo_metrics *metrics = peer->worker->metrics;
 
-    yo_metric_add(code == YO_CODE_SLOW         ? &metrics->closed_slow
-                  : code == YO_CODE_SILENT     ? &metrics->closed_silent
+    yo_metric_add(code == YO_CODE_SLOW     ? &metrics->closed_slow
+                  : code == YO_CODE_SILENT ? &metrics->closed_silent
                   : code == YO_CODE_PROTOCOL || code == YO_CODE_UNSUPPORTED ||
                           code == YO_CODE_TOO_BIG
                       ? &metrics->closed_protocol
@@ -461,7 +462,8 @@ static void on_closed(void *user, struct yo_conn *conn, const struct yo_close *w
     (void)conn;
     YO_LOG(worker->log, YOMO_LOG_DEBUG, "server", "%s: connection of \"%s\" ended: %u",
            peer->address, peer->id, why->code);
-    if (!peer->closing && !why->remote) { /* the transport's decision: a text frame, ... */
+    if (!peer->closing &&
+        !why->remote) { /* the transport's decision: a text frame, ... */
         count_end(peer, why->code);
         yo_worker_complain(worker, YO_COMPLAINT_CONNECTION, now,
                            "%s: closed (%u): %.*s", peer->address, why->code,

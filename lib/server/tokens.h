@@ -10,12 +10,12 @@
 #include "server/auth/grants.h"
 #include "server/handle.h"
 
-/* Read the keys, if the options name any. YOMO_ERR_FILE with a sentence in `why`, and the
- * old ones stay; YOMO_ERR_NOMEM. Thread: any. */
+/* Read the keys, if the options name any. YOMO_ERR_FILE with a sentence in `why`, and
+ * the old ones stay; YOMO_ERR_NOMEM. Thread: any. */
 int yo_server_read_tokens(struct yomo_server *server, struct yo_buf *why);
 
-/* What `token` allows. YOMO_ERR_AUTH, and `why` is a sentence for the log; YOMO_ERR_NOMEM.
- * Only where config.tokens is set. Thread: any. */
+/* What `token` allows. YOMO_ERR_AUTH, and `why` is a sentence for the log;
+ * YOMO_ERR_NOMEM. Only where config.tokens is set. Thread: any. */
 int yo_server_check_token(struct yomo_server *server, struct yo_span token,
                           struct yo_grants **out, const char **why);
 

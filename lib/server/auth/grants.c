@@ -56,7 +56,8 @@ static int refuse(const char **why, const char *text)
 }
 
 /* A name that may be shown to others, under `key`; absent when there is none. */
-static int read_name(struct yo_span *out, struct yo_span map, const char *key, size_t max)
+static int read_name(struct yo_span *out, struct yo_span map, const char *key,
+                     size_t max)
 {
     struct yo_span value = yo_mp_map_get(map, key);
 
@@ -157,12 +158,14 @@ static int read_ours(struct yo_grants *grants, struct yo_span ours, const char *
     if (grants->data.data &&
         (!is_map(grants->data) || grants->data.size > DATA_SIZE_MAX ||
          yo_mp_check_portable(grants->data) < 0)) {
-        return refuse(why, "the claim `yomo.data` is not an object of at most 4096 bytes");
+        return refuse(why,
+                      "the claim `yomo.data` is not an object of at most 4096 bytes");
     }
     rv = read_rooms(grants, yo_mp_map_get(ours, "rooms"));
     return rv == YOMO_ERR_INVALID
-               ? refuse(why, "the claim `yomo.rooms` is not an object of at most 256 "
-                             "patterns, each with an array of join, send, presence, admin")
+               ? refuse(why,
+                        "the claim `yomo.rooms` is not an object of at most 256 "
+                        "patterns, each with an array of join, send, presence, admin")
                : rv;
 }
 

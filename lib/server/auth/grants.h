@@ -8,9 +8,9 @@
  *               "rooms": {"doc-*": ["join", "send", "presence"], "lobby": ["join"]},
  *               "data": {"role": "editor"}}}
  *
- * In a pattern `*` stands for any run of bytes, everything else for itself. What several
- * patterns that fit a room allow, counts together. Without `rooms` every room may be
- * joined, sent to and be seen in; `admin` is never given by silence. */
+ * In a pattern `*` stands for any run of bytes, everything else for itself. What
+ * several patterns that fit a room allow, counts together. Without `rooms` every room
+ * may be joined, sent to and be seen in; `admin` is never given by silence. */
 #ifndef YO_SERVER_AUTH_GRANTS_H
 #define YO_SERVER_AUTH_GRANTS_H
 
@@ -29,8 +29,8 @@ enum {
 
 struct yo_grants; /* immutable */
 
-/* From verified claims, a MessagePack map. YOMO_ERR_AUTH with a sentence in `why` when a
- * claim of ours is there and of the wrong form: it must not be taken for absent.
+/* From verified claims, a MessagePack map. YOMO_ERR_AUTH with a sentence in `why` when
+ * a claim of ours is there and of the wrong form: it must not be taken for absent.
  * YOMO_ERR_NOMEM. */
 int yo_grants_from_claims(struct yo_grants **out, const struct yomo_mem *mem,
                           struct yo_span claims, const char **why);
@@ -46,7 +46,8 @@ uint64_t yo_grants_expiry_s(const struct yo_grants *grants);   /* wall clock */
 /* YO_MAY_ bits; 0: nothing. */
 unsigned yo_grants_for_room(const struct yo_grants *grants, struct yo_span room);
 
-/* Does `pattern` fit `text`? Linear in their sizes but for backtracking over one `*`. */
+/* Does `pattern` fit `text`? Linear in their sizes but for backtracking over one `*`.
+ */
 bool yo_pattern_fits(struct yo_span pattern, struct yo_span text);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* jwt.c
  *
- * The happy path: three parts between two dots; the header names an algorithm, a key that
- * is for it signed the first two parts, and only then is the payload looked at. */
+ * The happy path: three parts between two dots; the header names an algorithm, a key
+ * that is for it signed the first two parts, and only then is the payload looked at. */
 #include "server/auth/jwt.h"
 
 #include "base/check.h"
@@ -151,8 +151,8 @@ static int check_claims(struct yo_span claims, const struct yo_jwt_rules *rules,
 }
 
 static int check_signature(struct yo_span header, const struct yo_auth_keys *keys,
-                           struct yo_span bytes, struct yo_span part, struct yo_buf *work,
-                           const char **why)
+                           struct yo_span bytes, struct yo_span part,
+                           struct yo_buf *work, const char **why)
 {
     struct yo_span kid = yo_mp_as_str(yo_mp_map_get(header, "kid"));
     enum yo_jwt_algorithm algorithm =
@@ -160,9 +160,11 @@ static int check_signature(struct yo_span header, const struct yo_auth_keys *key
     int rv;
 
     if (algorithm == YO_JWT_UNKNOWN) { /* `none` is one of those */
-        return refuse(why, "the token's algorithm is none of HS256, RS256, ES256, EdDSA");
+        return refuse(why,
+                      "the token's algorithm is none of HS256, RS256, ES256, EdDSA");
     }
-    if (yo_mp_map_get(header, "crit").data) { /* RFC 7515 4.1.11: we know none of them */
+    if (yo_mp_map_get(header, "crit")
+            .data) { /* RFC 7515 4.1.11: we know none of them */
         return refuse(why, "the token has critical headers");
     }
     rv = decode_part(work, part);
@@ -184,8 +186,8 @@ static struct yo_span until_dot(struct yo_span text)
 }
 
 int yo_jwt_verify(struct yo_buf *claims, const struct yo_auth_keys *keys,
-                  const struct yo_jwt_rules *rules, struct yo_span token, uint64_t now_s,
-                  const char **why)
+                  const struct yo_jwt_rules *rules, struct yo_span token,
+                  uint64_t now_s, const char **why)
 {
     struct yo_span header = until_dot(token);
     struct yo_span rest = yo_span_skip(token, header.size + 1);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* jwt.h - is this JSON Web Token (RFC 7519, RFC 8725) good now, and what does it claim?
  *
- * Compact serialisation only (RFC 7515 7.1), signed with HS256, RS256, ES256 or EdDSA. */
+ * Compact serialisation only (RFC 7515 7.1), signed with HS256, RS256, ES256 or EdDSA.
+ */
 #ifndef YO_SERVER_AUTH_JWT_H
 #define YO_SERVER_AUTH_JWT_H
 
@@ -20,7 +21,7 @@ struct yo_jwt_rules {
  * for the operator's log, which never has anything of the token in it but the names of
  * algorithms; YOMO_ERR_NOMEM. `now_s` is the wall clock. */
 int yo_jwt_verify(struct yo_buf *claims, const struct yo_auth_keys *keys,
-                  const struct yo_jwt_rules *rules, struct yo_span token, uint64_t now_s,
-                  const char **why);
+                  const struct yo_jwt_rules *rules, struct yo_span token,
+                  uint64_t now_s, const char **why);
 
 #endif

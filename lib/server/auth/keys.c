@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* keys.c - JWK and PEM to OpenSSL's keys, and a signature against them.
  *
- * The happy path: the file's JSON becomes MessagePack, the only tree there is here; each
- * JWK in it becomes an EVP_PKEY or a secret. Verifying tries the few keys that can have
- * signed.
+ * The happy path: the file's JSON becomes MessagePack, the only tree there is here;
+ * each JWK in it becomes an EVP_PKEY or a secret. Verifying tries the few keys that can
+ * have signed.
  *
- * Failure modes: what is wrong with a file is a sentence for the operator; what is wrong
- * with a signature is one bit, and OpenSSL's queue of errors is left empty. */
+ * Failure modes: what is wrong with a file is a sentence for the operator; what is
+ * wrong with a signature is one bit, and OpenSSL's queue of errors is left empty. */
 #include "server/auth/keys.h"
 
 #include <openssl/bn.h>
@@ -102,7 +102,8 @@ static struct key *next_key(struct yo_auth_keys *keys)
 
 /* --- JWK -------------------------------------------------------------------------- */
 
-/* The bytes of a base64url member; YOMO_ERR_INVALID when it is not there or not that. */
+/* The bytes of a base64url member; YOMO_ERR_INVALID when it is not there or not that.
+ */
 static int read_bytes(struct yo_buf *out, struct yo_span jwk, const char *name)
 {
     struct yo_span text = yo_mp_as_str(yo_mp_map_get(jwk, name));
@@ -368,15 +369,17 @@ static int read_pem(struct yo_auth_keys *keys, struct yo_span file, struct yo_bu
         }
     }
     if (rv == YOMO_OK && private) {
-        rv = complain(why, "it is a private key, which a server that only checks tokens "
-                           "must not have: give it the public one (openssl pkey -pubout)");
+        rv = complain(why,
+                      "it is a private key, which a server that only checks tokens "
+                      "must not have: give it the public one (openssl pkey -pubout)");
     }
     BIO_free(bio);
     ERR_clear_error();
     return rv;
 }
 
-static int read_secret(struct yo_auth_keys *keys, struct yo_span file, struct yo_buf *why)
+static int read_secret(struct yo_auth_keys *keys, struct yo_span file,
+                       struct yo_buf *why)
 {
     struct key *key = next_key(keys);
 
@@ -384,8 +387,9 @@ static int read_secret(struct yo_auth_keys *keys, struct yo_span file, struct yo
         file.size -= file.size > 1 && file.data[file.size - 2] == '\r' ? 2 : 1;
     }
     if (file.size < YO_AUTH_SECRET_MIN) {
-        return complain(why, "a secret has at least 32 bytes (head -c 48 /dev/urandom | "
-                             "base64)");
+        return complain(why,
+                        "a secret has at least 32 bytes (head -c 48 /dev/urandom | "
+                        "base64)");
     }
     if (yo_buf_append_span(&key->secret, file) != YOMO_OK) {
         finish_key(keys->mem, key);
@@ -452,8 +456,7 @@ struct yo_auth_keys *yo_auth_keys_ref(struct yo_auth_keys *keys)
 
 void yo_auth_keys_unref(struct yo_auth_keys *keys)
 {
-    if (!keys ||
-        atomic_fetch_sub_explicit(&keys->refs, 1, memory_order_acq_rel) != 1) {
+    if (!keys || atomic_fetch_sub_explicit(&keys->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
     for (size_t i = 0; i < keys->count; i++) {
@@ -479,7 +482,8 @@ static int verify_secret(const struct key *key, struct yo_span bytes,
               bytes.size, mac, &size)) {
         return YOMO_ERR_NOMEM;
     }
-    return yo_span_equal_secret(yo_span(mac, size), signature) ? YOMO_OK : YOMO_ERR_AUTH;
+    return yo_span_equal_secret(yo_span(mac, size), signature) ? YOMO_OK
+                                                               : YOMO_ERR_AUTH;
 }
 
 /* RFC 7518 3.4 has R and S side by side, OpenSSL wants them in DER. */

@@ -149,8 +149,7 @@ static void applications_are_kept_apart(void **unused)
     rig_open(&rig, 1, NULL, "token-keys", key_file, "keys", "one=k1,two=k2", NULL);
     a = knock(&rig, "yomo=1&id=a&publickey=k1", "", 60);
     b = knock(&rig, "yomo=1&id=b", ",\"yomo\":{\"app\":\"two\"}", 60);
-    check_refused(knock(&rig, "id=c&publickey=k1",
-                        ",\"yomo\":{\"app\":\"two\"}", 60));
+    check_refused(knock(&rig, "id=c&publickey=k1", ",\"yomo\":{\"app\":\"two\"}", 60));
     check_refused(knock(&rig, "id=c", "", 60)); /* no application */
     client_join(a, "room", NULL);
     client_forget(a);

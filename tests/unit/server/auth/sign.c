@@ -36,8 +36,8 @@ struct yo_span sign_hs256(struct yo_buf *out, const char *header, const char *pa
     sign_append_base64url(out, yo_span_of(header));
     yo_buf_append_byte(out, '.');
     sign_append_base64url(out, yo_span_of(payload));
-    assert_non_null(HMAC(EVP_sha256(), secret, (int)strlen(secret), out->data, out->size,
-                         mac, NULL));
+    assert_non_null(HMAC(EVP_sha256(), secret, (int)strlen(secret), out->data,
+                         out->size, mac, NULL));
     yo_buf_append_byte(out, '.');
     sign_append_base64url(out, yo_span(mac, sizeof(mac)));
     return bytes_copy(yo_buf_span(out));

@@ -55,14 +55,29 @@ static void patterns_fit(void **state)
         const char *pattern, *text;
         bool fits;
     } cases[] = {
-        {"", "", true},          {"", "a", false},       {"*", "", true},
-        {"*", "anything", true}, {"a", "a", true},       {"a", "b", false},
-        {"a*", "a", true},       {"a*", "abc", true},    {"a*", "ba", false},
-        {"*a", "a", true},       {"*a", "bca", true},    {"*a", "ab", false},
-        {"a*c", "abbc", true},   {"a*c", "ac", true},    {"a*c", "acb", false},
-        {"a*b*c", "axbxbc", true}, {"a*b*c", "axc", false}, {"**", "x", true},
-        {"doc-*", "doc-1", true}, {"doc-*", "Doc-1", false}, {"a?c", "abc", false},
-        {"*ab*ab*", "abab", true}, {"*ab*ab*", "aba", false},
+        {"", "", true},
+        {"", "a", false},
+        {"*", "", true},
+        {"*", "anything", true},
+        {"a", "a", true},
+        {"a", "b", false},
+        {"a*", "a", true},
+        {"a*", "abc", true},
+        {"a*", "ba", false},
+        {"*a", "a", true},
+        {"*a", "bca", true},
+        {"*a", "ab", false},
+        {"a*c", "abbc", true},
+        {"a*c", "ac", true},
+        {"a*c", "acb", false},
+        {"a*b*c", "axbxbc", true},
+        {"a*b*c", "axc", false},
+        {"**", "x", true},
+        {"doc-*", "doc-1", true},
+        {"doc-*", "Doc-1", false},
+        {"a?c", "abc", false},
+        {"*ab*ab*", "abab", true},
+        {"*ab*ab*", "aba", false},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -18,44 +18,55 @@
 #include "support/fault.h"
 
 /* RFC 7515, Appendix A: header and payload are those of the RFC, CRLF and all. */
-#define CLAIMS_JOE                                                                       \
-    "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb2" \
+#define CLAIMS_JOE                                                                     \
+    "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19y" \
+    "b2"                                                                               \
     "90Ijp0cnVlfQ"
 #define EXPIRY_JOE 1300819380u
 static const char hs256_jwk[] =
-    "{\"kty\":\"oct\",\"k\":\"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtM"
+    "{\"kty\":\"oct\",\"k\":\"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-"
+    "1qS0gZH75aKtM"
     "N3Yj0iPS4hcgUuTwjAzZr1Z9CAow\"}";
-static const char hs256_token[] =
-    "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9." CLAIMS_JOE
-    ".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+static const char hs256_token[] = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9." CLAIMS_JOE
+                                  ".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 static const char rs256_jwk[] =
-    "{\"kty\":\"RSA\",\"n\":\"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxH"
-    "mfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47"
-    "soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665x"
-    "smtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFk"
+    "{\"kty\":\"RSA\",\"n\":\"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_"
+    "wWJcyQoTbji9k0l8W26mPddxH"
+    "mfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_"
+    "YpRPEwOWvG6b32690r2jZ47"
+    "soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-"
+    "UTo7WTBEMa2R2CapHg665x"
+    "smtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_"
+    "h9iaGNj8q2ethFk"
     "MLs91kzk2PAcDTW9gb54h4FRWyuXpoQ\",\"e\":\"AQAB\"}";
 static const char rs256_token[] =
     "eyJhbGciOiJSUzI1NiJ9." CLAIMS_JOE
-    ".cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YK"
-    "t_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBAr"
-    "LIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7n"
-    "oOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUP"
+    ".cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_"
+    "lF5YK"
+    "t_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_"
+    "nZLgrnbyTyWzO75vRK5h6xBAr"
+    "LIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-"
+    "eOkHWEsqtFZESc6BfI7n"
+    "oOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_"
+    "IoypGlUP"
     "QGe77Rw";
 static const char es256_jwk[] =
-    "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVE"
+    "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":"
+    "\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVE"
     "U\",\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}";
-static const char es256_token[] =
-    "eyJhbGciOiJFUzI1NiJ9." CLAIMS_JOE
-    ".DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6N"
-    "U1Q";
+static const char es256_token[] = "eyJhbGciOiJFUzI1NiJ9." CLAIMS_JOE
+                                  ".DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-"
+                                  "F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6N"
+                                  "U1Q";
 /* RFC 8037, Appendix A.4, whose payload is no JSON. */
-static const char ed25519_jwk[] =
-    "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPc"
-    "HURo\"}";
+static const char ed25519_jwk[] = "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":"
+                                  "\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPc"
+                                  "HURo\"}";
 static const char ed25519_signed[] =
     "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
 static const char ed25519_signature[] =
-    "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0K"
+    "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_"
+    "MuM0K"
     "Ag";
 
 static const char secret[] = "0123456789abcdef0123456789abcdef";
@@ -124,9 +135,8 @@ static void the_examples_of_the_rfcs_are_good(void **state)
 {
     static const struct {
         const char *key, *token;
-    } cases[] = {{hs256_jwk, hs256_token},
-                 {rs256_jwk, rs256_token},
-                 {es256_jwk, es256_token}};
+    } cases[] = {
+        {hs256_jwk, hs256_token}, {rs256_jwk, rs256_token}, {es256_jwk, es256_token}};
     struct yo_auth_keys *keys = keys_of(ed25519_jwk);
     struct yo_buf signature;
 
@@ -192,7 +202,8 @@ static void no_token_chooses_its_algorithm(void **state)
     assert_int_equal(check("{}", GOOD), YOMO_ERR_AUTH);
     assert_int_equal(check("{\"alg\":\"HS256\",\"crit\":[\"exp\"]}", GOOD),
                      YOMO_ERR_AUTH);
-    assert_int_equal(check("{\"alg\":\"none\",\"alg\":\"HS256\"}", GOOD), YOMO_ERR_AUTH);
+    assert_int_equal(check("{\"alg\":\"none\",\"alg\":\"HS256\"}", GOOD),
+                     YOMO_ERR_AUTH);
     /* The public key as an HMAC secret: the trick of RFC 8725 2.1. */
     sign_hs256(&token, HS256, GOOD, rs256_jwk);
     assert_int_equal(verify(rs256_jwk, yo_buf_span(&token), 1000), YOMO_ERR_AUTH);
@@ -233,7 +244,8 @@ static void clocks_may_be_a_little_apart(void **state)
     const struct yo_jwt_rules rules = {.leeway_s = 30};
     struct yo_auth_keys *keys = keys_of(secret);
     struct yo_buf token;
-    struct yo_span text = sign_hs256(&token, HS256, "{\"exp\":2000,\"nbf\":1000}", secret);
+    struct yo_span text =
+        sign_hs256(&token, HS256, "{\"exp\":2000,\"nbf\":1000}", secret);
 
     (void)state;
     assert_int_equal(verify_with(keys, &rules, text, 2029), YOMO_OK);
@@ -306,21 +318,23 @@ static void a_token_that_is_too_long_is_not_looked_at(void **state)
 
 static void the_key_is_found_by_its_name(void **state)
 {
-    static const char set[] =
-        "{\"keys\":["
-        "{\"kty\":\"oct\",\"kid\":\"old\",\"k\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNk"
-        "ZWY\"},"
-        "{\"kty\":\"oct\",\"kid\":\"new\",\"k\":\"enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6"
-        "eno\"}]}";
-    static const char *const headers[] = {"{\"alg\":\"HS256\",\"kid\":\"old\"}",
-                                          "{\"alg\":\"HS256\",\"kid\":\"new\"}",
-                                          "{\"alg\":\"HS256\",\"kid\":\"other\"}", HS256};
+    static const char set[] = "{\"keys\":["
+                              "{\"kty\":\"oct\",\"kid\":\"old\",\"k\":"
+                              "\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNk"
+                              "ZWY\"},"
+                              "{\"kty\":\"oct\",\"kid\":\"new\",\"k\":"
+                              "\"enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6"
+                              "eno\"}]}";
+    static const char *const headers[] = {
+        "{\"alg\":\"HS256\",\"kid\":\"old\"}", "{\"alg\":\"HS256\",\"kid\":\"new\"}",
+        "{\"alg\":\"HS256\",\"kid\":\"other\"}", HS256};
     static const int expected[] = {YOMO_OK, YOMO_ERR_AUTH, YOMO_ERR_AUTH, YOMO_OK};
 
     (void)state;
     for (size_t i = 0; i < 4; i++) {
         struct yo_buf token;
-        struct yo_span text = sign_hs256(&token, headers[i], GOOD, secret); /* is `old` */
+        struct yo_span text =
+            sign_hs256(&token, headers[i], GOOD, secret); /* is `old` */
         assert_int_equal(verify(set, text, 1000), expected[i]);
         yo_buf_finish(&token);
     }
@@ -381,9 +395,9 @@ static char *pem_of(EVP_PKEY *key, bool private)
     char *data;
     long size;
 
-    assert_int_equal(private ? PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL,
-                                                        NULL)
-                             : PEM_write_bio_PUBKEY(bio, key),
+    assert_int_equal(private
+                         ? PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL)
+                         : PEM_write_bio_PUBKEY(bio, key),
                      1);
     size = BIO_get_mem_data(bio, &data);
     data = yo_strndup(&yo_mem_libc, data, (size_t)size);
