@@ -115,3 +115,15 @@ void yo_log_write(const struct yo_log *log, int level, const char *module,
     make_harmless(text, yo_span(line, size));
     log->fn(log->user, level, module, text);
 }
+
+bool yo_log_may(struct yo_log_pace *pace, uint32_t *left_out, yo_time now)
+{
+    if (now < pace->next) {
+        pace->left_out += pace->left_out < UINT32_MAX;
+        return false;
+    }
+    *left_out = pace->left_out;
+    pace->left_out = 0;
+    pace->next = yo_time_after(now, YO_SECOND);
+    return true;
+}

@@ -3,7 +3,10 @@
 #ifndef YO_BASE_LOG_H
 #define YO_BASE_LOG_H
 
+#include <stdbool.h>
 #include <yomo/types.h>
+
+#include "base/time.h"
 
 struct yo_log {
     yomo_log_fn fn; /* NULL: silent */
@@ -14,6 +17,16 @@ struct yo_log {
 /* One line; control characters in it are escaped, and it is cut at 1,000 bytes. */
 void yo_log_write(const struct yo_log *log, int level, const char *module,
                   const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* For lines that strangers can cause as often as they like: one a second. Zeroed memory
+ * is a beginning. */
+struct yo_log_pace {
+    yo_time next;      /* before that no line is due */
+    uint32_t left_out; /* lines since the last one */
+};
+
+/* May a line be written now? Then `*left_out` tells how many were not since the last. */
+bool yo_log_may(struct yo_log_pace *pace, uint32_t *left_out, yo_time now);
 
 #define YO_LOG(log, lvl, module, ...)                                                    \
     do {                                                                                 \

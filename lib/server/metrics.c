@@ -14,7 +14,15 @@ void yo_metrics_take(struct yo_metrics *metrics, const struct yo_listener_stats 
     yo_metric_set(&metrics->packets_bad, stats->packets_bad);
     yo_metric_set(&metrics->network_bytes_in, stats->bytes_in);
     yo_metric_set(&metrics->network_bytes_out, stats->bytes_out);
+    yo_metric_set(&metrics->handshakes_tcp_full, stats->handshakes_tcp_full);
+    yo_metric_set(&metrics->handshakes_tcp_resumed, stats->handshakes_tcp_resumed);
+    yo_metric_set(&metrics->handshakes_quic_full, stats->handshakes_quic_full);
+    yo_metric_set(&metrics->handshakes_quic_resumed, stats->handshakes_quic_resumed);
     yo_metric_set(&metrics->retries, stats->retries);
+    yo_metric_set(&metrics->proven_retry, stats->proven_retry);
+    yo_metric_set(&metrics->proven_token, stats->proven_token);
+    yo_metric_set(&metrics->version_negotiations, stats->version_negotiations);
+    yo_metric_set(&metrics->key_updates, stats->key_updates);
     yo_metric_set(&metrics->stateless_resets, stats->stateless_resets);
     yo_metric_set(&metrics->datagrams_lost, stats->datagrams_lost);
     yo_metric_set(&metrics->messages_bad, stats->messages_bad);

@@ -37,6 +37,15 @@ typedef _Atomic uint64_t yo_metric;
     X(handshakes_now, "gauge", "yomo_handshakes", NULL, "Handshakes under way") \
     X(handshakes_failed, "counter", "yomo_handshakes_failed_total", NULL, \
       "TLS, QUIC or HTTP handshakes that failed") \
+    X(handshakes_tcp_full, "counter", "yomo_tls_handshakes_total", \
+      "transport=\"tcp\",kind=\"full\"", \
+      "TLS handshakes that succeeded, resumed with a ticket or in full") \
+    X(handshakes_tcp_resumed, "counter", "yomo_tls_handshakes_total", \
+      "transport=\"tcp\",kind=\"resumed\"", "") \
+    X(handshakes_quic_full, "counter", "yomo_tls_handshakes_total", \
+      "transport=\"quic\",kind=\"full\"", "") \
+    X(handshakes_quic_resumed, "counter", "yomo_tls_handshakes_total", \
+      "transport=\"quic\",kind=\"resumed\"", "") \
     X(rooms, "gauge", "yomo_rooms", NULL, "Rooms with somebody in them") \
     X(members, "gauge", "yomo_members", NULL, "Members of rooms, one for each room") \
     X(joins, "counter", "yomo_joins_total", NULL, "Joins that were let in") \
@@ -82,6 +91,13 @@ typedef _Atomic uint64_t yo_metric;
     X(network_bytes_out, "counter", "yomo_network_bytes_out_total", NULL, \
       "Bytes sent, TLS and QUIC included") \
     X(retries, "counter", "yomo_quic_retries_total", NULL, "QUIC Retry packets sent") \
+    X(proven_retry, "counter", "yomo_quic_addresses_proven_total", "by=\"retry\"", \
+      "QUIC connections that began with a token for their address, by where it was from") \
+    X(proven_token, "counter", "yomo_quic_addresses_proven_total", "by=\"new_token\"", "") \
+    X(version_negotiations, "counter", "yomo_quic_version_negotiations_total", NULL, \
+      "QUIC Version Negotiation packets sent") \
+    X(key_updates, "counter", "yomo_quic_key_updates_total", NULL, \
+      "Changes of keys within QUIC connections, whoever began them") \
     X(stateless_resets, "counter", "yomo_quic_stateless_resets_total", NULL, \
       "QUIC stateless resets sent") \
     X(datagrams_lost, "counter", "yomo_datagrams_lost_total", NULL, \

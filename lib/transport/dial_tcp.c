@@ -157,7 +157,8 @@ static void on_upgrade_answer(struct dial *dial, struct yo_span early, yo_time n
 static void start_tls(struct dial *dial)
 {
     dial->step = STEP_TLS;
-    int rv = yo_pipe_connect_tls(dial->pipe, dial->tls, dial->host, dial->loopback);
+    struct yo_tls_peer peer = {dial->host, dial->port, dial->loopback};
+    int rv = yo_pipe_connect_tls(dial->pipe, dial->tls, &peer);
     if (rv != YOMO_OK) {
         fail(dial, rv, YO_SPAN_NONE);
     }

@@ -56,8 +56,12 @@ struct yo_listener_options {
 struct yo_listener_stats {
     uint64_t accepted_webtransport, accepted_websocket, refused;
     uint64_t handshakes_failed, connections_now, handshakes_now;
+    /* TLS handshakes that succeeded, without a ticket and with one. */
+    uint64_t handshakes_tcp_full, handshakes_tcp_resumed;
+    uint64_t handshakes_quic_full, handshakes_quic_resumed;
     uint64_t packets_in, packets_out, packets_bad, bytes_in, bytes_out;
-    uint64_t retries, stateless_resets, datagrams_lost, messages_bad;
+    uint64_t retries, proven_retry, proven_token, version_negotiations;
+    uint64_t stateless_resets, key_updates, datagrams_lost, messages_bad;
 };
 
 int yo_listener_create(struct yo_listener **out, struct yo_loop *loop,

@@ -231,7 +231,13 @@ void yo_quic_door_stats(const struct yo_quic_door *door,
     stats->packets_bad += quic.packets_bad;
     stats->bytes_in += quic.bytes_in;
     stats->bytes_out += quic.bytes_out;
+    stats->handshakes_quic_full += quic.handshakes_full;
+    stats->handshakes_quic_resumed += quic.handshakes_resumed;
     stats->retries += quic.retries;
+    stats->proven_retry += quic.proven_retry;
+    stats->proven_token += quic.proven_token;
+    stats->version_negotiations += quic.version_negotiations;
+    stats->key_updates += quic.key_updates;
     stats->stateless_resets += quic.stateless_resets;
     stats->datagrams_lost += quic.datagrams_lost;
     stats->messages_bad += quic.messages_bad;

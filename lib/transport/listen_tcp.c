@@ -57,6 +57,7 @@ struct yo_tcp_door {
     struct yo_map guests;
     struct yo_link visitors, linked;
     size_t connections, handshakes; /* all visitors and links; visitors alone */
+    struct yo_log_pace failures;
     struct yo_listener_stats stats;
     struct yo_task task; /* the end */
     bool draining, closing;
@@ -74,11 +75,11 @@ struct visitor {
     struct yo_timer timer;
     enum state state;
     bool secure;
-    bool proxied;      /* by one whose word counts */
-    struct yo_ip peer; /* who has connected */
+    bool proxied;        /* by one whose word counts */
+    struct yo_ip peer;   /* who has connected */
     size_t behind;       /* of our answers, when the timer last looked */
     struct yo_buf ahead; /* what came and is not looked at yet */
-    char address[64]; /* the client's */
+    char address[64];    /* the client's */
     char accept[YO_WEBSOCKET_ACCEPT_SIZE + 1];
 };
 
@@ -298,9 +299,9 @@ static void ask(struct visitor *visitor, yo_time now)
     yo_http_reader_destroy(reader);
 }
 
-/* A trusted proxy's request: whose is it? From here on the visitor is who the proxy says,
- * in what is counted, logged and told. A connection of a proxy may bring the requests of
- * one client after another. Returns false when the visitor has left. */
+/* A trusted proxy's request: whose is it? From here on the visitor is who the proxy
+ * says, in what is counted, logged and told. A connection of a proxy may bring the
+ * requests of one client after another. Returns false when the visitor has left. */
 static bool unmask(struct visitor *visitor)
 {
     static const char name[] = "X-Forwarded-For";
@@ -310,10 +311,10 @@ static bool unmask(struct visitor *visitor)
     while (yo_http_reader_header_at(visitor->reader, name, lines).data) {
         lines++;
     }
-    while (lines > 0 && yo_forwarded_follow(
-                            &door->options.trusted_proxies,
-                            yo_http_reader_header_at(visitor->reader, name, lines - 1),
-                            &ip)) {
+    while (lines > 0 &&
+           yo_forwarded_follow(
+               &door->options.trusted_proxies,
+               yo_http_reader_header_at(visitor->reader, name, lines - 1), &ip)) {
         lines--;
     }
     guest_out(door, visitor->guest);
@@ -546,15 +547,27 @@ static void on_drain(void *user, yo_time now)
     yo_buf_finish(&ahead);
 }
 
+static void note_failure(struct visitor *visitor, const char *what, int error,
+                         struct yo_span text, yo_time now)
+{
+    struct yo_tcp_door *door = visitor->door;
+    uint32_t left_out;
+    door->stats.handshakes_failed++;
+    if (!yo_log_may(&door->failures, &left_out, now)) {
+        return;
+    }
+    YO_LOG(yo_loop_log(door->loop), YOMO_LOG_INFO, "listen",
+           "%s: %s handshake failed: %s%s%.*s (%u more like it were not logged)",
+           visitor->address, what, yomo_strerror(error), text.size > 0 ? ": " : "",
+           (int)text.size, text.data ? (const char *)text.data : "", left_out);
+}
+
 static void on_end(void *user, int error, struct yo_span text, yo_time now)
 {
     struct visitor *visitor = user;
     struct yo_tcp_door *door = visitor->door;
     if (visitor->state == STATE_SHAKING) {
-        door->stats.handshakes_failed++;
-        YO_LOG(yo_loop_log(door->loop), YOMO_LOG_DEBUG, "listen",
-               "%s: handshake failed: %s: %.*s", visitor->address, yomo_strerror(error),
-               (int)text.size, text.data ? (const char *)text.data : "");
+        note_failure(visitor, "TLS", error, text, now);
     }
     if (visitor->state == STATE_ASKING && door->events->on_gone) {
         door->events->on_gone(door->user, &visitor->incoming, now);
@@ -589,14 +602,15 @@ static void on_timer(struct yo_timer *timer, yo_time now)
             (void)yo_timer_set(timer,
                                yo_time_after(now, door->options.handshake_ms * YO_MS));
         } else if (!yo_http_reader_idle(visitor->reader)) {
-            door->stats.handshakes_failed++;
+            note_failure(visitor, "HTTP", YOMO_ERR_TIMEOUT,
+                         yo_span_of("the request did not end"), now);
             answer_and_leave(visitor, 408, YO_SPAN_NONE, NULL);
         } else {
             dismiss_visitor(visitor, FAREWELL_LINGER); /* it has nothing more to ask */
         }
         break;
     default:
-        door->stats.handshakes_failed++;
+        note_failure(visitor, "TLS", YOMO_ERR_TIMEOUT, YO_SPAN_NONE, now);
         dismiss_visitor(visitor, FAREWELL_RESET);
         break;
     }
@@ -718,6 +732,9 @@ void yo_tcp_door_stats(const struct yo_tcp_door *door, struct yo_listener_stats 
     stats->accepted_websocket += door->stats.accepted_websocket;
     stats->refused += door->stats.refused;
     stats->handshakes_failed += door->stats.handshakes_failed;
+    stats->handshakes_tcp_resumed += door->shared.yard.resumed;
+    stats->handshakes_tcp_full +=
+        door->shared.yard.handshakes - door->shared.yard.resumed;
     stats->messages_bad += door->stats.messages_bad;
     stats->bytes_in += door->shared.yard.bytes_in;
     stats->bytes_out += door->shared.yard.bytes_out;

@@ -210,6 +210,8 @@ static void read_tls(struct yo_pipe *pipe, struct yo_span bytes, yo_time now)
     tidy(&yard->sealed, yard->keep);
     if (rv == YOMO_OK && !pipe->ready && yo_tls_stream_open(pipe->tls)) {
         pipe->ready = true;
+        yard->handshakes++;
+        yard->resumed += yo_tls_stream_resumed(pipe->tls);
         if (pipe->events && pipe->events->on_ready) {
             pipe->events->on_ready(pipe->user, now);
         }
@@ -308,11 +310,10 @@ int yo_pipe_accept_tls(struct yo_pipe *pipe, struct yo_tls_server *tls)
 }
 
 int yo_pipe_connect_tls(struct yo_pipe *pipe, struct yo_tls_client *tls,
-                        const char *host, bool loopback)
+                        const struct yo_tls_peer *peer)
 {
     struct yo_pipe_yard *yard = pipe->yard;
-    int rv =
-        yo_tls_stream_connect(&pipe->tls, yo_loop_mem(yard->loop), tls, host, loopback);
+    int rv = yo_tls_stream_connect(&pipe->tls, yo_loop_mem(yard->loop), tls, peer);
     if (rv != YOMO_OK) {
         return rv;
     }

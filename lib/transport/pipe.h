@@ -30,6 +30,7 @@ struct yo_pipe_yard {
     size_t keep;                 /* how much of them stays when nobody uses them */
     struct yo_link lingering;    /* pipes that nobody owns any more */
     uint64_t bytes_in, bytes_out; /* TLS included; counters, only grow */
+    uint64_t handshakes, resumed; /* of TLS that succeeded; with a ticket among them */
     void (*on_gone)(void *user); /* one of these is gone; may be NULL */
     void *user;
 };
@@ -46,7 +47,7 @@ int yo_pipe_open(struct yo_pipe **out, struct yo_pipe_yard *yard, struct yo_tcp 
  * YOMO_ERR_TLS_SETUP. */
 int yo_pipe_accept_tls(struct yo_pipe *pipe, struct yo_tls_server *tls);
 int yo_pipe_connect_tls(struct yo_pipe *pipe, struct yo_tls_client *tls,
-                        const char *host, bool loopback);
+                        const struct yo_tls_peer *peer);
 
 /* Another one sits on top from here on. */
 void yo_pipe_listen(struct yo_pipe *pipe, const struct yo_pipe_events *events,

@@ -22,8 +22,9 @@ struct yo_tls_client;
 struct yo_tls_server_options {
     const char *cert_file; /* PEM chain */
     const char *key_file;  /* PEM */
-    const char *ticket_key_file; /* 48 random bytes, made (0600) when missing; NULL: none,
-                                    and tickets work in this process only */
+    const char *ticket_key_file; /* made (0600) when missing, its keys are changed from
+                                    time to time, see tickets.h; NULL: none, and tickets
+                                    are good with this very context only */
     const char *groups;          /* for the key exchange, as OpenSSL spells them; NULL:
                                     its own choice */
     const char *keylog_file;     /* NULL: none; never from the environment */
@@ -65,11 +66,27 @@ void yo_tls_client_unref(struct yo_tls_client *tls);
 struct ssl_ctx_st *yo_tls_client_tcp(struct yo_tls_client *tls);
 struct ssl_ctx_st *yo_tls_client_quic(struct yo_tls_client *tls);
 
-/* Prepare `ssl` (made from one of the contexts above) to verify `host`: SNI for names,
- * host name or IP address in the certificate, pins, and the development certificate if
- * `loopback`. YOMO_ERR_NOMEM, YOMO_ERR_TLS_SETUP. */
-int yo_tls_client_expect(struct yo_tls_client *tls, struct ssl_st *ssl, const char *host,
-                         bool loopback);
+/* Whom a client wants to reach. */
+struct yo_tls_peer {
+    const char *host; /* a name or a literal address, for the certificate and SNI */
+    uint16_t port;
+    bool loopback; /* the address is one, so the development certificate will do */
+};
+
+/* Prepare `ssl` (made from one of the contexts above) to verify `peer`: SNI for names,
+ * host name or IP address in the certificate, pins, and the development certificate; and
+ * to resume an earlier session with it if there is a ticket. `ssl` keeps a reference.
+ * YOMO_ERR_NOMEM, YOMO_ERR_TLS_SETUP. */
+int yo_tls_client_expect(struct yo_tls_client *tls, struct ssl_st *ssl,
+                         const struct yo_tls_peer *peer);
+/* The handshake succeeded: what it used up is not used again. */
+void yo_tls_client_done(struct ssl_st *ssl);
+
+/* A token that proves the client's address, from the last connection to the same peer
+ * over QUIC (RFC 9000 8.1.3); 0 bytes: none. */
+#define YO_TLS_TOKEN_MAX 512
+size_t yo_tls_client_token(struct ssl_st *ssl, uint8_t out[YO_TLS_TOKEN_MAX]);
+void yo_tls_client_keep_token(struct ssl_st *ssl, struct yo_span token);
 
 /* After a failed handshake: YOMO_ERR_CERT when the certificate was the reason, else
  * YOMO_ERR_TLS; `why` gets one sentence. */

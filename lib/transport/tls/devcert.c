@@ -4,11 +4,11 @@
  * The happy path: the folder is there and private, under its lock the stored pair is
  * read and still good. Otherwise a pair is made, written beside the old one and renamed
  * over it, key first. Failure modes: the folder is not ours or open to others (refused,
- * with the reason); a stored file that is not what we wrote (made anew). */
+ * with the reason), and so is a key that others may read; a stored file that is not
+ * what we wrote (made anew). */
 #include "transport/tls/devcert.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <yomo/error.h>
@@ -28,14 +27,6 @@
 #define VALID_S (13 * DAY_S)
 #define RENEW_S (2 * DAY_S)
 #define BACKDATE_S 3600 /* for clocks that are a little behind */
-
-static int refuse(struct yo_buf *why, const char *path, const char *reason)
-{
-    if (why) {
-        yo_buf_printf(why, "%s: %s", path, reason);
-    }
-    return YOMO_ERR_FILE;
-}
 
 /* --- The folder ------------------------------------------------------------------- */
 
@@ -73,7 +64,7 @@ static int make_dirs(const char *dir, struct yo_buf *why)
     char path[4096];
     size_t length = strlen(dir);
     if (length == 0 || length >= sizeof(path)) {
-        return refuse(why, dir, "not a usable path");
+        return yo_tls_file_error(why, dir, "not a usable path");
     }
     memcpy(path, dir, length + 1);
     for (size_t i = 1; i <= length; i++) {
@@ -85,7 +76,7 @@ static int make_dirs(const char *dir, struct yo_buf *why)
             int number = errno;
             struct stat st;
             if (stat(path, &st) < 0) { /* a read-only parent that exists is fine */
-                return refuse(why, path, strerror(number));
+                return yo_tls_file_error(why, path, strerror(number));
             }
         }
         path[i] = i < length ? '/' : 0;
@@ -107,19 +98,22 @@ int yo_state_dir_ready(const char *dir, struct yo_buf *why)
         return rv;
     }
     if (!yo_state_dir_private(dir)) {
-        return refuse(why, dir,
-                      "must be a folder of this user that others cannot write");
+        return yo_tls_file_error(
+            why, dir, "must be a folder of this user that others cannot write");
     }
     return YOMO_OK;
 }
 
 /* --- The certificate -------------------------------------------------------------- */
 
-static bool still_good(const char *cert_path, const char *key_path,
-                       const struct yomo_mem *mem, uint64_t wall_ms)
+/* YOMO_ERR_FILE when others may read the key. */
+static int look(const char *cert_path, const char *key_path, const struct yomo_mem *mem,
+                uint64_t wall_ms, bool *good, struct yo_buf *why)
 {
     struct yo_buf text;
-    bool good = false;
+    struct stat st;
+    int rv = YOMO_OK;
+    *good = false;
     yo_buf_init(&text, mem);
     X509 *cert = NULL;
     EVP_PKEY *key = NULL;
@@ -130,14 +124,17 @@ static bool still_good(const char *cert_path, const char *key_path,
         BIO_free(bio);
     }
     yo_buf_clear(&text);
-    if (cert && yo_tls_read_file(&text, key_path, NULL) == YOMO_OK) {
+    if (lstat(key_path, &st) == 0) {
+        rv = yo_tls_read_private_file(&text, key_path, why);
+    }
+    if (cert && text.size > 0) {
         BIO *bio = BIO_new_mem_buf(text.data, (int)text.size);
         key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)"") : NULL;
         BIO_free(bio);
     }
     if (cert && key && X509_check_private_key(cert, key) == 1) {
-        good = ASN1_TIME_cmp_time_t(X509_get0_notBefore(cert), wall) <= 0 &&
-               ASN1_TIME_cmp_time_t(X509_get0_notAfter(cert), wall + RENEW_S) > 0;
+        *good = ASN1_TIME_cmp_time_t(X509_get0_notBefore(cert), wall) <= 0 &&
+                ASN1_TIME_cmp_time_t(X509_get0_notAfter(cert), wall + RENEW_S) > 0;
     }
     if (text.data) {
         OPENSSL_cleanse(text.data, text.capacity);
@@ -146,7 +143,7 @@ static bool still_good(const char *cert_path, const char *key_path,
     X509_free(cert);
     EVP_PKEY_free(key);
     ERR_clear_error();
-    return good;
+    return rv;
 }
 
 static bool add_extension(X509 *cert, int nid, const char *value)
@@ -205,27 +202,7 @@ static int write_file(const char *path, BIO *bio, const struct yomo_mem *mem,
 {
     char *data;
     long size = BIO_get_mem_data(bio, &data);
-    struct yo_buf temp;
-    yo_buf_init(&temp, mem);
-    yo_buf_printf(&temp, "%s.%ld.new", path, (long)getpid());
-    if (temp.failed || terminate(&temp) != YOMO_OK) {
-        yo_buf_finish(&temp);
-        return YOMO_ERR_NOMEM;
-    }
-    const char *beside = (const char *)temp.data;
-    int rv = YOMO_OK;
-    (void)unlink(beside);
-    int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 || write(fd, data, (size_t)size) != size || fsync(fd) < 0 ||
-        rename(beside, path) < 0) {
-        rv = refuse(why, path, strerror(errno));
-        (void)unlink(beside);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    yo_buf_finish(&temp);
-    return rv;
+    return yo_tls_write_private_file(path, yo_span(data, (size_t)size), mem, why);
 }
 
 static int make_pair(const char *cert_path, const char *key_path,
@@ -268,16 +245,7 @@ static int lock_dir(const char *dir, const struct yomo_mem *mem, struct yo_buf *
     yo_buf_init(&path, mem);
     int fd = -1;
     if (put_path(&path, dir, "/dev.lock") == YOMO_OK) {
-        const char *name = (const char *)path.data;
-        fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0) {
-            refuse(why, name, strerror(errno));
-        }
-        while (fd >= 0 && flock(fd, LOCK_EX) < 0) {
-            if (errno != EINTR) { /* a file system without locks: go on without */
-                break;
-            }
-        }
+        fd = yo_tls_lock((const char *)path.data, why);
     }
     yo_buf_finish(&path);
     return fd;
@@ -303,7 +271,9 @@ int yo_devcert_ready(const char *dir, uint64_t wall_ms, struct yo_buf *cert_path
     if (lock < 0) {
         return YOMO_ERR_FILE;
     }
-    if (!still_good(cert, key, cert_path->mem, wall_ms)) {
+    bool good;
+    rv = look(cert, key, cert_path->mem, wall_ms, &good, why);
+    if (rv == YOMO_OK && !good) {
         rv = make_pair(cert, key, cert_path->mem, wall_ms, why);
         *fresh = rv == YOMO_OK;
     }

@@ -3,12 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <openssl/err.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <yomo/error.h>
+
+#include "base/rand.h"
 
 #define FILE_SIZE_MAX (1 << 20)
 
@@ -33,7 +37,7 @@ void yo_tls_explain(struct yo_buf *why)
     ERR_clear_error();
 }
 
-static int file_error(struct yo_buf *why, const char *path, const char *reason)
+int yo_tls_file_error(struct yo_buf *why, const char *path, const char *reason)
 {
     if (why) {
         yo_buf_printf(why, "%s: %s", path, reason);
@@ -41,32 +45,115 @@ static int file_error(struct yo_buf *why, const char *path, const char *reason)
     return YOMO_ERR_FILE;
 }
 
-int yo_tls_read_file(struct yo_buf *out, const char *path, struct yo_buf *why)
+/* --- Reading ---------------------------------------------------------------------- */
+
+static int read_all(int fd, struct yo_buf *out, const char *path, struct yo_buf *why)
 {
-    int rv = YOMO_OK;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0) {
-        return file_error(why, path, strerror(errno));
-    }
     for (;;) {
         if (out->size > FILE_SIZE_MAX) {
-            rv = file_error(why, path, "too large for what it should be");
-            break;
+            return yo_tls_file_error(why, path, "too large for what it should be");
         }
-        rv = yo_buf_reserve(out, 4096);
+        int rv = yo_buf_reserve(out, 4096);
         if (rv != YOMO_OK) {
-            break;
+            return rv;
         }
         ssize_t n = read(fd, out->data + out->size, 4096);
         if (n == 0) {
-            break;
+            return YOMO_OK;
         }
         if (n < 0 && errno != EINTR) {
-            rv = file_error(why, path, strerror(errno));
-            break;
+            return yo_tls_file_error(why, path, strerror(errno));
         }
         out->size += n > 0 ? (size_t)n : 0;
     }
+}
+
+int yo_tls_read_file(struct yo_buf *out, const char *path, struct yo_buf *why)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) {
+        return yo_tls_file_error(why, path, strerror(errno));
+    }
+    int rv = read_all(fd, out, path, why);
     close(fd);
     return rv;
+}
+
+int yo_tls_check_private(int fd, const char *path, struct yo_buf *why)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0) {
+        return yo_tls_file_error(why, path, strerror(errno));
+    }
+    if (!S_ISREG(st.st_mode) || st.st_uid != geteuid()) {
+        return yo_tls_file_error(why, path, "is not a file of this user's");
+    }
+    if ((st.st_mode & 077) != 0) {
+        if (why) {
+            yo_buf_printf(why,
+                          "%s: others may read or write it (mode %04o): remove it, or "
+                          "make it 0600 if nobody has",
+                          path, (unsigned)(st.st_mode & 07777));
+        }
+        return YOMO_ERR_FILE;
+    }
+    return YOMO_OK;
+}
+
+int yo_tls_read_private_file(struct yo_buf *out, const char *path, struct yo_buf *why)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) {
+        return yo_tls_file_error(why, path, strerror(errno));
+    }
+    int rv = yo_tls_check_private(fd, path, why);
+    if (rv == YOMO_OK) {
+        rv = read_all(fd, out, path, why);
+    }
+    close(fd);
+    return rv;
+}
+
+/* --- Writing ---------------------------------------------------------------------- */
+
+int yo_tls_write_private_file(const char *path, struct yo_span bytes,
+                              const struct yomo_mem *mem, struct yo_buf *why)
+{
+    struct yo_buf name;
+    int rv = YOMO_OK;
+    yo_buf_init(&name, mem);
+    yo_buf_printf(&name, "%s.%" PRIx64 ".new", path, yo_rand_session());
+    if (yo_buf_append_byte(&name, 0) != YOMO_OK || name.failed) {
+        yo_buf_finish(&name);
+        return YOMO_ERR_NOMEM;
+    }
+    const char *beside = (const char *)name.data;
+    int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || write(fd, bytes.data, bytes.size) != (ssize_t)bytes.size ||
+        fsync(fd) < 0 || rename(beside, path) < 0) {
+        rv = yo_tls_file_error(why, path, strerror(errno));
+        if (fd >= 0) {
+            (void)unlink(beside);
+        }
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    yo_buf_finish(&name);
+    return rv;
+}
+
+int yo_tls_lock(const char *path, struct yo_buf *why)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        (void)yo_tls_file_error(why, path, strerror(errno));
+        return -1;
+    }
+    while (flock(fd, LOCK_EX) < 0) {
+        if (errno != EINTR) { /* a file system without locks: go on without */
+            break;
+        }
+    }
+    return fd;
 }

@@ -114,7 +114,7 @@ int yo_tls_stream_accept(struct yo_tls_stream **out, const struct yomo_mem *mem,
 }
 
 int yo_tls_stream_connect(struct yo_tls_stream **out, const struct yomo_mem *mem,
-                          struct yo_tls_client *tls, const char *host, bool loopback)
+                          struct yo_tls_client *tls, const struct yo_tls_peer *peer)
 {
     struct yo_tls_stream *stream;
     int rv = create(&stream, mem, yo_tls_client_tcp(tls));
@@ -122,7 +122,7 @@ int yo_tls_stream_connect(struct yo_tls_stream **out, const struct yomo_mem *mem
         return rv;
     }
     SSL_set_connect_state(stream->ssl);
-    rv = yo_tls_client_expect(tls, stream->ssl, host, loopback);
+    rv = yo_tls_client_expect(tls, stream->ssl, peer);
     if (rv != YOMO_OK) {
         yo_tls_stream_destroy(stream);
         return rv;
@@ -195,6 +195,9 @@ static int shake_hands(struct yo_tls_stream *stream)
     int rv = SSL_do_handshake(stream->ssl);
     if (rv == 1) {
         stream->open = true;
+        if (!SSL_is_server(stream->ssl)) {
+            yo_tls_client_done(stream->ssl);
+        }
         return YOMO_OK;
     }
     return SSL_get_error(stream->ssl, rv) == SSL_ERROR_WANT_READ ? YOMO_OK
@@ -255,6 +258,11 @@ void yo_tls_stream_end(struct yo_tls_stream *stream, struct yo_buf *out)
 bool yo_tls_stream_open(const struct yo_tls_stream *stream)
 {
     return stream->open;
+}
+
+bool yo_tls_stream_resumed(const struct yo_tls_stream *stream)
+{
+    return SSL_session_reused(stream->ssl) == 1;
 }
 
 bool yo_tls_stream_ended(const struct yo_tls_stream *stream)

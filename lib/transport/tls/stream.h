@@ -19,7 +19,7 @@ struct yo_tls_stream;
 int yo_tls_stream_accept(struct yo_tls_stream **out, const struct yomo_mem *mem,
                          struct yo_tls_server *tls);
 int yo_tls_stream_connect(struct yo_tls_stream **out, const struct yomo_mem *mem,
-                          struct yo_tls_client *tls, const char *host, bool loopback);
+                          struct yo_tls_client *tls, const struct yo_tls_peer *peer);
 void yo_tls_stream_destroy(struct yo_tls_stream *stream); /* accepts NULL */
 
 /* Take `in` from the peer (all of it); append what it said to `plain` and what has to
@@ -36,6 +36,7 @@ int yo_tls_stream_write(struct yo_tls_stream *stream, struct yo_span plain,
 void yo_tls_stream_end(struct yo_tls_stream *stream, struct yo_buf *out);
 
 bool yo_tls_stream_open(const struct yo_tls_stream *stream); /* the handshake is over */
+bool yo_tls_stream_resumed(const struct yo_tls_stream *stream); /* with a ticket */
 bool yo_tls_stream_ended(
     const struct yo_tls_stream *stream); /* the peer's close_notify */
 

@@ -134,6 +134,21 @@ static void refuse(struct yo_endpoint *endpoint, const struct yo_quic_packet *pa
     }
 }
 
+void yo_endpoint_handshake_failed(const struct yo_quic_conn *conn)
+{
+    struct yo_endpoint *endpoint = conn->endpoint;
+    struct yo_span text = conn->end.text;
+    uint32_t left_out;
+    endpoint->stats.handshakes_failed++;
+    if (endpoint->closing || !yo_log_may(&endpoint->failures, &left_out, conn->now)) {
+        return;
+    }
+    YO_LOG(endpoint->log, YOMO_LOG_INFO, "webtransport",
+           "%s: QUIC handshake failed: %s%s%.*s (%u more like it were not logged)",
+           conn->address, yomo_strerror(conn->end.error), text.size > 0 ? ": " : "",
+           (int)text.size, text.data ? (const char *)text.data : "", left_out);
+}
+
 enum proof { NO_PROOF, PROVEN, WRONG };
 
 /* What the token of a first packet is worth. `original` is set for a Retry's. */
@@ -206,6 +221,8 @@ static void begin(struct yo_endpoint *endpoint, const struct yo_quic_packet *pac
         yo_address_counts_drop(&endpoint->addresses, count);
         return;
     }
+    endpoint->stats.proven_retry += type == NGTCP2_TOKEN_TYPE_RETRY;
+    endpoint->stats.proven_token += type == NGTCP2_TOKEN_TYPE_NEW_TOKEN;
     conn->address_count = count;
     conn->counted_handshake = true;
     endpoint->stats.handshakes_now++;

@@ -85,7 +85,7 @@ void yo_quic_conn_destroy(struct yo_quic_conn *conn)
     tell_end(conn);
     if (conn->counted_handshake) {
         endpoint->stats.handshakes_now--;
-        endpoint->stats.handshakes_failed++;
+        yo_endpoint_handshake_failed(conn);
     }
     endpoint->stats.connections_now--;
     yo_wt_asked_free(conn);

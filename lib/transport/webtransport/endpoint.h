@@ -73,7 +73,9 @@ struct yo_endpoint_options {
 struct yo_endpoint_stats {
     uint64_t accepted, refused, handshakes_failed, connections_now, handshakes_now;
     uint64_t packets_in, packets_out, packets_bad, bytes_in, bytes_out;
-    uint64_t retries, stateless_resets, version_negotiations, foreign;
+    uint64_t handshakes_full, handshakes_resumed; /* that succeeded */
+    uint64_t retries, proven_retry, proven_token; /* addresses, by what proved them */
+    uint64_t stateless_resets, version_negotiations, foreign, key_updates;
     uint64_t datagrams_lost, messages_bad;
 };
 
@@ -125,8 +127,7 @@ struct yo_endpoint_connect {
     void *socket;
     const struct sockaddr *local, *remote;
     struct yo_tls_client *tls;
-    const char *host; /* for the certificate and SNI */
-    bool loopback;
+    struct yo_tls_peer peer;
     const char *authority, *path, *origin; /* origin may be NULL; all are copied */
 };
 

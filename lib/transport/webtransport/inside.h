@@ -33,6 +33,7 @@ struct yo_endpoint {
     struct yo_endpoint_stats stats;
     double reset_tokens; /* stateless resets that may be sent now */
     yo_time reset_time;
+    struct yo_log_pace failures;
 };
 
 /* endpoint.c */
@@ -52,6 +53,9 @@ void yo_endpoint_unknown(struct yo_endpoint *endpoint,
 void yo_endpoint_version_negotiation(struct yo_endpoint *endpoint,
                                      const struct yo_quic_packet *packet,
                                      const ngtcp2_version_cid *version);
+
+/* Count it and, not too often, say why. */
+void yo_endpoint_handshake_failed(const struct yo_quic_conn *conn);
 
 /* requests: from requests.c to whoever has the endpoint */
 void yo_endpoint_hand_up(struct yo_quic_conn *conn, const struct yo_request *request);

@@ -231,9 +231,17 @@ static int on_handshake_completed(ngtcp2_conn *quic, void *user)
     if (conn->state == YO_QUIC_HANDSHAKE) {
         conn->state = YO_QUIC_READY;
     }
+    SSL *ssl = ngtcp2_crypto_ossl_ctx_get_ssl(conn->tls);
+    if (SSL_session_reused(ssl) == 1) {
+        endpoint->stats.handshakes_resumed++;
+    } else {
+        endpoint->stats.handshakes_full++;
+    }
     if (conn->server) {
         conn->confirmed = true; /* RFC 9001 4.1.2 */
         send_token(conn);
+    } else {
+        yo_tls_client_done(ssl);
     }
     if (endpoint->options.keepalive > 0) {
         ngtcp2_conn_set_keep_alive_timeout(quic, endpoint->options.keepalive);
@@ -246,6 +254,17 @@ static int on_handshake_confirmed(ngtcp2_conn *quic, void *user)
     struct yo_quic_conn *conn = user;
     (void)quic;
     conn->confirmed = true;
+    return 0;
+}
+
+/* For the next connection (RFC 9000 8.1.3). */
+static int on_new_token(ngtcp2_conn *quic, const uint8_t *token, size_t size,
+                        void *user)
+{
+    struct yo_quic_conn *conn = user;
+    (void)quic;
+    yo_tls_client_keep_token(ngtcp2_crypto_ossl_ctx_get_ssl(conn->tls),
+                             yo_span(token, size));
     return 0;
 }
 
@@ -289,6 +308,7 @@ static const ngtcp2_callbacks callbacks = {
     .recv_datagram = on_datagram,
     .ack_datagram = on_datagram_acked,
     .lost_datagram = on_datagram_lost,
+    .recv_new_token = on_new_token,
     .version_negotiation = ngtcp2_crypto_version_negotiation_cb,
     .recv_rx_key = on_rx_key,
     .recv_tx_key = on_tx_key,
@@ -341,13 +361,14 @@ static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)
     return YO_CONTAINER(ref, struct yo_quic_conn, ref)->quic;
 }
 
-/* Tie `ssl`, which is ours from here, to the connection. */
-static int tie_tls(struct yo_quic_conn *conn, SSL *ssl)
+/* `ssl`, which is ours from here, becomes the connection's. */
+static int take_tls(struct yo_quic_conn *conn, SSL *ssl)
 {
     if (!ssl) {
         return YOMO_ERR_NOMEM;
     }
     if (ngtcp2_crypto_ossl_ctx_new(&conn->tls, ssl) != 0) {
+        conn->tls = NULL;
         SSL_free(ssl);
         return YOMO_ERR_NOMEM;
     }
@@ -363,7 +384,6 @@ static int tie_tls(struct yo_quic_conn *conn, SSL *ssl)
     } else {
         SSL_set_connect_state(ssl);
     }
-    ngtcp2_conn_set_tls_native_handle(conn->quic, conn->tls);
     return YOMO_OK;
 }
 
@@ -376,7 +396,11 @@ int yo_quic_setup_server(struct yo_quic_conn *conn, const struct yo_quic_packet 
     ngtcp2_settings settings;
     ngtcp2_transport_params params;
     ngtcp2_path path;
+    int rv = take_tls(conn, SSL_new(yo_tls_server_quic(endpoint->tls)));
 
+    if (rv != YOMO_OK) {
+        return rv;
+    }
     fill_settings(endpoint, &settings, now);
     settings.token = header->token;
     settings.tokenlen = token_type == NGTCP2_TOKEN_TYPE_UNKNOWN ? 0 : header->tokenlen;
@@ -401,7 +425,8 @@ int yo_quic_setup_server(struct yo_quic_conn *conn, const struct yo_quic_packet 
         conn->quic = NULL;
         return YOMO_ERR_NOMEM;
     }
-    return tie_tls(conn, SSL_new(yo_tls_server_quic(endpoint->tls)));
+    ngtcp2_conn_set_tls_native_handle(conn->quic, conn->tls);
+    return YOMO_OK;
 }
 
 int yo_quic_setup_client(struct yo_quic_conn *conn,
@@ -412,10 +437,21 @@ int yo_quic_setup_client(struct yo_quic_conn *conn,
     ngtcp2_transport_params params;
     ngtcp2_path path;
     ngtcp2_cid dcid, scid = {0};
+    uint8_t token[YO_TLS_TOKEN_MAX]; /* ngtcp2 makes a copy */
 
+    SSL *ssl = SSL_new(yo_tls_client_quic(options->tls));
+    int rv = take_tls(conn, ssl);
+    if (rv == YOMO_OK) {
+        rv = yo_tls_client_expect(options->tls, ssl, &options->peer);
+    }
+    if (rv != YOMO_OK) {
+        return rv;
+    }
     dcid.datalen = YO_CID_SIZE;
     yo_rand_bytes(dcid.data, dcid.datalen);
     fill_settings(endpoint, &settings, now);
+    settings.token = token;
+    settings.tokenlen = yo_tls_client_token(ssl, token);
     fill_params(endpoint, &params);
     params.initial_max_streams_bidi = YO_WT_STREAMS_MAX;
     yo_quic_path(&path, options->socket, options->local, options->remote);
@@ -425,10 +461,6 @@ int yo_quic_setup_client(struct yo_quic_conn *conn,
         conn->quic = NULL;
         return YOMO_ERR_NOMEM;
     }
-    SSL *ssl = SSL_new(yo_tls_client_quic(options->tls));
-    int rv = tie_tls(conn, ssl);
-    if (rv == YOMO_OK) {
-        rv = yo_tls_client_expect(options->tls, ssl, options->host, options->loopback);
-    }
-    return rv;
+    ngtcp2_conn_set_tls_native_handle(conn->quic, conn->tls);
+    return YOMO_OK;
 }

@@ -161,6 +161,21 @@ static void a_folder_that_others_may_write_is_refused(void **state)
     }
 }
 
+static void a_key_that_others_may_read_is_refused(void **state)
+{
+    (void)state;
+    bool fresh;
+    assert_int_equal(ready(WALL_MS, &fresh), YOMO_OK);
+    assert_int_equal(chmod(key_file, 0640), 0);
+    assert_int_equal(ready(WALL_MS, &fresh), YOMO_ERR_FILE);
+    assert_int_equal(chmod(key_file, 0604), 0);
+    assert_int_equal(ready(WALL_MS + 12 * DAY_MS, &fresh),
+                     YOMO_ERR_FILE); /* when due */
+    assert_int_equal(chmod(key_file, 0600), 0);
+    assert_int_equal(ready(WALL_MS, &fresh), YOMO_OK);
+    assert_false(fresh);
+}
+
 static void the_usual_folder_follows_the_environment(void **state)
 {
     (void)state;
@@ -189,6 +204,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(it_is_renewed_when_fewer_than_two_days_are_left,
                                         start, stop),
         cmocka_unit_test_setup_teardown(what_is_not_a_pair_is_made_anew, start, stop),
+        cmocka_unit_test_setup_teardown(a_key_that_others_may_read_is_refused, start,
+                                        stop),
         cmocka_unit_test_setup_teardown(a_folder_that_others_may_write_is_refused,
                                         start, stop),
         cmocka_unit_test(the_usual_folder_follows_the_environment),

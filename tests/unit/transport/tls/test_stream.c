@@ -50,12 +50,14 @@ static int start_group(void **state)
 
 static int stop_group(void **state)
 {
-    char lock[128];
+    char lock[160];
     (void)state;
     yo_tls_server_unref(server_tls);
     unlink(cert_file);
     unlink(key_file);
     unlink(ticket_file);
+    snprintf(lock, sizeof(lock), "%s.lock", ticket_file);
+    unlink(lock);
     snprintf(lock, sizeof(lock), "%s/dev.lock", dir);
     unlink(lock);
     rmdir(dir);
@@ -77,9 +79,10 @@ struct pair {
     size_t step; /* how many bytes are handed over at once; 0: all */
 };
 
-static void pair_init(struct pair *pair, struct yo_tls_client *tls, const char *host,
-                      bool loopback)
+static void pair_init_port(struct pair *pair, struct yo_tls_client *tls,
+                           const char *host, uint16_t port, bool loopback)
 {
+    struct yo_tls_peer peer = {host, port, loopback};
     memset(pair, 0, sizeof(*pair));
     struct yo_buf *bufs[] = {&pair->to_client, &pair->to_server, &pair->at_client,
                              &pair->at_server};
@@ -88,11 +91,16 @@ static void pair_init(struct pair *pair, struct yo_tls_client *tls, const char *
     }
     assert_int_equal(yo_tls_stream_accept(&pair->server, &yo_mem_libc, server_tls),
                      YOMO_OK);
-    assert_int_equal(
-        yo_tls_stream_connect(&pair->client, &yo_mem_libc, tls, host, loopback),
-        YOMO_OK);
+    assert_int_equal(yo_tls_stream_connect(&pair->client, &yo_mem_libc, tls, &peer),
+                     YOMO_OK);
     pair->client_error = yo_tls_stream_feed(pair->client, YO_SPAN_NONE,
                                             &pair->at_client, &pair->to_server);
+}
+
+static void pair_init(struct pair *pair, struct yo_tls_client *tls, const char *host,
+                      bool loopback)
+{
+    pair_init_port(pair, tls, host, 443, loopback);
 }
 
 static void pair_finish(struct pair *pair)
@@ -327,14 +335,12 @@ static void a_ticket_is_good_for_all_servers_with_the_same_key_file(void **state
 {
     (void)state;
     struct yo_tls_server *first, *second;
-    struct yo_tls_server_options options = {.cert_file = cert_file,
-                                            .key_file = key_file,
-                                            .ticket_key_file = ticket_file};
+    struct yo_tls_server_options options = {
+        .cert_file = cert_file, .key_file = key_file, .ticket_key_file = ticket_file};
     struct stat st;
     assert_int_equal(yo_tls_server_create(&first, &yo_mem_libc, &options, NULL),
                      YOMO_OK);
     assert_int_equal(stat(ticket_file, &st), 0);
-    assert_int_equal(st.st_size, 48);
     assert_int_equal(st.st_mode & 0777, 0600);
     assert_int_equal(yo_tls_server_create(&second, &yo_mem_libc, &options, NULL),
                      YOMO_OK);
@@ -352,6 +358,102 @@ static void a_ticket_is_good_for_all_servers_with_the_same_key_file(void **state
     SSL_CTX_free(ctx);
     yo_tls_server_unref(first);
     yo_tls_server_unref(second);
+}
+
+/* A handshake of our own client with `tls`; was it resumed? */
+static bool shake(struct yo_tls_client *client, struct yo_tls_server *tls,
+                  uint16_t port, bool loopback)
+{
+    struct yo_tls_server *usual = server_tls;
+    struct pair pair;
+    server_tls = tls;
+    pair_init_port(&pair, client, "localhost", port, loopback);
+    exchange(&pair);
+    talk(&pair);
+    bool resumed = yo_tls_stream_resumed(pair.client);
+    assert_int_equal(yo_tls_stream_resumed(pair.server), resumed);
+    pair_finish(&pair);
+    server_tls = usual;
+    return resumed;
+}
+
+static void our_client_comes_back_with_its_ticket(void **state)
+{
+    (void)state;
+    struct yo_tls_client *tls = new_client(&trusting_dev);
+    assert_false(shake(tls, server_tls, 443, true));
+    for (int i = 0; i < 3; i++) { /* each handshake brings the next ticket */
+        assert_true(shake(tls, server_tls, 443, true));
+    }
+    assert_false(shake(tls, server_tls, 8443, true)); /* another server */
+    yo_tls_client_unref(tls);
+    tls = new_client(&trusting_dev); /* and nothing outlives the client */
+    assert_false(shake(tls, server_tls, 443, true));
+    yo_tls_client_unref(tls);
+}
+
+static void a_server_that_was_started_anew_takes_its_tickets(void **state)
+{
+    (void)state;
+    struct yo_tls_client *tls = new_client(&trusting_dev);
+    struct yo_tls_server_options options = {
+        .cert_file = cert_file, .key_file = key_file, .ticket_key_file = ticket_file};
+    for (int i = 0; i < 3; i++) {
+        struct yo_tls_server *server;
+        assert_int_equal(yo_tls_server_create(&server, &yo_mem_libc, &options, NULL),
+                         YOMO_OK);
+        assert_int_equal(shake(tls, server, 443, true), i > 0);
+        yo_tls_server_unref(server);
+    }
+    assert_false(shake(tls, server_tls, 443, true)); /* this one has other keys */
+    yo_tls_client_unref(tls);
+}
+
+static void a_ticket_does_not_outlive_trust_in_the_certificate(void **state)
+{
+    (void)state;
+    struct yo_tls_client *tls = new_client(&trusting_dev);
+    assert_false(shake(tls, server_tls, 443, true));
+    char aside[160];
+    snprintf(aside, sizeof(aside), "%s.aside", cert_file);
+    assert_int_equal(rename(cert_file, aside), 0);
+    /* Another one stands in the folder now, so the old one's ticket is not enough. */
+    struct pair pair;
+    pair_init_port(&pair, tls, "localhost", 443, true);
+    exchange(&pair);
+    assert_int_equal(pair.client_error, YOMO_ERR_CERT);
+    pair_finish(&pair);
+    assert_int_equal(rename(aside, cert_file), 0);
+    assert_false(shake(tls, server_tls, 443, true));
+    yo_tls_client_unref(tls);
+}
+
+static void keys_that_others_may_read_are_refused(void **state)
+{
+    (void)state;
+    struct yo_tls_server *server;
+    struct yo_buf why;
+    struct yo_tls_server_options options = {
+        .cert_file = cert_file, .key_file = key_file, .ticket_key_file = ticket_file};
+    yo_buf_init(&why, &yo_mem_libc);
+    assert_int_equal(yo_tls_server_create(&server, &yo_mem_libc, &options, NULL),
+                     YOMO_OK);
+    yo_tls_server_unref(server);
+    for (unsigned i = 0; i < 4; i++) {
+        static const mode_t modes[] = {0640, 0604, 0620, 0666};
+        assert_int_equal(chmod(ticket_file, modes[i]), 0);
+        yo_buf_clear(&why);
+        assert_int_equal(yo_tls_server_create(&server, &yo_mem_libc, &options, &why),
+                         YOMO_ERR_FILE);
+        yo_buf_append_byte(&why, 0);
+        assert_memory_equal(why.data, ticket_file, strlen(ticket_file));
+        assert_non_null(strstr((char *)why.data, "others may read or write it"));
+    }
+    assert_int_equal(chmod(ticket_file, 0600), 0);
+    assert_int_equal(yo_tls_server_create(&server, &yo_mem_libc, &options, NULL),
+                     YOMO_OK);
+    yo_tls_server_unref(server);
+    yo_buf_finish(&why);
 }
 
 static void only_http1_is_agreed_on_and_no_old_version(void **state)
@@ -425,12 +527,16 @@ static void a_key_log_is_written_only_where_the_option_says(void **state)
     assert_int_equal(stat(log_file, &st), 0);
     assert_true(st.st_size > 100);
     assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(chmod(log_file, 0644), 0); /* somebody else made it */
+    assert_int_equal(yo_tls_client_create(&tls, &yo_mem_libc, &options, NULL),
+                     YOMO_ERR_FILE);
     unlink(log_file);
 }
 
 static void handshake_body(struct fault *fault, void *user)
 {
     struct yo_tls_client *tls = user;
+    struct yo_tls_peer peer = {"localhost", 443, true};
     struct yo_tls_stream *server = NULL, *client = NULL;
     struct yo_buf a, b, plain;
     yo_buf_init(&a, &fault->mem);
@@ -438,7 +544,7 @@ static void handshake_body(struct fault *fault, void *user)
     yo_buf_init(&plain, &fault->mem);
     int rv = yo_tls_stream_accept(&server, &fault->mem, server_tls);
     if (rv == YOMO_OK) {
-        rv = yo_tls_stream_connect(&client, &fault->mem, tls, "localhost", true);
+        rv = yo_tls_stream_connect(&client, &fault->mem, tls, &peer);
     }
     for (int i = 0; i < 4 && rv == YOMO_OK; i++) {
         rv = yo_tls_stream_feed(client, yo_buf_span(&b), &plain, &a);
@@ -488,6 +594,10 @@ int main(void)
         cmocka_unit_test(a_named_root_is_asked_for_the_name),
         cmocka_unit_test(files_that_are_no_use_are_named),
         cmocka_unit_test(a_ticket_is_good_for_all_servers_with_the_same_key_file),
+        cmocka_unit_test(our_client_comes_back_with_its_ticket),
+        cmocka_unit_test(a_server_that_was_started_anew_takes_its_tickets),
+        cmocka_unit_test(a_ticket_does_not_outlive_trust_in_the_certificate),
+        cmocka_unit_test(keys_that_others_may_read_are_refused),
         cmocka_unit_test(only_http1_is_agreed_on_and_no_old_version),
         cmocka_unit_test(garbage_is_an_error_and_nothing_more),
         cmocka_unit_test(a_key_log_is_written_only_where_the_option_says),

@@ -456,8 +456,7 @@ static bool run_short_of_memory(size_t nth, enum fault_mode mode)
         .local = (const struct sockaddr *)&cn->inside,
         .remote = (const struct sockaddr *)&sn->outside,
         .tls = world_client_tls,
-        .host = "localhost",
-        .loopback = true,
+        .peer = {"localhost", 443, true},
         .authority = "localhost",
         .path = "/v1",
     };

@@ -568,13 +568,14 @@ void peer_listen(struct peer *peer, struct yo_wt_session *session)
 static struct yo_endpoint_connect connect_options(struct node *client,
                                                   struct node *server)
 {
+    static uint16_t fresh = 1000;
     return (struct yo_endpoint_connect){
         .socket = client,
         .local = (const struct sockaddr *)&client->inside,
         .remote = (const struct sockaddr *)&server->outside,
         .tls = world_client_tls,
-        .host = "localhost",
-        .loopback = true,
+        .peer = {"localhost", client->world->port ? client->world->port : ++fresh,
+                 true},
         .authority = "localhost:4433",
         .path = "/v1?id=alice&x=%20",
         .origin = "https://example.com",

@@ -54,6 +54,7 @@ struct world {
     struct yo_rand rand;
     yo_time delay, jitter;  /* one way */
     unsigned loss, repeat;  /* of 1,000 packets */
+    uint16_t port;          /* under which clients remember the server; 0: under none */
     struct yo_link packets; /* under way, by time */
     struct node *nodes[NODES_MAX];
     size_t count;
