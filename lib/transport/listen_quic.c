@@ -22,7 +22,7 @@ struct yo_quic_door {
 struct incoming {
     struct yo_incoming base; /* first */
     struct yo_quic_door *door;
-    struct yo_quic_conn *conn;
+    struct yo_wt_session *session; /* its request */
 };
 
 static void free_incoming(struct incoming *incoming)
@@ -37,7 +37,7 @@ static struct yo_conn *incoming_accept(struct yo_incoming *base,
                                        const struct yo_conn_events *events, void *user)
 {
     struct incoming *incoming = (struct incoming *)base;
-    struct yo_conn *conn = yo_quic_accept(incoming->conn, response, events, user);
+    struct yo_conn *conn = yo_quic_accept(incoming->session, response, events, user);
     free_incoming(incoming);
     return conn;
 }
@@ -46,21 +46,21 @@ static void incoming_refuse(struct yo_incoming *base,
                             const struct yo_response *response)
 {
     struct incoming *incoming = (struct incoming *)base;
-    yo_quic_refuse(incoming->conn, response);
+    yo_quic_refuse(incoming->session, response);
     free_incoming(incoming);
 }
 
 static void incoming_dismiss(struct yo_incoming *base, const struct yo_close *how)
 {
     struct incoming *incoming = (struct incoming *)base;
-    yo_quic_dismiss(incoming->conn, how);
+    yo_quic_dismiss(incoming->session, how);
     free_incoming(incoming);
 }
 
 static const struct yo_incoming_ops incoming_ops = {incoming_accept, incoming_refuse,
                                                     incoming_dismiss};
 
-static void on_request(void *user, struct yo_quic_conn *conn,
+static void on_request(void *user, struct yo_wt_session *session,
                        const struct yo_request *request, yo_time now)
 {
     struct yo_quic_door *door = user;
@@ -69,20 +69,20 @@ static void on_request(void *user, struct yo_quic_conn *conn,
     if (!incoming || !door->events->on_request) {
         struct yo_response busy = {.status = 503};
         yo_free(yo_loop_mem(door->link.loop), incoming);
-        yo_quic_refuse(conn, &busy);
+        yo_quic_refuse(session, &busy);
         return;
     }
     incoming->base.ops = &incoming_ops;
     incoming->door = door;
-    incoming->conn = conn;
-    yo_quic_set_user(conn, incoming);
+    incoming->session = session;
+    yo_quic_set_user(session, incoming);
     door->events->on_request(door->user, &incoming->base, request, now);
 }
 
-static void on_gone(void *user, struct yo_quic_conn *conn, yo_time now)
+static void on_gone(void *user, struct yo_wt_session *session, yo_time now)
 {
     struct yo_quic_door *door = user;
-    struct incoming *incoming = yo_quic_user(conn);
+    struct incoming *incoming = yo_quic_user(session);
     if (door->events->on_gone) {
         door->events->on_gone(door->user, &incoming->base, now);
     }

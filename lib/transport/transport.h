@@ -156,6 +156,7 @@ struct yo_request {
     struct yo_span query;     /* without '?', still percent-encoded; never logged */
     struct yo_span origin;    /* absent when the client sent none */
     struct yo_span address;   /* the peer, as in yo_conn_info */
+    struct yo_span fields;    /* WebTransport: all headers (base/pairs.h); else absent */
 };
 
 /* The answer to a request. A status of 200 lets the client in (101 over HTTP/1.1). */
@@ -163,6 +164,7 @@ struct yo_response {
     int status;                  /* HTTP status */
     struct yo_span text;         /* a sentence for the body when refused; may be absent */
     const char *const *headers;  /* name, value, name, value, NULL; may be NULL */
+    const char *protocol;        /* WebTransport: one of the offered; NULL: none */
     bool extension;              /* the client asked for yomo=1: streams are used */
     size_t datagram_size_max;    /* presencejs: refuse larger ones (0: no own limit) */
 };

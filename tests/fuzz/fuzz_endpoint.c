@@ -18,10 +18,10 @@ static struct node *server, *client;
 static struct peer rogue;
 static struct side good;
 
-static void accept_any(struct node *node, struct yo_quic_conn *conn)
+static void accept_any(struct node *node, struct yo_wt_session *session)
 {
     struct yo_response yes = {.status = 200, .extension = true};
-    good.conn = yo_quic_accept(conn, &yes, &side_events, &good);
+    good.conn = yo_quic_accept(session, &yes, &side_events, &good);
     node->request = NULL;
 }
 

@@ -2,61 +2,99 @@
 /* answer.c - what becomes of a request, and how a client's connection is made. */
 #include <yomo/error.h>
 
+#include "base/pairs.h"
 #include "transport/webtransport/codes.h"
 #include "transport/webtransport/conn.h"
 #include "transport/webtransport/inside.h"
 #include "transport/webtransport/messages.h"
+#include "transport/webtransport/subprotocol.h"
 
 #define REFUSED_STAYS (2 * YO_SECOND) /* for the client to read the answer */
 
-void yo_endpoint_hand_up(struct yo_quic_conn *conn, const struct yo_request *request)
+void yo_endpoint_hand_up(struct yo_wt_session *session,
+                         const struct yo_request *request)
 {
-    struct yo_endpoint *endpoint = conn->endpoint;
-    endpoint->events->on_request(endpoint->user, conn, request, conn->now);
+    struct yo_endpoint *endpoint = session->conn->endpoint;
+    endpoint->events->on_request(endpoint->user, session, request, session->conn->now);
 }
 
-void yo_quic_set_user(struct yo_quic_conn *conn, void *user)
+void yo_quic_set_user(struct yo_wt_session *session, void *user)
 {
-    conn->user = user;
+    if (session->asked) {
+        session->asked->user = user;
+    }
 }
 
-void *yo_quic_user(const struct yo_quic_conn *conn)
+void *yo_quic_user(const struct yo_wt_session *session)
 {
-    return conn->user;
+    return session->asked ? session->asked->user : NULL;
 }
 
-static void give_back(struct yo_quic_conn *conn)
+static bool waits(const struct yo_wt_session *session)
 {
-    conn->user = NULL; /* on_gone does not follow any more */
-    yo_wt_asked_free(conn);
+    return session->asked && session->conn->state == YO_QUIC_ASKED;
 }
 
-struct yo_wt_session *yo_quic_accept_session(struct yo_quic_conn *conn,
+#define ANSWER_HEADERS_MAX 40 /* of names and values */
+
+/* 200, with the headers of `response` and the subprotocol it names. */
+static int say_yes(struct yo_wt_session *session, const struct yo_response *response)
+{
+    struct yo_quic_conn *conn = session->conn;
+    const char *headers[ANSWER_HEADERS_MAX + 3];
+    struct yo_buf value;
+    size_t n = 0;
+    int rv = YOMO_OK;
+
+    for (; response->headers && response->headers[n]; n++) {
+        if (n == ANSWER_HEADERS_MAX) {
+            return YOMO_ERR_INVALID;
+        }
+        headers[n] = response->headers[n];
+    }
+    yo_buf_init(&value, conn->mem);
+    if (response->protocol) {
+        struct yo_span protocol = yo_span_of(response->protocol);
+        rv = yo_subprotocol_write(&value, protocol);
+        headers[n++] = "wt-protocol";
+        headers[n++] = (const char *)value.data;
+        session->protocol = yo_strndup(conn->mem, protocol.data, protocol.size);
+        rv = session->protocol ? rv : YOMO_ERR_NOMEM;
+    }
+    headers[n] = NULL;
+    if (rv == YOMO_OK) {
+        rv = yo_h3_answer(conn->h3, session->id, 200, headers, YO_SPAN_NONE);
+    }
+    yo_buf_finish(&value);
+    return rv;
+}
+
+struct yo_wt_session *yo_quic_accept_session(struct yo_wt_session *session,
                                              const struct yo_response *response)
 {
+    struct yo_quic_conn *conn = session->conn;
     struct yo_buf capsules;
-    if (conn->state != YO_QUIC_ASKED || !conn->asked) {
-        conn->user = NULL;
+    if (!waits(session)) {
+        yo_quic_set_user(session, NULL);
         return NULL;
     }
-    int rv =
-        yo_h3_answer(conn->h3, conn->session.id, 200, response->headers, YO_SPAN_NONE);
+    int rv = say_yes(session, response);
     if (rv != YOMO_OK) {
-        give_back(conn);
+        yo_wt_asked_free(session); /* on_gone does not follow any more */
         yo_quic_conn_fail(conn, YO_H3_INTERNAL_ERROR, "");
         return NULL;
     }
     yo_buf_init(&capsules, conn->mem);
-    yo_buf_swap(&capsules, &conn->asked->capsules);
-    give_back(conn);
-    yo_wt_session_begin(&conn->session);
+    yo_buf_swap(&capsules, &session->asked->capsules);
+    yo_wt_asked_free(session);
+    yo_wt_session_begin(session);
     conn->endpoint->stats.accepted++;
     yo_quic_conn_touch(conn);
     /* What was said before the answer counts from now on; it makes no event but the
      * end, and that comes from the turn. */
     yo_wt_read_capsules(conn, yo_buf_span(&capsules));
     yo_buf_finish(&capsules);
-    return &conn->session;
+    return session;
 }
 
 static struct yo_messages_options messages_options(const struct yo_quic_conn *conn,
@@ -74,14 +112,14 @@ static struct yo_messages_options messages_options(const struct yo_quic_conn *co
     };
 }
 
-struct yo_conn *yo_quic_accept(struct yo_quic_conn *conn,
+struct yo_conn *yo_quic_accept(struct yo_wt_session *session,
                                const struct yo_response *response,
                                const struct yo_conn_events *events, void *user)
 {
+    struct yo_quic_conn *conn = session->conn;
     struct yo_messages_options options =
         messages_options(conn, response->extension, response->datagram_size_max);
-    struct yo_wt_session *session = yo_quic_accept_session(conn, response);
-    if (!session) {
+    if (!yo_quic_accept_session(session, response)) {
         return NULL;
     }
     struct yo_conn *messages = yo_messages_create(session, &options, events, user);
@@ -91,18 +129,19 @@ struct yo_conn *yo_quic_accept(struct yo_quic_conn *conn,
     return messages;
 }
 
-void yo_quic_refuse(struct yo_quic_conn *conn, const struct yo_response *response)
+void yo_quic_refuse(struct yo_wt_session *session, const struct yo_response *response)
 {
+    struct yo_quic_conn *conn = session->conn;
+    bool waiting = waits(session);
     conn->endpoint->stats.refused++;
-    bool waits = conn->state == YO_QUIC_ASKED && conn->asked;
-    give_back(conn);
-    if (!waits) {
+    yo_wt_asked_free(session);
+    if (!waiting) {
         return;
     }
     int status =
         response->status == 200 ? 500 : response->status; /* never by mistake */
-    int rv = yo_h3_answer(conn->h3, conn->session.id, status, response->headers,
-                          response->text);
+    int rv =
+        yo_h3_answer(conn->h3, session->id, status, response->headers, response->text);
     yo_quic_conn_note_end(conn, &(struct yo_wt_end){.error = YOMO_ERR_DENIED});
     if (rv != YOMO_OK) {
         yo_quic_conn_fail(conn, YO_H3_INTERNAL_ERROR, "");
@@ -113,34 +152,49 @@ void yo_quic_refuse(struct yo_quic_conn *conn, const struct yo_response *respons
     yo_quic_conn_touch(conn);
 }
 
-void yo_quic_dismiss(struct yo_quic_conn *conn, const struct yo_close *how)
+void yo_quic_dismiss(struct yo_wt_session *session, const struct yo_close *how)
 {
     struct yo_response response = {.status = 200};
-    struct yo_wt_session *session = yo_quic_accept_session(conn, &response);
-    if (session) {
+    if (yo_quic_accept_session(session, &response)) {
         yo_wt_session_close(session, how->code, how->text);
     }
 }
 
 /* --- Clients ---------------------------------------------------------------------- */
 
-static int keep_ask(struct yo_quic_conn *conn,
+static int keep_ask(struct yo_wt_session *session,
                     const struct yo_endpoint_connect *options)
 {
-    struct yo_buf ask;
-    yo_buf_init(&ask, conn->mem);
-    conn->has_origin = options->origin != NULL;
-    yo_buf_append(&ask, options->authority, strlen(options->authority) + 1);
-    yo_buf_append(&ask, options->path, strlen(options->path) + 1);
-    if (conn->has_origin) {
-        yo_buf_append(&ask, options->origin, strlen(options->origin) + 1);
-    }
-    if (ask.failed) {
-        yo_buf_finish(&ask);
+    const struct yomo_mem *mem = session->conn->mem;
+    struct yo_wt_ask *ask = yo_calloc(mem, 1, sizeof(*ask));
+    struct yo_buf value;
+    if (!ask) {
         return YOMO_ERR_NOMEM;
     }
-    conn->ask = (char *)ask.data; /* the buffer's memory is ours now */
-    return YOMO_OK;
+    session->ask = ask;
+    yo_buf_init(&ask->fields, mem);
+    ask->authority = yo_strndup(mem, options->authority, strlen(options->authority));
+    ask->path = yo_strndup(mem, options->path, strlen(options->path));
+    int rv = ask->authority && ask->path ? YOMO_OK : YOMO_ERR_NOMEM;
+    if (rv == YOMO_OK && options->origin) {
+        rv = yo_pairs_append(&ask->fields, yo_span_of("origin"),
+                             yo_span_of(options->origin));
+    }
+    if (rv == YOMO_OK && options->fields.size > 0) {
+        rv = yo_buf_append_span(&ask->fields, options->fields);
+    }
+    if (rv != YOMO_OK || options->protocols.size == 0) {
+        return rv;
+    }
+    yo_buf_init(&value, mem);
+    rv = yo_subprotocols_write(&value, options->protocols);
+    rv = rv == YOMO_OK
+             ? yo_pairs_append(&ask->fields, yo_span_of("wt-available-protocols"),
+                               yo_buf_span(&value))
+             : rv;
+    rv = rv == YOMO_OK ? yo_buf_append_span(&session->offered, options->protocols) : rv;
+    yo_buf_finish(&value);
+    return rv;
 }
 
 static int connect_conn(struct yo_endpoint *endpoint,
@@ -161,7 +215,7 @@ static int connect_conn(struct yo_endpoint *endpoint,
     conn->counted_handshake = true;
     endpoint->stats.handshakes_now++;
     yo_sockaddr_print(options->remote, conn->address);
-    rv = keep_ask(conn, options);
+    rv = keep_ask(&conn->session, options);
     if (rv == YOMO_OK) {
         rv = yo_quic_setup_client(conn, options, now);
     }

@@ -23,6 +23,9 @@ enum { /* RFC 9114 8.1, RFC 9297 5.2 */
 /* draft-ietf-webtrans-http3-16 9.5 */
 #define YO_WT_BUFFERED_STREAM_REJECTED UINT64_C(0x3994bd84)
 #define YO_WT_SESSION_GONE UINT64_C(0x170d7b68)
+#define YO_WT_FLOW_CONTROL_ERROR UINT64_C(0x045d4487)
+#define YO_WT_ALPN_ERROR UINT64_C(0x0817b3dd)
+#define YO_WT_REQUIREMENTS_NOT_MET UINT64_C(0x212c0d48)
 
 /* An application's error code of a stream as HTTP/3 carries it, and back (the same
  * draft, 4.4). */

@@ -56,9 +56,9 @@ static void tell_end(struct yo_quic_conn *conn)
         if (events->on_end) {
             events->on_end(session->user, &conn->end, conn->now);
         }
-    } else if (conn->asked && conn->state == YO_QUIC_OVER && conn->user &&
+    } else if (session->asked && conn->state == YO_QUIC_OVER && session->asked->user &&
                conn->endpoint->events->on_gone) {
-        conn->endpoint->events->on_gone(conn->endpoint->user, conn, conn->now);
+        conn->endpoint->events->on_gone(conn->endpoint->user, session, conn->now);
     }
 }
 
@@ -88,7 +88,7 @@ void yo_quic_conn_destroy(struct yo_quic_conn *conn)
         yo_endpoint_handshake_failed(conn);
     }
     endpoint->stats.connections_now--;
-    yo_wt_asked_free(conn);
+    yo_wt_session_forget(&conn->session);
     yo_h3_destroy(conn->h3);
     ngtcp2_conn_del(conn->quic);
     free_tls(conn);
@@ -100,7 +100,6 @@ void yo_quic_conn_destroy(struct yo_quic_conn *conn)
     if (endpoint->only == conn) {
         endpoint->only = NULL;
     }
-    yo_free(conn->mem, conn->ask);
     yo_free(conn->mem, conn);
 }
 

@@ -42,13 +42,16 @@ struct yo_stream { /* first member of whatever is QUIC's stream_user_data; NULL:
     enum yo_stream_kind kind;
 };
 
-/* What the client asked for, while nobody has answered. */
+/* A server's: what was asked for, while nobody has answered. */
 struct yo_wt_asked {
-    struct yo_buf text; /* authority, path, origin behind each other */
-    size_t authority, path, origin;
-    bool has_origin;
+    struct yo_buf fields;   /* base/pairs.h */
     struct yo_buf capsules; /* what came before the answer */
-    bool ended;
+    void *user;             /* of whoever answers */
+};
+/* A client's: what to ask for. */
+struct yo_wt_ask {
+    char *authority, *path;
+    struct yo_buf fields;
 };
 #define YO_EARLY_CAPSULES_MAX 4096
 
@@ -95,6 +98,11 @@ struct yo_wt_session {
     struct yo_link early_datagrams;
     size_t early_datagram_count;
     struct yo_capsules capsules;
+    struct yo_wt_asked *asked;
+    struct yo_wt_ask *ask;
+    struct yo_buf offered;  /* a client's subprotocols, until the answer */
+    struct yo_buf answered; /* a client's: the fields of the answer */
+    char *protocol;         /* NULL: none */
     bool wake, resume, progress, want_progress;
     bool shut;          /* a stream was found to be closed for writing */
     bool streams_first; /* in the next packet */
@@ -118,14 +126,10 @@ struct yo_quic_conn {
     bool busy;    /* inside its turn, or a call that hands up what came */
     struct yo_address_count *address_count;
     char address[64];
-    void *user;   /* the endpoint's owner's mark on a request */
     void *socket; /* where the last packet came from */
 
     struct yo_h3 *h3; /* from the time on when TLS has keys */
     struct yo_wt_session session;
-    struct yo_wt_asked *asked; /* server */
-    char *ask;                 /* client: authority NUL path NUL origin NUL */
-    bool has_origin;
 
     yo_time heard;   /* when the last packet came */
     yo_time due;     /* what ngtcp2 waits for, as far as it is waited for */
@@ -133,11 +137,11 @@ struct yo_quic_conn {
     yo_time give_up; /* of the connection itself: no request, or no acknowledgement */
 
     /* Whether what came needs an answer (patience.c). */
-    bool confirmed;   /* the handshake is (RFC 9001 4.1.2) */
-    bool wanting;     /* the last pass could not send all that there was */
-    bool calm;        /* since ngtcp2 last had nothing to say, nothing came or rang */
-    uint64_t lost;    /* packets, as far as it was looked at */
-    yo_time unacked;  /* since when an acknowledgement may be due; YO_NEVER: it is not */
+    bool confirmed;  /* the handshake is (RFC 9001 4.1.2) */
+    bool wanting;    /* the last pass could not send all that there was */
+    bool calm;       /* since ngtcp2 last had nothing to say, nothing came or rang */
+    uint64_t lost;   /* packets, as far as it was looked at */
+    yo_time unacked; /* since when an acknowledgement may be due; YO_NEVER: it is not */
 
     /* The end. */
     enum yo_quic_farewell farewell;
@@ -156,7 +160,7 @@ int yo_quic_conn_read(struct yo_quic_conn *conn, const struct yo_quic_packet *pa
                       yo_time now); /* what ngtcp2 said */
 void yo_quic_conn_expire(struct yo_quic_conn *conn, yo_time now);
 void yo_quic_conn_expired(struct yo_quic_conn *conn, yo_time now); /* tell ngtcp2 */
-void yo_quic_conn_turn(struct yo_quic_conn *conn, yo_time now); /* may destroy it */
+void yo_quic_conn_turn(struct yo_quic_conn *conn, yo_time now);    /* may destroy it */
 /* Write what is queued now, while it is fresh in the processor's caches, unless there
  * is more to do than that: then in the turn. Calls nobody. */
 void yo_quic_conn_flush(struct yo_quic_conn *conn, yo_time now);
@@ -206,7 +210,8 @@ extern struct yo_stream yo_stream_http, yo_stream_discard;
 /* requests.c */
 extern const struct yo_h3_events yo_quic_h3_events;
 void yo_quic_progress(struct yo_quic_conn *conn); /* after each packet: what is due? */
-void yo_wt_asked_free(struct yo_quic_conn *conn);
+void yo_wt_asked_free(struct yo_wt_session *session);
+void yo_wt_ask_free(struct yo_wt_session *session);
 void yo_wt_read_capsules(struct yo_quic_conn *conn, struct yo_span bytes);
 void yo_wt_peer_finished(struct yo_quic_conn *conn); /* FIN on the CONNECT stream */
 
@@ -218,6 +223,7 @@ size_t yo_quic_write_close(struct yo_quic_conn *conn, uint8_t *out, size_t size,
 /* session.c */
 void yo_wt_session_init(struct yo_quic_conn *conn);
 void yo_wt_session_finish(struct yo_wt_session *session);
+void yo_wt_session_forget(struct yo_wt_session *session);
 void yo_wt_session_begin(struct yo_wt_session *session); /* it is open from now on */
 void yo_wt_session_adopt_early(struct yo_wt_session *session, yo_time now);
 void yo_wt_session_drop_streams(struct yo_wt_session *session, uint64_t code);

@@ -29,6 +29,8 @@ struct yo_quic_packet {
     struct yo_span bytes;
 };
 
+struct yo_wt_session;
+
 struct yo_endpoint_events {
     /* Room for `size` bytes of packets towards `socket`, or NULL when it takes no more
      * now: then nothing is sent until yo_endpoint_writable. */
@@ -43,9 +45,9 @@ struct yo_endpoint_events {
 
     /* Servers only. A request that waits for yo_quic_accept, _refuse or _dismiss; spans
      * are lent for the call. */
-    void (*on_request)(void *user, struct yo_quic_conn *conn,
+    void (*on_request)(void *user, struct yo_wt_session *session,
                        const struct yo_request *request, yo_time now);
-    void (*on_gone)(void *user, struct yo_quic_conn *conn, yo_time now);
+    void (*on_gone)(void *user, struct yo_wt_session *session, yo_time now);
     /* A packet for another worker. */
     void (*on_foreign)(void *user, uint16_t worker, const struct yo_quic_packet *packet,
                        yo_time now);
@@ -108,18 +110,20 @@ void yo_endpoint_destroy(struct yo_endpoint *endpoint); /* accepts NULL */
 
 /* --- Requests (server) ------------------------------------------------------------ */
 
-/* As in listen.h. The connection's events come from the turns that follow. */
-struct yo_conn *yo_quic_accept(struct yo_quic_conn *conn,
+/* As in listen.h, for the session that on_request named. The connection's events come
+ * from the turns that follow. */
+struct yo_conn *yo_quic_accept(struct yo_wt_session *session,
                                const struct yo_response *response,
                                const struct yo_conn_events *events, void *user);
-void yo_quic_refuse(struct yo_quic_conn *conn, const struct yo_response *response);
-void yo_quic_dismiss(struct yo_quic_conn *conn, const struct yo_close *how);
-/* The same without messages: a bare session, for whoever wants streams. */
-struct yo_wt_session;
-struct yo_wt_session *yo_quic_accept_session(struct yo_quic_conn *conn,
+void yo_quic_refuse(struct yo_wt_session *session, const struct yo_response *response);
+void yo_quic_dismiss(struct yo_wt_session *session, const struct yo_close *how);
+/* The same without messages: a bare session, for whoever wants streams; listen to it
+ * with yo_wt_session_listen. NULL: it has gone, or the answer could not be made. */
+struct yo_wt_session *yo_quic_accept_session(struct yo_wt_session *session,
                                              const struct yo_response *response);
-void yo_quic_set_user(struct yo_quic_conn *conn, void *user);
-void *yo_quic_user(const struct yo_quic_conn *conn);
+/* The mark of who answers a request; without one on_gone does not come. */
+void yo_quic_set_user(struct yo_wt_session *session, void *user);
+void *yo_quic_user(const struct yo_wt_session *session);
 
 /* --- Clients ---------------------------------------------------------------------- */
 
@@ -129,6 +133,8 @@ struct yo_endpoint_connect {
     struct yo_tls_client *tls;
     struct yo_tls_peer peer;
     const char *authority, *path, *origin; /* origin may be NULL; all are copied */
+    struct yo_span fields;                 /* more headers: base/pairs.h; copied */
+    struct yo_span protocols; /* offered, best first: subprotocol.h; copied */
 };
 
 /* Not open yet. YOMO_ERR_NOMEM, YOMO_ERR_TLS_SETUP, YOMO_ERR_INVALID. */

@@ -16,15 +16,15 @@
 
 struct yo_h3;
 
-#define YO_H3_HEAD_MAX 16384 /* of a request's or response's headers, RFC 9114 4.2.2 \
-                              */
+#define YO_H3_HEAD_MAX                                            \
+    16384 /* of a request's or response's headers, RFC 9114 4.2.2 \
+           */
 
-/* A request's or response's headers as far as anybody here asks; absent if not sent. */
+/* A request's or response's head; spans are absent for what was not sent. */
 struct yo_h3_head {
     int status; /* of a response */
-    struct yo_span method, protocol, scheme, authority, path, origin;
-    struct yo_span protocols; /* wt-available-protocols or wt-protocol, as sent */
-    bool draft02;             /* sec-webtransport-http3-draft02 */
+    struct yo_span method, protocol, authority, path;
+    struct yo_span fields; /* all of them, pseudo-headers too, in order: base/pairs.h */
 };
 
 struct yo_h3_events {
@@ -71,10 +71,12 @@ int yo_h3_pull(struct yo_h3 *h3, int64_t *id, bool *end, struct yo_span *spans,
                size_t count);
 int yo_h3_took(struct yo_h3 *h3, int64_t id, size_t size);
 
-/* Client: ask for a session on stream `id`, once yo_h3_peer has been seen. */
+/* Client: ask for a session on stream `id`, once yo_h3_peer has been seen. `fields` are
+ * more headers (base/pairs.h), as they are sent. YOMO_ERR_NOMEM, YOMO_ERR_TOO_BIG. */
 struct yo_h3_ask {
-    struct yo_span authority, path, origin; /* origin may be absent */
+    struct yo_span authority, path, fields;
 };
+#define YO_H3_ASK_FIELDS_MAX 64
 int yo_h3_connect(struct yo_h3 *h3, int64_t id, const struct yo_h3_ask *ask);
 
 /* Server: answer a request. With status 200 the stream stays open for capsules, with

@@ -7,28 +7,11 @@
 #include "transport/webtransport/h3.h"
 #include "transport/webtransport/sendqueue.h"
 
-enum yo_h3_field {
-    YO_H3_METHOD,
-    YO_H3_PROTOCOL,
-    YO_H3_SCHEME,
-    YO_H3_AUTHORITY,
-    YO_H3_PATH,
-    YO_H3_ORIGIN,
-    YO_H3_STATUS,
-    YO_H3_PROTOCOLS,
-    YO_H3_DRAFT02,
-    YO_H3_FIELDS
-};
-
 struct yo_h3_stream { /* of a request and its response */
     struct yo_link link;
     int64_t id;
-    struct yo_buf text; /* values of the fields below, until the head is handed up */
-    struct {
-        uint32_t offset, size;
-        bool there;
-    } fields[YO_H3_FIELDS];
-    size_t head_size; /* RFC 9114 4.2.2 */
+    struct yo_buf fields; /* until the head is handed up: base/pairs.h */
+    size_t head_size;     /* RFC 9114 4.2.2 */
     bool answered;
     uint8_t *out; /* YO_H3_CAPSULES_MAX bytes or NULL; does not move */
     size_t out_size, out_given;

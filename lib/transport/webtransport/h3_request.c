@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* h3_request.c - heads in, answers and capsules out: what HTTP/3 carries for a session.
  *
- * Of a head only the fields that somebody here asks for are kept, until it is complete;
- * all of its fields count towards YO_H3_HEAD_MAX, which nghttp3 announces but does not
- * enforce. What goes out behind a head lies in one buffer that does not move, since
- * nghttp3 points into it until it is acknowledged. */
+ * The fields of a head are kept until it is complete; they count towards
+ * YO_H3_HEAD_MAX, which nghttp3 announces but does not enforce. What goes out behind a
+ * head lies in one buffer that does not move, since nghttp3 points into it until it is
+ * acknowledged. */
 #include <stdio.h>
 #include <yomo/error.h>
 
+#include "base/pairs.h"
 #include "base/text.h"
 #include "transport/webtransport/h3_inside.h"
 
@@ -28,7 +29,7 @@ static struct yo_h3_stream *add_stream(struct yo_h3 *h3, int64_t id)
     struct yo_h3_stream *stream = yo_calloc(h3->mem, 1, sizeof(*stream));
     if (stream) {
         stream->id = id;
-        yo_buf_init(&stream->text, h3->mem);
+        yo_buf_init(&stream->fields, h3->mem);
         yo_list_push_back(&h3->streams, &stream->link);
     }
     return stream;
@@ -37,7 +38,7 @@ static struct yo_h3_stream *add_stream(struct yo_h3 *h3, int64_t id)
 static void free_stream(struct yo_h3 *h3, struct yo_h3_stream *stream)
 {
     yo_list_remove(&stream->link);
-    yo_buf_finish(&stream->text);
+    yo_buf_finish(&stream->fields);
     yo_free(h3->mem, stream->out);
     yo_free(h3->mem, stream);
 }
@@ -74,43 +75,9 @@ int yo_h3_on_begin_headers(nghttp3_conn *http, int64_t id, void *user,
         }
         nghttp3_conn_set_stream_user_data(http, id, stream);
     }
-    yo_buf_clear(&stream->text);
-    memset(stream->fields, 0, sizeof(stream->fields));
+    yo_buf_clear(&stream->fields);
     stream->head_size = 0;
     return 0;
-}
-
-static enum yo_h3_field field_of(int32_t token, nghttp3_vec name)
-{
-    static const struct {
-        const char *name;
-        enum yo_h3_field field;
-    } rare[] = {{"sec-webtransport-http3-draft02", YO_H3_DRAFT02},
-                {"wt-available-protocols", YO_H3_PROTOCOLS},
-                {"wt-protocol", YO_H3_PROTOCOLS}};
-    switch (token) {
-    case NGHTTP3_QPACK_TOKEN__METHOD:
-        return YO_H3_METHOD;
-    case NGHTTP3_QPACK_TOKEN__PROTOCOL:
-        return YO_H3_PROTOCOL;
-    case NGHTTP3_QPACK_TOKEN__SCHEME:
-        return YO_H3_SCHEME;
-    case NGHTTP3_QPACK_TOKEN__AUTHORITY:
-        return YO_H3_AUTHORITY;
-    case NGHTTP3_QPACK_TOKEN__PATH:
-        return YO_H3_PATH;
-    case NGHTTP3_QPACK_TOKEN_ORIGIN:
-        return YO_H3_ORIGIN;
-    case NGHTTP3_QPACK_TOKEN__STATUS:
-        return YO_H3_STATUS;
-    default:
-        for (size_t i = 0; i < sizeof(rare) / sizeof(rare[0]); i++) {
-            if (yo_span_is(yo_span(name.base, name.len), rare[i].name)) {
-                return rare[i].field;
-            }
-        }
-        return YO_H3_FIELDS;
-    }
 }
 
 int yo_h3_on_header(nghttp3_conn *http, int64_t id, int32_t token, nghttp3_rcbuf *name,
@@ -118,31 +85,18 @@ int yo_h3_on_header(nghttp3_conn *http, int64_t id, int32_t token, nghttp3_rcbuf
 {
     struct yo_h3_stream *stream = stream_user;
     nghttp3_vec n = nghttp3_rcbuf_get_buf(name), v = nghttp3_rcbuf_get_buf(value);
-    (void)http, (void)id, (void)flags, (void)user;
+    (void)http, (void)id, (void)token, (void)flags, (void)user;
     if (!stream) {
         return 0;
     }
     stream->head_size += n.len + v.len + 32;
-    enum yo_h3_field field = field_of(token, n);
-    if (stream->head_size > YO_H3_HEAD_MAX || field == YO_H3_FIELDS ||
-        stream->fields[field].there) {
-        return 0; /* too much is answered when all of it has come */
+    if (stream->head_size > YO_H3_HEAD_MAX) {
+        return 0; /* answered when all of it has come */
     }
-    stream->fields[field].there = true;
-    stream->fields[field].offset = (uint32_t)stream->text.size;
-    stream->fields[field].size = (uint32_t)v.len;
-    return yo_buf_append(&stream->text, v.base, v.len) == YOMO_OK
+    return yo_pairs_append(&stream->fields, yo_span(n.base, n.len),
+                           yo_span(v.base, v.len)) == YOMO_OK
                ? 0
                : NGHTTP3_ERR_CALLBACK_FAILURE;
-}
-
-static struct yo_span field(const struct yo_h3_stream *stream, enum yo_h3_field which)
-{
-    if (!stream->fields[which].there) {
-        return YO_SPAN_NONE;
-    }
-    const uint8_t *at = stream->text.data ? stream->text.data : (const uint8_t *)"";
-    return yo_span(at + stream->fields[which].offset, stream->fields[which].size);
 }
 
 int yo_h3_on_end_headers(nghttp3_conn *http, int64_t id, int fin, void *user,
@@ -155,31 +109,30 @@ int yo_h3_on_end_headers(nghttp3_conn *http, int64_t id, int fin, void *user,
     if (!stream) {
         return 0;
     }
-    if (h3->server && stream->head_size > YO_H3_HEAD_MAX) {
-        yo_buf_finish(&stream->text);
+    if (stream->head_size > YO_H3_HEAD_MAX) {
+        yo_buf_finish(&stream->fields);
+        if (!h3->server) { /* its answer is not one that we can read */
+            h3->events->on_head(h3->user, id, &(struct yo_h3_head){.status = 502});
+            return 0;
+        }
         return yo_h3_answer(h3, id, 431, NULL, YO_SPAN_NONE) == YOMO_ERR_NOMEM
                    ? NGHTTP3_ERR_CALLBACK_FAILURE
                    : 0;
     }
+    struct yo_span fields = yo_buf_span(&stream->fields);
     struct yo_h3_head head = {
-        .method = field(stream, YO_H3_METHOD),
-        .protocol = field(stream, YO_H3_PROTOCOL),
-        .scheme = field(stream, YO_H3_SCHEME),
-        .authority = field(stream, YO_H3_AUTHORITY),
-        .path = field(stream, YO_H3_PATH),
-        .origin = field(stream, YO_H3_ORIGIN),
-        .protocols = field(stream, YO_H3_PROTOCOLS),
-        .draft02 = yo_span_is(field(stream, YO_H3_DRAFT02), "1"),
+        .method = yo_pairs_get(fields, ":method"),
+        .protocol = yo_pairs_get(fields, ":protocol"),
+        .authority = yo_pairs_get(fields, ":authority"),
+        .path = yo_pairs_get(fields, ":path"),
+        .fields = fields,
     };
-    if (stream->fields[YO_H3_STATUS].there) {
-        yo_parse_u64(field(stream, YO_H3_STATUS), &status);
-    }
+    (void)yo_parse_u64(yo_pairs_get(fields, ":status"), &status);
     head.status = (int)status;
     if (h3->server || status >= 200) { /* 1xx: the final one is still to come */
         h3->events->on_head(h3->user, id, &head);
     }
-    yo_buf_finish(&stream->text);
-    memset(stream->fields, 0, sizeof(stream->fields));
+    yo_buf_finish(&stream->fields);
     return 0;
 }
 
@@ -222,7 +175,8 @@ static nghttp3_nv text_pair(const char *name, const char *value)
 
 int yo_h3_connect(struct yo_h3 *h3, int64_t id, const struct yo_h3_ask *ask)
 {
-    nghttp3_nv fields[7];
+    nghttp3_nv fields[6 + YO_H3_ASK_FIELDS_MAX];
+    struct yo_span more = ask->fields, name, value;
     size_t n = 0;
     /* Drafts 15 and later renamed the token; a server that knows older ones too takes
      * the older one. */
@@ -233,8 +187,11 @@ int yo_h3_connect(struct yo_h3 *h3, int64_t id, const struct yo_h3_ask *ask)
     fields[n++] = pair(yo_span_of(":authority"), ask->authority);
     fields[n++] = pair(yo_span_of(":path"), ask->path);
     fields[n++] = text_pair("sec-webtransport-http3-draft02", "1");
-    if (ask->origin.data) {
-        fields[n++] = pair(yo_span_of("origin"), ask->origin);
+    while (yo_pairs_next(&more, &name, &value)) {
+        if (n == sizeof(fields) / sizeof(fields[0])) {
+            return YOMO_ERR_TOO_BIG;
+        }
+        fields[n++] = pair(name, value);
     }
     struct yo_h3_stream *stream = add_stream(h3, id);
     if (!stream) {

@@ -58,6 +58,7 @@ void yo_endpoint_version_negotiation(struct yo_endpoint *endpoint,
 void yo_endpoint_handshake_failed(const struct yo_quic_conn *conn);
 
 /* requests: from requests.c to whoever has the endpoint */
-void yo_endpoint_hand_up(struct yo_quic_conn *conn, const struct yo_request *request);
+void yo_endpoint_hand_up(struct yo_wt_session *session,
+                         const struct yo_request *request);
 
 #endif

@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <yomo/error.h>
 
+#include "base/pairs.h"
 #include "transport/webtransport/codes.h"
 #include "transport/webtransport/conn.h"
 #include "transport/webtransport/inside.h"
+#include "transport/webtransport/subprotocol.h"
 
 static void out_of_memory(struct yo_quic_conn *conn)
 {
@@ -20,37 +22,28 @@ static void out_of_memory(struct yo_quic_conn *conn)
 
 /* --- A server's side -------------------------------------------------------------- */
 
-void yo_wt_asked_free(struct yo_quic_conn *conn)
+void yo_wt_asked_free(struct yo_wt_session *session)
 {
-    if (conn->asked) {
-        yo_buf_finish(&conn->asked->text);
-        yo_buf_finish(&conn->asked->capsules);
-        yo_free(conn->mem, conn->asked);
-        conn->asked = NULL;
+    const struct yomo_mem *mem = session->conn->mem;
+    if (session->asked) {
+        yo_buf_finish(&session->asked->fields);
+        yo_buf_finish(&session->asked->capsules);
+        yo_free(mem, session->asked);
+        session->asked = NULL;
     }
 }
 
-static int keep_request(struct yo_quic_conn *conn, const struct yo_h3_head *head)
+static int keep_request(struct yo_wt_session *session, const struct yo_h3_head *head)
 {
-    struct yo_wt_asked *asked = yo_calloc(conn->mem, 1, sizeof(*asked));
+    const struct yomo_mem *mem = session->conn->mem;
+    struct yo_wt_asked *asked = yo_calloc(mem, 1, sizeof(*asked));
     if (!asked) {
         return YOMO_ERR_NOMEM;
     }
-    conn->asked = asked;
-    yo_buf_init(&asked->text, conn->mem);
-    yo_buf_init(&asked->capsules, conn->mem);
-    asked->authority = head->authority.size;
-    asked->path = head->path.size;
-    asked->origin = head->origin.size;
-    asked->has_origin = head->origin.data != NULL;
-    yo_buf_append_span(&asked->text, head->authority);
-    yo_buf_append_span(&asked->text, head->path);
-    yo_buf_append_span(&asked->text, head->origin);
-    if (asked->text.failed) {
-        yo_wt_asked_free(conn);
-        return YOMO_ERR_NOMEM;
-    }
-    return YOMO_OK;
+    session->asked = asked;
+    yo_buf_init(&asked->fields, mem);
+    yo_buf_init(&asked->capsules, mem);
+    return yo_buf_append_span(&asked->fields, head->fields);
 }
 
 static void on_request_head(struct yo_quic_conn *conn, int64_t id,
@@ -78,35 +71,34 @@ static void on_request_head(struct yo_quic_conn *conn, int64_t id,
         ngtcp2_conn_shutdown_stream(conn->quic, 0, id, YO_H3_REQUEST_REJECTED);
         return;
     }
-    if (keep_request(conn, head) != YOMO_OK) {
+    if (keep_request(session, head) != YOMO_OK) {
         out_of_memory(conn);
         return;
     }
     session->id = id;
 }
 
-static void hand_up_request(struct yo_quic_conn *conn)
+static void hand_up_request(struct yo_wt_session *session)
 {
-    struct yo_wt_asked *asked = conn->asked;
-    struct yo_span text = yo_buf_span(&asked->text);
-    struct yo_span target = yo_span(text.data + asked->authority, asked->path);
-    const uint8_t *mark = asked->path ? memchr(target.data, '?', target.size) : NULL;
+    struct yo_quic_conn *conn = session->conn;
+    struct yo_span fields = yo_buf_span(&session->asked->fields);
+    struct yo_span target = yo_pairs_get(fields, ":path");
+    const uint8_t *mark =
+        target.size > 0 ? memchr(target.data, '?', target.size) : NULL;
     size_t path = mark ? (size_t)(mark - target.data) : target.size;
     struct yo_request request = {
         .transport = YOMO_TRANSPORT_WEBTRANSPORT,
         .secure = true,
-        .authority = yo_span(text.data, asked->authority),
+        .authority = yo_pairs_get(fields, ":authority"),
         .path = yo_span(target.data, path),
         .query = mark ? yo_span_skip(target, path + 1) : YO_SPAN_NONE,
-        .origin =
-            asked->has_origin
-                ? yo_span(text.data + asked->authority + asked->path, asked->origin)
-                : YO_SPAN_NONE,
+        .origin = yo_pairs_get(fields, "origin"),
         .address = yo_span_of(conn->address),
+        .fields = fields,
     };
     conn->state = YO_QUIC_ASKED;
     conn->give_up = YO_NEVER;
-    yo_endpoint_hand_up(conn, &request);
+    yo_endpoint_hand_up(session, &request);
 }
 
 /* --- A client's side -------------------------------------------------------------- */
@@ -120,32 +112,41 @@ static void no_webtransport(struct yo_quic_conn *conn)
     yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
 }
 
-static void ask_for_session(struct yo_quic_conn *conn)
+void yo_wt_ask_free(struct yo_wt_session *session)
 {
-    const struct yo_peer_settings *peer = yo_h3_peer(conn->h3);
-    struct yo_h3_ask ask;
+    const struct yomo_mem *mem = session->conn->mem;
+    if (session->ask) {
+        yo_free(mem, session->ask->authority);
+        yo_free(mem, session->ask->path);
+        yo_buf_finish(&session->ask->fields);
+        yo_free(mem, session->ask);
+        session->ask = NULL;
+    }
+}
+
+static void ask_for_session(struct yo_wt_session *session)
+{
+    struct yo_quic_conn *conn = session->conn;
+    const struct yo_wt_ask *ask = session->ask;
     int64_t id;
 
-    if (peer->webtransport == 0) {
+    if (yo_h3_peer(conn->h3)->webtransport == 0) {
         no_webtransport(conn);
         return;
     }
     if (ngtcp2_conn_open_bidi_stream(conn->quic, &id, &yo_stream_http) != 0) {
         return; /* the server allows none now; perhaps later */
     }
-    ask.authority = yo_span_of(conn->ask);
-    ask.path = yo_span_of(conn->ask + ask.authority.size + 1);
-    ask.origin = conn->has_origin
-                     ? yo_span_of((const char *)ask.path.data + ask.path.size + 1)
-                     : YO_SPAN_NONE;
-    if (yo_h3_connect(conn->h3, id, &ask) != YOMO_OK) {
+    struct yo_h3_ask head = {.authority = yo_span_of(ask->authority),
+                             .path = yo_span_of(ask->path),
+                             .fields = yo_buf_span(&ask->fields)};
+    if (yo_h3_connect(conn->h3, id, &head) != YOMO_OK) {
         out_of_memory(conn);
         return;
     }
-    conn->session.id = id;
+    session->id = id;
     conn->state = YO_QUIC_ASKED;
-    yo_free(conn->mem, conn->ask);
-    conn->ask = NULL;
+    yo_wt_ask_free(session);
 }
 
 /* What an HTTP status that is not 2xx means. */
@@ -160,28 +161,64 @@ static int error_of_status(int status)
     return status >= 400 && status < 500 ? YOMO_ERR_DENIED : YOMO_ERR_PROTO;
 }
 
-static void on_response_head(struct yo_quic_conn *conn, const struct yo_h3_head *head)
+/* Which subprotocol the server chose. Drafts before 15 ignore a field that makes no
+ * sense, later ones end the session (3.3): YOMO_ERR_PROTO. YOMO_ERR_NOMEM. */
+static int read_protocol(struct yo_wt_session *session, struct yo_span fields)
 {
-    struct yo_wt_session *session = &conn->session;
+    struct yo_quic_conn *conn = session->conn;
+    bool strict = yo_h3_peer(conn->h3)->webtransport == YO_WT_DRAFT15;
+    struct yo_span value = yo_pairs_get(fields, "wt-protocol");
+    struct yo_buf text;
+
+    if (!value.data) {
+        return YOMO_OK;
+    }
+    yo_buf_init(&text, conn->mem);
+    int rv = yo_subprotocol_read(&text, value);
+    if (rv == YOMO_OK && yo_subprotocols_has(yo_buf_span(&session->offered),
+                                             yo_span(text.data, text.size - 1))) {
+        session->protocol = (char *)text.data; /* the buffer's memory is ours now */
+        return YOMO_OK;
+    }
+    yo_buf_finish(&text);
+    return rv == YOMO_ERR_NOMEM ? rv : strict ? YOMO_ERR_PROTO : YOMO_OK;
+}
+
+static void refused(struct yo_quic_conn *conn, int status)
+{
     char text[64];
+    snprintf(text, sizeof(text), "the server answered with HTTP status %d", status);
+    yo_quic_conn_note_end(conn, &(struct yo_wt_end){.remote = true,
+                                                    .error = error_of_status(status),
+                                                    .status = status,
+                                                    .text = yo_span_of(text)});
+    yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
+}
+
+static void on_response_head(struct yo_wt_session *session,
+                             const struct yo_h3_head *head)
+{
+    struct yo_quic_conn *conn = session->conn;
     if (conn->state != YO_QUIC_ASKED) {
         return;
     }
-    if (head->status >= 200 && head->status < 300) {
+    int rv = yo_buf_append_span(&session->answered, head->fields);
+    bool good = head->status >= 200 && head->status < 300;
+    if (rv == YOMO_OK && good) {
+        rv = read_protocol(session, head->fields);
+    }
+    if (rv == YOMO_ERR_PROTO) {
+        yo_quic_conn_fail(conn, YO_WT_ALPN_ERROR, "wt-protocol is not one of ours");
+    } else if (rv != YOMO_OK) {
+        out_of_memory(conn);
+    } else if (!good) {
+        refused(conn, head->status);
+    } else {
         yo_wt_session_begin(session);
         if (session->events && session->events->on_open) {
             session->events->on_open(session->user, conn->now);
         }
-        return;
     }
-    snprintf(text, sizeof(text), "the server answered with HTTP status %d",
-             head->status);
-    yo_quic_conn_note_end(conn,
-                          &(struct yo_wt_end){.remote = true,
-                                              .error = error_of_status(head->status),
-                                              .status = head->status,
-                                              .text = yo_span_of(text)});
-    yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
 }
 
 void yo_quic_progress(struct yo_quic_conn *conn)
@@ -190,10 +227,10 @@ void yo_quic_progress(struct yo_quic_conn *conn)
         !ngtcp2_conn_get_handshake_completed(conn->quic)) {
         return;
     }
-    if (conn->server && conn->asked) {
-        hand_up_request(conn);
-    } else if (!conn->server && conn->ask) {
-        ask_for_session(conn);
+    if (conn->session.asked) {
+        hand_up_request(&conn->session);
+    } else if (conn->session.ask) {
+        ask_for_session(&conn->session);
     }
 }
 
@@ -253,21 +290,22 @@ static void on_head(void *user, int64_t id, const struct yo_h3_head *head)
     if (conn->server) {
         on_request_head(conn, id, head);
     } else if (id == conn->session.id) {
-        on_response_head(conn, head);
+        on_response_head(&conn->session, head);
     }
 }
 
 static void on_data(void *user, int64_t id, struct yo_span bytes)
 {
     struct yo_quic_conn *conn = user;
+    struct yo_wt_asked *asked = conn->session.asked;
     if (id != conn->session.id || conn->state == YO_QUIC_OVER) {
         return;
     }
-    if (!conn->asked) {
+    if (!asked) {
         yo_wt_read_capsules(conn, bytes);
-    } else if (bytes.size > YO_EARLY_CAPSULES_MAX - conn->asked->capsules.size) {
+    } else if (bytes.size > YO_EARLY_CAPSULES_MAX - asked->capsules.size) {
         yo_quic_conn_fail(conn, YO_H3_EXCESSIVE_LOAD, "capsules before the answer");
-    } else if (yo_buf_append_span(&conn->asked->capsules, bytes) != YOMO_OK) {
+    } else if (yo_buf_append_span(&asked->capsules, bytes) != YOMO_OK) {
         out_of_memory(conn);
     }
 }

@@ -42,6 +42,19 @@ void yo_wt_session_init(struct yo_quic_conn *conn)
     yo_list_init(&session->early);
     yo_list_init(&session->early_datagrams);
     yo_capsules_init(&session->capsules);
+    yo_buf_init(&session->offered, conn->mem);
+    yo_buf_init(&session->answered, conn->mem);
+}
+
+/* What is left once its end was told. */
+void yo_wt_session_forget(struct yo_wt_session *session)
+{
+    yo_wt_asked_free(session);
+    yo_wt_ask_free(session);
+    yo_buf_finish(&session->offered);
+    yo_buf_finish(&session->answered);
+    yo_free(mem_of(session), session->protocol);
+    session->protocol = NULL;
 }
 
 static void drop_early_datagrams(struct yo_wt_session *session)
@@ -75,6 +88,16 @@ void yo_wt_session_listen(struct yo_wt_session *session,
 {
     session->events = events;
     session->user = user;
+}
+
+struct yo_span yo_wt_session_fields(const struct yo_wt_session *session)
+{
+    return yo_buf_span(&session->answered);
+}
+
+const char *yo_wt_session_protocol(const struct yo_wt_session *session)
+{
+    return session->protocol ? session->protocol : "";
 }
 
 /* --- Opening ---------------------------------------------------------------------- */

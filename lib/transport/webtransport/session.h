@@ -65,6 +65,11 @@ struct yo_wt_stream_events {
 void yo_wt_session_listen(struct yo_wt_session *session,
                           const struct yo_wt_session_events *events, void *user);
 
+/* A client's, from on_open on: the headers of the answer (base/pairs.h), and the agreed
+ * subprotocol, "" for none; a server knows both. */
+struct yo_span yo_wt_session_fields(const struct yo_wt_session *session);
+const char *yo_wt_session_protocol(const struct yo_wt_session *session);
+
 /* Queue a datagram; takes a reference. YOMO_ERR_TOO_BIG, YOMO_ERR_CLOSED,
  * YOMO_ERR_NOMEM, YOMO_ERR_AGAIN (too many with a token are flying). */
 int yo_wt_session_send(struct yo_wt_session *session, struct yo_blob *blob,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Two bare sessions, client and server, over a network that behaves. */
+#include "base/pairs.h"
 #include "world.h"
 
 #include <stdlib.h>
@@ -52,6 +53,65 @@ static void a_request_tells_who_wants_what(void **state)
     assert_string_equal(server->origin, "https://example.com");
     assert_string_equal(server->address, "192.0.2.1:4001");
     assert_int_equal(at_client.opened, 0);
+}
+
+static void all_headers_are_told_both_ways(void **state)
+{
+    static const char *const headers[] = {"x-answer", "42", "x-answer", "43", NULL};
+    struct yo_response yes = {.status = 200, .headers = headers};
+    struct yo_span fields, name, value;
+    struct yo_buf ask;
+    size_t answers = 0;
+    (void)state;
+    yo_buf_init(&ask, &yo_mem_libc);
+    yo_pairs_append(&ask, yo_span_of("user-agent"), yo_span_of("test"));
+    yo_pairs_append(&ask, yo_span_of("x-empty"), yo_span_of(""));
+    client->ask_fields = yo_buf_span(&ask);
+    peer_connect(&at_client, client, server);
+    yo_buf_finish(&ask);
+    UNTIL(&world, server->request);
+    fields = yo_span(server->fields, server->fields_size);
+    assert_true(yo_span_is(yo_pairs_get(fields, ":method"), "CONNECT"));
+    assert_true(yo_span_is(yo_pairs_get(fields, "user-agent"), "test"));
+    assert_non_null(yo_pairs_get(fields, "x-empty").data);
+    peer_listen(&at_server, yo_quic_accept_session(server->request, &yes));
+    UNTIL(&world, at_client.opened);
+    fields = yo_wt_session_fields(at_client.session);
+    assert_true(yo_span_is(yo_pairs_get(fields, ":status"), "200"));
+    while (yo_pairs_next(&fields, &name, &value)) {
+        answers += yo_span_is(name, "x-answer");
+    }
+    assert_int_equal(answers, 2);
+    assert_string_equal(yo_wt_session_protocol(at_client.session), "");
+}
+
+static void a_subprotocol_is_agreed(void **state)
+{
+    struct yo_response yes = {.status = 200, .protocol = "b \"2\""};
+    (void)state;
+    client->ask_protocols = yo_span("a\0b \"2\"", 8);
+    peer_connect(&at_client, client, server);
+    UNTIL(&world, server->request);
+    assert_true(yo_span_is(yo_pairs_get(yo_span(server->fields, server->fields_size),
+                                        "wt-available-protocols"),
+                           "\"a\", \"b \\\"2\\\"\""));
+    peer_listen(&at_server, yo_quic_accept_session(server->request, &yes));
+    UNTIL(&world, at_client.opened);
+    assert_string_equal(yo_wt_session_protocol(at_client.session), "b \"2\"");
+    assert_string_equal(yo_wt_session_protocol(at_server.session), "b \"2\"");
+}
+
+/* Up to draft 14 a field that names something else is as good as none. */
+static void a_subprotocol_that_was_not_offered_is_ignored(void **state)
+{
+    struct yo_response yes = {.status = 200, .protocol = "c"};
+    (void)state;
+    client->ask_protocols = yo_span("a\0b", 4);
+    peer_connect(&at_client, client, server);
+    UNTIL(&world, server->request);
+    peer_listen(&at_server, yo_quic_accept_session(server->request, &yes));
+    UNTIL(&world, at_client.opened);
+    assert_string_equal(yo_wt_session_protocol(at_client.session), "");
 }
 
 static void a_refused_client_learns_the_status(void **state)
@@ -109,8 +169,7 @@ static void a_connection_that_never_asks_is_closed(void **state)
     (void)state;
     peer_connect(&at_client, client, server);
     struct yo_quic_conn *conn = at_client.session->conn;
-    free(conn->ask); /* it has nothing to ask for */
-    conn->ask = NULL;
+    yo_wt_ask_free(&conn->session); /* it has nothing to ask for */
     conn->give_up = YO_NEVER;
     yo_time start = world.now;
     UNTIL(&world, at_client.ended);
@@ -632,6 +691,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_request_tells_who_wants_what),
+        TEST(all_headers_are_told_both_ways),
+        TEST(a_subprotocol_is_agreed),
+        TEST(a_subprotocol_that_was_not_offered_is_ignored),
         TEST(a_refused_client_learns_the_status),
         TEST(a_dismissed_client_opens_and_is_told_why),
         TEST(a_client_that_gives_up_takes_its_request_with_it),

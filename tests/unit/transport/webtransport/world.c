@@ -198,14 +198,14 @@ static void keep(char *out, size_t size, struct yo_span text)
     out[text.size] = '\0';
 }
 
-static void on_request(void *user, struct yo_quic_conn *conn,
+static void on_request(void *user, struct yo_wt_session *session,
                        const struct yo_request *request, yo_time now)
 {
     struct node *node = user;
     (void)now;
     node->requests++;
-    node->request = conn;
-    yo_quic_set_user(conn, node);
+    node->request = session;
+    yo_quic_set_user(session, node);
     assert_int_equal(request->transport, YOMO_TRANSPORT_WEBTRANSPORT);
     assert_true(request->secure);
     keep(node->authority, sizeof(node->authority), request->authority);
@@ -213,18 +213,21 @@ static void on_request(void *user, struct yo_quic_conn *conn,
     keep(node->query, sizeof(node->query), request->query);
     keep(node->origin, sizeof(node->origin), request->origin);
     keep(node->address, sizeof(node->address), request->address);
+    assert_true(request->fields.size <= sizeof(node->fields));
+    memcpy(node->fields, request->fields.data, request->fields.size);
+    node->fields_size = request->fields.size;
     if (node->on_request) {
-        node->on_request(node, conn);
+        node->on_request(node, session);
     }
 }
 
-static void on_gone(void *user, struct yo_quic_conn *conn, yo_time now)
+static void on_gone(void *user, struct yo_wt_session *session, yo_time now)
 {
     struct node *node = user;
     (void)now;
-    assert_ptr_equal(yo_quic_user(conn), node);
+    assert_ptr_equal(yo_quic_user(session), node);
     node->gone++;
-    if (node->request == conn) {
+    if (node->request == session) {
         node->request = NULL;
     }
 }
@@ -579,6 +582,8 @@ static struct yo_endpoint_connect connect_options(struct node *client,
         .authority = "localhost:4433",
         .path = "/v1?id=alice&x=%20",
         .origin = "https://example.com",
+        .fields = client->ask_fields,
+        .protocols = client->ask_protocols,
     };
 }
 

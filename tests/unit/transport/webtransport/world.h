@@ -37,11 +37,14 @@ struct node {
     size_t longest;     /* of a train, in packets */
     struct yo_buf last; /* the last packet that it got */
     /* A server's requests. */
-    struct yo_quic_conn *request; /* the last one that waits */
+    struct yo_wt_session *request; /* the last one that waits */
     char authority[64], path[256], query[256], origin[64], address[64];
+    uint8_t fields[2048]; /* all headers of it: base/pairs.h */
+    size_t fields_size;
     size_t requests, gone;
+    struct yo_span ask_fields, ask_protocols; /* a client's, when it asks */
     void (*on_request)(struct node *node,
-                       struct yo_quic_conn *conn); /* NULL: keep it */
+                       struct yo_wt_session *session); /* NULL: keep it */
     void *user;
     /* Packets for other workers. */
     size_t foreign;
