@@ -1,10 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* floor - measures the two floors: floor quic|tls PEERS SIZE SECONDS. Prints one JSON
- * object. */
+/* floor - measures the floors: floor quic|tls PEERS SIZE SECONDS, or
+ * floor handshake SECONDS [GROUPS]. Prints one JSON object. */
 #include "floor.h"
 
 #include <string.h>
 #include <sys/resource.h>
+
+static int handshakes(const char *seconds, const char *groups)
+{
+    struct floor_result result = {0};
+
+    floor_handshake(groups, strtod(seconds, NULL), &result);
+    printf("{\"floor\":\"handshake\",\"groups\":\"%s\",\"handshakes\":%llu,"
+           "\"cpu_seconds\":%.3f,\"wall_seconds\":%.3f,\"cpu_us\":%.1f}\n",
+           groups ? groups : "", (unsigned long long)result.deliveries, result.cpu_seconds,
+           result.wall_seconds, result.cpu_seconds / (double)result.deliveries * 1e6);
+    return 0;
+}
 
 int main(int argc, char **argv)
 {
@@ -12,8 +24,12 @@ int main(int argc, char **argv)
     struct floor_result result = {0};
     struct rlimit files;
 
+    if ((argc == 3 || argc == 4) && strcmp(argv[1], "handshake") == 0) {
+        return handshakes(argv[2], argc == 4 ? argv[3] : NULL);
+    }
     if (argc != 5 || (strcmp(argv[1], "quic") != 0 && strcmp(argv[1], "tls") != 0)) {
-        fprintf(stderr, "usage: floor quic|tls PEERS SIZE SECONDS\n");
+        fprintf(stderr, "usage: floor quic|tls PEERS SIZE SECONDS\n"
+                        "       floor handshake SECONDS [GROUPS]\n");
         return 2;
     }
     options.peers = (unsigned)strtoul(argv[2], NULL, 10);

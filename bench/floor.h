@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* floor.h - the least that a fan-out can cost on this machine.
+/* floor.h - the least that a fan-out, or a handshake, can cost on this machine.
  *
  * A floor does what no server can leave out, and nothing else: it encrypts each delivery
  * for its receiver and gives it to the kernel. There are no rooms, no protocol state, no
@@ -32,6 +32,10 @@ void floor_quic(const struct floor_options *options, struct floor_result *result
 
 /* WebSocket: one TLS 1.3 record for each delivery, written to as many TCP sockets. */
 void floor_tls(const struct floor_options *options, struct floor_result *result);
+
+/* The server's half of TLS handshakes in memory, with `groups` as OpenSSL names them
+ * (NULL: its own choice). `deliveries` are handshakes. */
+void floor_handshake(const char *groups, double seconds, struct floor_result *result);
 
 static inline double floor_clock(clockid_t clock)
 {
