@@ -22,13 +22,16 @@
 
 struct yo_ws_link {
     struct yo_ws_shared *shared;
-    struct yo_ws_link_options options;
+    yo_time linger; /* these as in yo_ws_link_options */
+    void (*on_gone)(void *user);
+    void (*on_given_up)(void *user);
+    void *user;
     struct yo_websocket *ws;
     struct yo_pipe *pipe; /* NULL before the handshake is over */
     struct yo_task task;
     struct yo_timer timer;
     struct yo_buf early;
-    bool in_turn;
+    bool client, in_turn;
 };
 
 int yo_ws_shared_init(struct yo_ws_shared *shared, struct yo_loop *loop, size_t keep)
@@ -94,23 +97,24 @@ static void free_link(struct yo_ws_link *link)
 
 static void end(struct yo_ws_link *link, enum yo_websocket_end how, yo_time now)
 {
-    struct yo_ws_link_options options = link->options;
+    void (*on_gone)(void *) = link->on_gone;
+    void *user = link->user;
     if (!link->pipe) {
-        if (options.on_given_up) {
-            options.on_given_up(options.user);
+        if (link->on_given_up) {
+            link->on_given_up(user);
         }
     } else if (how == YO_WEBSOCKET_BREAKS) {
         yo_pipe_reset(link->pipe);
-    } else if (options.linger > 0) {
-        yo_pipe_linger(link->pipe, options.linger);
+    } else if (link->linger > 0) {
+        yo_pipe_linger(link->pipe, link->linger);
     } else {
         yo_pipe_close(link->pipe);
     }
     link->pipe = NULL;
     yo_websocket_report(link->ws, now);
     free_link(link);
-    if (options.on_gone) {
-        options.on_gone(options.user);
+    if (on_gone) {
+        on_gone(user);
     }
 }
 
@@ -217,7 +221,11 @@ int yo_ws_link_create(struct yo_ws_link **out, struct yo_ws_shared *shared,
         return YOMO_ERR_NOMEM;
     }
     link->shared = shared;
-    link->options = *options;
+    link->linger = options->linger;
+    link->on_gone = options->on_gone;
+    link->on_given_up = options->on_given_up;
+    link->user = options->user;
+    link->client = options->websocket.client;
     yo_task_init(&link->task, on_task);
     yo_timer_init(&link->timer, loop, on_timer);
     yo_buf_init(&link->early, yo_loop_mem(loop));
@@ -259,7 +267,7 @@ int yo_ws_link_open(struct yo_ws_link *link, struct yo_pipe *pipe, struct yo_spa
         return YOMO_ERR_NOMEM;
     }
     on_wake(link);
-    if (link->options.websocket.client) {
+    if (link->client) {
         yo_websocket_opened(link->ws, now);
     }
     return YOMO_OK;

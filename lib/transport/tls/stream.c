@@ -13,6 +13,7 @@
 
 #include "transport/tls/setup.h"
 
+#define REASON_MAX 119
 #define RECORD_SIZE 16384 /* the most that one record holds (RFC 8446 5.1) */
 
 struct yo_tls_stream {
@@ -23,7 +24,7 @@ struct yo_tls_stream {
     int error;        /* the first one; it stays */
     bool open, ended; /* the handshake is over; the peer said close_notify */
     bool no_memory;   /* `out` could not grow */
-    char reason[120]; /* of `error` */
+    char *reason;     /* of `error`; may be NULL */
 };
 
 /* --- The BIO between OpenSSL and the caller's memory ------------------------------ */
@@ -135,6 +136,7 @@ void yo_tls_stream_destroy(struct yo_tls_stream *stream)
 {
     if (stream) {
         SSL_free(stream->ssl);
+        yo_free(stream->mem, stream->reason);
         yo_free(stream->mem, stream);
     }
 }
@@ -154,10 +156,9 @@ static int fail(struct yo_tls_stream *stream)
     struct yo_buf why;
     yo_buf_init(&why, stream->mem);
     stream->error = yo_tls_failure(stream->ssl, &why);
-    size_t size =
-        why.size < sizeof(stream->reason) ? why.size : sizeof(stream->reason) - 1;
-    if (size > 0) {
-        memcpy(stream->reason, why.data, size);
+    if (why.size > 0) { /* without memory there is the error alone */
+        size_t size = why.size < REASON_MAX ? why.size : REASON_MAX;
+        stream->reason = yo_strndup(stream->mem, why.data, size);
     }
     yo_buf_finish(&why);
     return stream->error;
@@ -272,7 +273,7 @@ bool yo_tls_stream_ended(const struct yo_tls_stream *stream)
 
 int yo_tls_stream_failure(const struct yo_tls_stream *stream, struct yo_buf *why)
 {
-    if (why && stream->error) {
+    if (why && stream->reason) {
         yo_buf_append_text(why, stream->reason);
     }
     return stream->error;

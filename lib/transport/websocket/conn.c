@@ -36,6 +36,11 @@ enum state {
     STATE_BROKEN   /* nothing more */
 };
 
+struct control { /* the payload of a control frame */
+    uint8_t size;
+    uint8_t bytes[CONTROL_MAX];
+};
+
 struct yo_websocket {
     struct yo_conn conn; /* first: a yo_conn is its websocket */
     const struct yomo_mem *mem;
@@ -51,8 +56,8 @@ struct yo_websocket {
     size_t queued;
     size_t wanted; /* bytes for which on_writable was promised; 0: nobody waits */
     bool close_wanted, close_sent;
-    bool ping_due, pong_due;
-    uint8_t pong_size, pong[CONTROL_MAX];
+    bool ping_due;
+    struct control *pong; /* is due; NULL: none is */
     /* Receiving. */
     wslay_frame_context_ptr reader;
     bool in_frame, in_message;
@@ -60,7 +65,7 @@ struct yo_websocket {
     bool fin;
     uint64_t frame_left;
     size_t begun; /* bytes given to `reader` for frames that have not ended yet */
-    uint8_t control_size, control[CONTROL_MAX];
+    struct control *control; /* NULL: no control frame has begun */
     struct yo_buf message;
     /* Liveness. */
     yo_time heard, pinged, answer_by;
@@ -69,7 +74,7 @@ struct yo_websocket {
     yo_time rtt;
     /* The end. */
     struct yo_close why;
-    char text[TEXT_MAX + 1];
+    char *text; /* why.text, or NULL */
     bool reported;
 };
 
@@ -109,10 +114,10 @@ static void set_why(struct yo_websocket *ws, const struct yo_close *why)
     }
     ws->why = *why;
     size_t size = fitting(why->text);
-    if (size > 0) {
-        memcpy(ws->text, why->text.data, size);
-    }
-    ws->why.text = size > 0 ? yo_span(ws->text, size) : YO_SPAN_NONE;
+    char *text = size > 0 ? yo_strndup(ws->mem, why->text.data, size) : NULL;
+    ws->why.text = text ? yo_span(text, size) : YO_SPAN_NONE; /* no memory, no words */
+    yo_free(ws->mem, ws->text);
+    ws->text = text;
 }
 
 /* Nothing more goes out; the application hears of it at the end of the turn. */
@@ -149,7 +154,7 @@ static bool sendable(uint32_t code) /* RFC 6455 7.4.1 */
 
 static void on_close_frame(struct yo_websocket *ws)
 {
-    struct yo_span payload = yo_span(ws->control, ws->control_size);
+    struct yo_span payload = yo_span(ws->control->bytes, ws->control->size);
     struct yo_close why = {.kind = YO_CLOSE_DONE, .remote = true};
     if (payload.size > 0) {
         uint32_t code =
@@ -317,22 +322,24 @@ static const struct yo_conn_ops ops = {ws_send, ws_flush, ws_end_lane, ws_queued
 bool yo_websocket_due(const struct yo_websocket *ws)
 {
     return ws->state > STATE_OPENING && ws->state < STATE_BROKEN &&
-           (ws->count > 0 || ws->ping_due || ws->pong_due ||
+           (ws->count > 0 || ws->ping_due || ws->pong ||
             (ws->close_wanted && !ws->close_sent));
 }
 
 static int write_controls(struct yo_websocket *ws, struct yo_buf *out)
 {
     int rv = YOMO_OK;
-    if (ws->pong_due && !ws->close_sent) {
+    if (ws->pong && !ws->close_sent) {
         rv = yo_websocket_kit_write(ws->kit, out, ws->options.client, WSLAY_PONG,
-                                    yo_span(ws->pong, ws->pong_size));
+                                    yo_span(ws->pong->bytes, ws->pong->size));
     }
     if (rv == YOMO_OK && ws->ping_due && !ws->close_sent) {
         rv = yo_websocket_kit_write(ws->kit, out, ws->options.client, WSLAY_PING,
                                     yo_span(&ws->ping_number, sizeof(ws->ping_number)));
     }
-    ws->pong_due = ws->ping_due = false;
+    yo_free(ws->mem, ws->pong);
+    ws->pong = NULL;
+    ws->ping_due = false;
     return rv;
 }
 
@@ -400,7 +407,6 @@ static bool begin_frame(struct yo_websocket *ws, const struct wslay_frame_iocb *
     ws->fin = frame->fin != 0;
     ws->frame_left = frame->payload_length;
     ws->in_frame = true;
-    ws->control_size = 0;
     if (frame->rsv != 0 || (frame->mask != 0) == ws->options.client) {
         fail(ws, YO_CODE_PROTOCOL, "malformed frame");
         return false;
@@ -411,7 +417,11 @@ static bool begin_frame(struct yo_websocket *ws, const struct wslay_frame_iocb *
             fail(ws, YO_CODE_PROTOCOL, "malformed control frame");
             return false;
         }
-        return true;
+        ws->control = yo_calloc(ws->mem, 1, sizeof(*ws->control));
+        if (!ws->control) {
+            yo_websocket_lost(ws, YOMO_ERR_NOMEM, YO_SPAN_NONE);
+        }
+        return ws->control != NULL;
     }
     if (frame->opcode == WSLAY_TEXT_FRAME && !ws->in_message) {
         fail(ws, YO_CODE_UNSUPPORTED, "messages are binary");
@@ -435,14 +445,15 @@ static void end_control(struct yo_websocket *ws, yo_time now)
     case WSLAY_PING:
         /* Only the last one is answered (RFC 6455 5.5.3), so a flood of pings costs
          * no more than it brings. */
-        memcpy(ws->pong, ws->control, ws->control_size);
-        ws->pong_size = ws->control_size;
-        ws->pong_due = true;
+        yo_free(ws->mem, ws->pong);
+        ws->pong = ws->control;
+        ws->control = NULL;
         wake(ws);
         break;
     case WSLAY_PONG:
-        if (ws->ping_number != 0 && ws->control_size == sizeof(ws->ping_number) &&
-            memcmp(ws->control, &ws->ping_number, sizeof(ws->ping_number)) == 0) {
+        if (ws->ping_number != 0 && ws->control->size == sizeof(ws->ping_number) &&
+            memcmp(ws->control->bytes, &ws->ping_number, sizeof(ws->ping_number)) ==
+                0) {
             yo_time rtt = now - ws->pinged;
             ws->rtt = ws->rtt ? ws->rtt / 8 * 7 + rtt / 8 : rtt;
             ws->ping_number = 0;
@@ -452,6 +463,8 @@ static void end_control(struct yo_websocket *ws, yo_time now)
         on_close_frame(ws);
         break;
     }
+    yo_free(ws->mem, ws->control);
+    ws->control = NULL;
 }
 
 /* The frame's last byte is here. */
@@ -501,8 +514,9 @@ static void on_chunk(struct yo_websocket *ws, const struct wslay_frame_iocb *fra
     }
     ws->frame_left -= data.size;
     if (wslay_is_ctrl_frame(ws->opcode)) {
-        memcpy(ws->control + ws->control_size, data.data, data.size);
-        ws->control_size = (uint8_t)(ws->control_size + data.size);
+        struct control *control = ws->control;
+        memcpy(control->bytes + control->size, data.data, data.size);
+        control->size = (uint8_t)(control->size + data.size);
     } else if (keep_chunk(ws, frame, data) != YOMO_OK) {
         yo_websocket_lost(ws, YOMO_ERR_NOMEM, YO_SPAN_NONE);
         return;
@@ -667,6 +681,9 @@ void yo_websocket_destroy(struct yo_websocket *ws)
     drop_queue(ws);
     yo_free(ws->mem, ws->ring);
     yo_buf_finish(&ws->message);
+    yo_free(ws->mem, ws->control);
+    yo_free(ws->mem, ws->pong);
+    yo_free(ws->mem, ws->text);
     if (ws->reader) {
         yo_websocket_kit_return(ws->kit, ws->reader, false);
     }
