@@ -79,7 +79,8 @@ static void on_request(void *user, struct yo_incoming *incoming,
                        const struct yo_request *request, yo_time now)
 {
     static const char *const headers[] = {"X-Prscd-MeshID", "dev", NULL};
-    struct yo_response no = {403, yo_span_of("not you"), headers, false, 0};
+    struct yo_response no = {
+        .status = 403, .text = yo_span_of("not you"), .headers = headers};
     struct yo_close out = {.kind = YO_CLOSE_FINAL,
                            .code = YO_CODE_AUTH,
                            .text = yo_span_of("no such key")};
