@@ -32,6 +32,7 @@ static void say_hello(struct yo_server_session *session, struct yo_effects *effe
 {
     const struct yo_message hello = {
         .op = YO_OP_HELLO,
+        .peer = session->identity.id,
         .session = session->identity.session,
         .protocol = YO_PROTOCOL_VERSION,
         .epoch = session->identity.epoch,

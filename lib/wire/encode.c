@@ -324,6 +324,34 @@ int yo_state_from_json(struct yo_buf *out, struct yo_span id, struct yo_span jso
     return rv;
 }
 
+int yo_state_rename(struct yo_buf *out, struct yo_span state, struct yo_span from,
+                    struct yo_span to)
+{
+    size_t start = out->size;
+    struct yo_mp_reader reader;
+    uint32_t count;
+
+    if (out->failed) {
+        return YOMO_ERR_NOMEM;
+    }
+    yo_mp_reader_init(&reader, state);
+    count = yo_mp_read_map(&reader);
+    yo_mp_put_map(out, count);
+    for (uint32_t i = 0; i < count && !reader.error; i++) {
+        struct yo_span name = yo_mp_skip(&reader);
+        struct yo_span value = yo_mp_skip(&reader);
+        bool ours = yo_span_is(yo_mp_as_str(name), "id") &&
+                    yo_span_equal(yo_mp_as_str(value), from);
+        yo_mp_put_raw(out, name);
+        if (ours) {
+            yo_mp_put_str(out, to);
+        } else {
+            yo_mp_put_raw(out, value);
+        }
+    }
+    return finish(out, start);
+}
+
 int yo_state_from_bytes(struct yo_buf *out, struct yo_span id, struct yo_span bytes)
 {
     size_t start = out->size;

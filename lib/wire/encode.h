@@ -35,6 +35,11 @@ int yo_content_write(struct yo_buf *out, struct yo_span event, enum yomo_encodin
  * one that yo_check_state would refuse ("__proto__", two ids). Absent `json` gives {id}. */
 int yo_state_from_json(struct yo_buf *out, struct yo_span id, struct yo_span json);
 
+/* Append `state`, an encoded one, with `to` in the place of an `id` that is `from`; with
+ * another `id`, the program's own, it stays as it is. YOMO_ERR_NOMEM. */
+int yo_state_rename(struct yo_buf *out, struct yo_span state, struct yo_span from,
+                    struct yo_span to);
+
 /* The same for bytes: {id, bytes}. */
 int yo_state_from_bytes(struct yo_buf *out, struct yo_span id, struct yo_span bytes);
 

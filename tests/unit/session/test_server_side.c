@@ -171,7 +171,7 @@ static void hello_comes_first(void **state)
 {
     (void)state;
     assert_effects(&effects,
-                   "send 1: hello sid=7 ver=1 epoch=5 lim.msg=1000 lim.rooms=2 "
+                   "send 1: hello p=alice sid=7 ver=1 epoch=5 lim.msg=1000 lim.rooms=2 "
                    "lim.silence=15000\n");
     assert_int_equal(yo_server_session_dialect(session), YO_DIALECT_YOMO);
 }

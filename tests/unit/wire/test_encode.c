@@ -413,9 +413,37 @@ static void each_failing_allocation_is_survived(void **state)
     assert_true(fault_each(write_all, NULL) > 8);
 }
 
+static void a_state_takes_another_id(void **state)
+{
+    static const struct {
+        const char *json, *from, *expected;
+    } cases[] = {
+        {"{\"x\":1}", "a", "82a26964a3626f62a17801"},
+        {"{\"x\":1}", "other", "82a26964a161a17801"},
+        {"{\"id\":\"own\",\"x\":1}", "a", "82a26964a36f776ea17801"},
+        {"{\"id\":7}", "a", "81a2696407"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct yo_buf before, after;
+        yo_buf_init(&before, &yo_mem_libc);
+        yo_buf_init(&after, &yo_mem_libc);
+        assert_int_equal(yo_state_from_json(&before, yo_span_of("a"),
+                                            yo_span_of(cases[i].json)),
+                         YOMO_OK);
+        assert_int_equal(yo_state_rename(&after, yo_buf_span(&before),
+                                         yo_span_of(cases[i].from), yo_span_of("bob")),
+                         YOMO_OK);
+        assert_hex(yo_buf_span(&after), cases[i].expected);
+        yo_buf_finish(&before);
+        yo_buf_finish(&after);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_state_takes_another_id),
         cmocka_unit_test(the_golden_messages_are_written_byte_for_byte),
         cmocka_unit_test(the_extension_is_never_shown_to_presencejs),
         cmocka_unit_test(every_field_comes_back),
