@@ -4,10 +4,11 @@
 #   make run        the backend with the demo page on http://localhost:8080
 #   make test       everything that is tested on each change
 #   make test-all   the same, the full matrix, and a Debian 13 root
+#   make interop    foreign implementations; writes the tables of docs/interop.md
 #   make bench      benchmarks
 #   make clean      remove what was built (the installed packages stay)
 
-.PHONY: build run test test-all bench clean
+.PHONY: build run test test-all interop bench clean
 
 build:
 	@scripts/configure build
@@ -24,6 +25,13 @@ test:
 test-all:
 	@scripts/test --all
 	@scripts/test-debian13
+
+interop:
+	@scripts/setup
+	@scripts/configure build
+	@ninja -C build --quiet
+	@meson test -C build --no-rebuild --suite interop || true
+	@YOMO_BUILD_ROOT=build tests/interop/run.py table
 
 bench:
 	@scripts/configure build-bench --buildtype=release -Dbenchmarks=enabled \
