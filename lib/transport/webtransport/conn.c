@@ -21,6 +21,7 @@
 #include "base/text.h"
 #include "transport/webtransport/codes.h"
 #include "transport/webtransport/inside.h"
+#include "transport/webtransport/stops.h"
 
 int yo_quic_conn_create(struct yo_quic_conn **out, struct yo_endpoint *endpoint,
                         bool server)
@@ -239,6 +240,7 @@ int yo_quic_conn_read(struct yo_quic_conn *conn, const struct yo_quic_packet *pa
 {
     ngtcp2_path path;
     ngtcp2_pkt_info pi = {.ecn = packet->ecn};
+    struct yo_stops stops;
 
     if (conn->state == YO_QUIC_OVER) {
         return 0;
@@ -246,11 +248,17 @@ int yo_quic_conn_read(struct yo_quic_conn *conn, const struct yo_quic_packet *pa
     conn->now = conn->heard = now;
     conn->busy = true;
     yo_quic_path(&path, packet->socket, packet->local, packet->remote);
+    stops.count = 0;
+    yo_quic_collect_stops(&stops);
     int rv = ngtcp2_conn_read_pkt(conn->quic, &path, &pi, packet->bytes.data,
                                   packet->bytes.size, now);
+    yo_quic_collect_stops(NULL);
     conn->busy = false;
     switch (rv) {
     case 0:
+        for (size_t i = 0; i < stops.count; i++) {
+            yo_quic_on_stopped(conn, &stops.stops[i]);
+        }
         break;
     case NGTCP2_ERR_DRAINING:
         note_peer_close(conn);

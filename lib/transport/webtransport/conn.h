@@ -182,6 +182,8 @@ int yo_quic_setup_server(struct yo_quic_conn *conn, const struct yo_quic_packet 
                          yo_time now);
 int yo_quic_setup_client(struct yo_quic_conn *conn,
                          const struct yo_endpoint_connect *options, yo_time now);
+struct yo_stops;
+void yo_quic_collect_stops(struct yo_stops *into); /* NULL: no more */
 void yo_quic_path(ngtcp2_path *path, void *socket, const struct sockaddr *local,
                   const struct sockaddr *remote);
 
@@ -197,6 +199,8 @@ int yo_quic_on_stream_reset(struct yo_quic_conn *conn, int64_t id,
                             struct yo_stream *stream, uint64_t code);
 int yo_quic_on_stream_close(struct yo_quic_conn *conn, int64_t id,
                             struct yo_stream *stream, const uint64_t *code);
+struct yo_stop;
+void yo_quic_on_stopped(struct yo_quic_conn *conn, const struct yo_stop *stop);
 void yo_quic_on_acked(struct yo_quic_conn *conn, int64_t id, struct yo_stream *stream,
                       uint64_t size);
 void yo_quic_on_unblocked(struct yo_quic_conn *conn, int64_t id,
@@ -244,6 +248,8 @@ void yo_wt_stream_receive(struct yo_wt_stream *stream, struct yo_span bytes, boo
 void yo_wt_stream_offer(struct yo_wt_stream *stream, yo_time now);
 void yo_wt_stream_ready(struct yo_wt_stream *stream);
 void yo_wt_stream_acked(struct yo_wt_stream *stream, size_t size, yo_time now);
-void yo_wt_stream_shut_write(struct yo_wt_stream *stream, yo_time now);
+/* The peer reads no more, and gave `code`, or none (NULL). */
+void yo_wt_stream_shut_write(struct yo_wt_stream *stream, const uint32_t *code,
+                             yo_time now);
 
 #endif

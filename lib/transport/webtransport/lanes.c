@@ -176,10 +176,11 @@ static void on_reset(void *user, struct yo_wt_stream *stream, const uint32_t *co
     }
 }
 
-static void on_stop(void *user, struct yo_wt_stream *stream, yo_time now)
+static void on_stop(void *user, struct yo_wt_stream *stream, const uint32_t *code,
+                    yo_time now)
 {
     struct yo_lane *lane = user;
-    (void)stream, (void)now;
+    (void)stream, (void)code, (void)now;
     yo_messages_reject(lane->messages, YO_CODE_PROTOCOL, "a reliable lane was stopped");
 }
 

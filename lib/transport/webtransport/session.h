@@ -55,8 +55,10 @@ struct yo_wt_stream_events {
     /* The peer will send nothing more: `code` if it gave one, else NULL. */
     void (*on_reset)(void *user, struct yo_wt_stream *stream, const uint32_t *code,
                      yo_time now);
-    /* The peer reads nothing more; what is sent now is thrown away. */
-    void (*on_stop)(void *user, struct yo_wt_stream *stream, yo_time now);
+    /* The peer reads nothing more (`code` as above); what is sent now is thrown away.
+     */
+    void (*on_stop)(void *user, struct yo_wt_stream *stream, const uint32_t *code,
+                    yo_time now);
     /* `size` bytes were acknowledged; 0 when it was FIN alone. */
     void (*on_acked)(void *user, struct yo_wt_stream *stream, size_t size, yo_time now);
     void (*on_gone)(void *user, struct yo_wt_stream *stream, yo_time now); /* last */

@@ -13,6 +13,7 @@
 #include "transport/webtransport/codes.h"
 #include "transport/webtransport/conn.h"
 #include "transport/webtransport/inside.h"
+#include "transport/webtransport/stops.h"
 
 #define CONN_WINDOW (4 * YO_WT_STREAM_WINDOW)
 #define HTTP_STREAMS 3 /* control, QPACK encoder and decoder */
@@ -28,6 +29,30 @@ void yo_quic_path(ngtcp2_path *path, void *socket, const struct sockaddr *local,
 }
 
 /* --- Callbacks -------------------------------------------------------------------- */
+
+/* Where STOP_SENDING frames of the packet that is being read go. ngtcp2 gives the call
+ * that decrypts nothing of ours, so it is kept for the thread, for the length of one
+ * ngtcp2_conn_read_pkt. */
+static _Thread_local struct yo_stops *stops;
+
+void yo_quic_collect_stops(struct yo_stops *into)
+{
+    stops = into;
+}
+
+static int on_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead,
+                      const ngtcp2_crypto_aead_ctx *context, const uint8_t *ciphertext,
+                      size_t size, const uint8_t *nonce, size_t nonce_size,
+                      const uint8_t *header, size_t header_size)
+{
+    int rv = ngtcp2_crypto_decrypt_cb(dest, aead, context, ciphertext, size, nonce,
+                                      nonce_size, header, header_size);
+    bool short_header = header_size > 0 && (header[0] & 0x80) == 0;
+    if (rv == 0 && stops && short_header && size > aead->max_overhead) {
+        yo_stops_read(stops, yo_span(dest, size - aead->max_overhead));
+    }
+    return rv;
+}
 
 static int on_stream_data(ngtcp2_conn *quic, uint32_t flags, int64_t id,
                           uint64_t offset, const uint8_t *data, size_t size, void *user,
@@ -287,7 +312,7 @@ static const ngtcp2_callbacks callbacks = {
     .recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb,
     .handshake_completed = on_handshake_completed,
     .encrypt = ngtcp2_crypto_encrypt_cb,
-    .decrypt = ngtcp2_crypto_decrypt_cb,
+    .decrypt = on_decrypt,
     .hp_mask = ngtcp2_crypto_hp_mask_cb,
     .recv_stream_data = on_stream_data,
     .acked_stream_data_offset = on_acked,

@@ -78,7 +78,7 @@ void yo_wt_stream_closed(struct yo_wt_stream *stream, yo_time now)
     bool all_sent = stream->out.end_sent && stream->out.size == 0;
     stream->closed = true;
     if (stream->writable && !all_sent && stream->session->open) {
-        yo_wt_stream_shut_write(stream, now); /* QUIC has answered STOP_SENDING */
+        yo_wt_stream_shut_write(stream, NULL, now); /* QUIC has answered STOP_SENDING */
     }
     stream->writable = false;
     yo_list_remove(&stream->ready);
@@ -283,14 +283,15 @@ void yo_wt_stream_acked(struct yo_wt_stream *stream, size_t size, yo_time now)
     }
 }
 
-void yo_wt_stream_shut_write(struct yo_wt_stream *stream, yo_time now)
+void yo_wt_stream_shut_write(struct yo_wt_stream *stream, const uint32_t *code,
+                             yo_time now)
 {
     stream->writable = false;
     yo_list_remove(&stream->ready);
     if (!stream->stopped) {
         stream->stopped = true;
         if (stream->events && stream->events->on_stop) {
-            stream->events->on_stop(stream->user, stream, now);
+            stream->events->on_stop(stream->user, stream, code, now);
         }
     }
 }

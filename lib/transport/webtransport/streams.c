@@ -12,6 +12,7 @@
 #include "base/varint.h"
 #include "transport/webtransport/codes.h"
 #include "transport/webtransport/conn.h"
+#include "transport/webtransport/stops.h"
 
 #define SIGNAL_BIDI 0x41
 #define SIGNAL_UNI 0x54
@@ -271,6 +272,23 @@ int yo_quic_on_stream_reset(struct yo_quic_conn *conn, int64_t id,
         }
     }
     return 0;
+}
+
+/* ngtcp2 has read such a frame, or a packet that it had read before brought it again.
+ */
+void yo_quic_on_stopped(struct yo_quic_conn *conn, const struct yo_stop *stop)
+{
+    struct yo_stream *stream =
+        ngtcp2_conn_get_stream_user_data(conn->quic, stop->stream);
+    uint32_t code = 0;
+    if (conn->state == YO_QUIC_OVER || !stream || stream->kind != YO_STREAM_WT) {
+        return;
+    }
+    struct yo_wt_stream *wt = (struct yo_wt_stream *)stream;
+    bool given = yo_wt_code_from_h3(stop->code, &code);
+    if (wt->session->open && wt->writable && !yo_wt_stream_finished(wt)) {
+        yo_wt_stream_shut_write(wt, given ? &code : NULL, conn->now);
+    }
 }
 
 int yo_quic_on_stream_close(struct yo_quic_conn *conn, int64_t id,

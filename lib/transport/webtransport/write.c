@@ -277,7 +277,7 @@ static void tell_stopped(struct yo_wt_session *session, yo_time now)
         struct yo_wt_stream *stream = YO_CONTAINER(link, struct yo_wt_stream, link);
         bool can = stream->local || stream->bidirectional;
         if (can && !stream->writable && !stream->stopped && session->open) {
-            yo_wt_stream_shut_write(stream, now);
+            yo_wt_stream_shut_write(stream, NULL, now);
         }
     }
 }

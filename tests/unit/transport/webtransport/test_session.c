@@ -454,14 +454,51 @@ static void a_stopped_writer_is_told(void **state)
     UNTIL(&world, at_server.stream_count == 1 && at_server.streams[0].bytes.size == 4);
     yo_wt_stream_stop(at_server.streams[0].stream, 5);
     world_for(&world, 100 * YO_MS);
-    peer_write(stream, " blah", false);
-    UNTIL(&world, stream->stopped);
+    assert_true(stream->stopped && stream->has_stop_code); /* with nothing to write */
+    assert_int_equal(stream->stop_code, 5);
     size_t taken;
     assert_int_equal(
         yo_wt_stream_write(stream->stream, yo_span_of("more"), 100, &taken),
         YOMO_ERR_CLOSED);
     peer_write(&at_server.streams[0], "enough", true); /* the other way is open */
     UNTIL(&world, stream->ended);
+}
+
+/* It is for HTTP/3 to say what is none of WebTransport's codes. */
+static void a_stop_without_an_applications_code_is_told_as_one(void **state)
+{
+    (void)state;
+    struct heard *stream = peer_open(&at_client, false);
+    peer_write(stream, "blah", false);
+    UNTIL(&world, at_server.stream_count == 1 && at_server.streams[0].bytes.size == 4);
+    ngtcp2_conn_shutdown_stream_read(at_server.session->conn->quic, 0,
+                                     at_server.streams[0].stream->id,
+                                     YO_H3_REQUEST_CANCELLED);
+    yo_quic_conn_touch(at_server.session->conn);
+    yo_endpoint_turn(server->endpoint, world.now);
+    UNTIL(&world, stream->stopped);
+    assert_false(stream->has_stop_code);
+}
+
+static void everything_stopped_at_once_is_told_with_its_code(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        peer_write(peer_open(&at_client, i % 2), "blah", false);
+    }
+    UNTIL(&world, at_server.stream_count == 40);
+    world_for(&world, 100 * YO_MS);
+    for (uint32_t i = 0; i < 40; i++) {
+        yo_wt_stream_stop(at_server.streams[i].stream, UINT32_MAX - i);
+    }
+    uint64_t sum = 0, expected = 0;
+    for (uint32_t i = 0; i < 40; i++) {
+        struct heard *heard = &at_client.streams[i];
+        UNTIL(&world, heard->stopped && heard->has_stop_code);
+        sum += heard->stop_code;
+        expected += UINT32_MAX - i;
+    }
+    assert_int_equal(sum, expected);
 }
 
 static size_t stop_in_data(void *user, struct yo_wt_stream *stream,
@@ -715,6 +752,8 @@ int main(void)
         OPEN(a_reset_carries_its_code),
         OPEN(a_reset_at_once_still_tells_whose_stream_it_was),
         OPEN(a_stopped_writer_is_told),
+        OPEN(a_stop_without_an_applications_code_is_told_as_one),
+        OPEN(everything_stopped_at_once_is_told_with_its_code),
         OPEN(stopping_inside_on_data_is_legal),
         OPEN(a_client_closes_with_code_and_reason),
         OPEN(a_server_closes_with_code_and_reason),

@@ -450,11 +450,15 @@ static void on_reset(void *user, struct yo_wt_stream *stream, const uint32_t *co
     heard->code = code ? *code : 0;
 }
 
-static void on_stop(void *user, struct yo_wt_stream *stream, yo_time now)
+static void on_stop(void *user, struct yo_wt_stream *stream, const uint32_t *code,
+                    yo_time now)
 {
     struct heard *heard = user;
     (void)stream, (void)now;
+    assert_false(heard->stopped);
     heard->stopped = true;
+    heard->has_stop_code = code != NULL;
+    heard->stop_code = code ? *code : 0;
 }
 
 static void on_acked(void *user, struct yo_wt_stream *stream, size_t size, yo_time now)

@@ -104,8 +104,8 @@ struct heard { /* what came on one stream, and how it went */
     struct yo_wt_stream *stream; /* NULL: gone */
     bool bidirectional, local;
     struct yo_buf bytes;
-    bool ended, was_reset, has_code, stopped, gone;
-    uint32_t code;
+    bool ended, was_reset, has_code, stopped, has_stop_code, gone;
+    uint32_t code, stop_code;
     size_t acked;
     size_t take; /* at most so many bytes for each on_data; 0: all */
 };
