@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* heap.c - invariants:
- *  1. nodes[i] is not due after nodes[2i + 1] and nodes[2i + 2];
- *  2. nodes[i]->place is i + 1, and a node that is in no heap has place 0. */
+ *  1. slots[i] is not due after slots[2i + 1] and slots[2i + 2];
+ *  2. slots[i].node->place is i + 1, and a node that is in no heap has place 0;
+ *  3. slots[i].when is slots[i].node->when. */
 #include "base/heap.h"
 
 #include "base/check.h"
@@ -19,39 +20,39 @@ void yo_heap_finish(struct yo_heap *heap)
         return;
     }
     for (size_t i = 0; i < heap->count; i++) {
-        heap->nodes[i]->place = 0;
+        heap->slots[i].node->place = 0;
     }
-    yo_free(heap->mem, heap->nodes);
+    yo_free(heap->mem, heap->slots);
     yo_heap_init(heap, heap->mem);
 }
 
 int yo_heap_reserve(struct yo_heap *heap, size_t count)
 {
     size_t capacity = heap->capacity > 0 ? heap->capacity : CAPACITY_MIN;
-    struct yo_heap_node **nodes;
+    struct yo_heap_slot *slots;
 
     if (count <= heap->capacity) {
         return YOMO_OK;
     }
-    if (count > SIZE_MAX / 4 / sizeof(*nodes)) {
+    if (count > SIZE_MAX / 4 / sizeof(*slots)) {
         return YOMO_ERR_NOMEM;
     }
     while (capacity < count) {
         capacity *= 2;
     }
-    nodes = yo_realloc(heap->mem, heap->nodes, capacity * sizeof(*nodes));
-    if (!nodes) {
+    slots = yo_realloc(heap->mem, heap->slots, capacity * sizeof(*slots));
+    if (!slots) {
         return YOMO_ERR_NOMEM;
     }
-    heap->nodes = nodes;
+    heap->slots = slots;
     heap->capacity = capacity;
     return YOMO_OK;
 }
 
-static void place(struct yo_heap *heap, size_t i, struct yo_heap_node *node)
+static void place(struct yo_heap *heap, size_t i, struct yo_heap_slot slot)
 {
-    heap->nodes[i] = node;
-    node->place = i + 1;
+    heap->slots[i] = slot;
+    slot.node->place = i + 1;
 }
 
 /* Both sifts move a hole from `i` to where `node` belongs. */
@@ -59,13 +60,13 @@ static void sift_up(struct yo_heap *heap, size_t i, struct yo_heap_node *node)
 {
     while (i > 0) {
         size_t parent = (i - 1) / 2;
-        if (heap->nodes[parent]->when <= node->when) {
+        if (heap->slots[parent].when <= node->when) {
             break;
         }
-        place(heap, i, heap->nodes[parent]);
+        place(heap, i, heap->slots[parent]);
         i = parent;
     }
-    place(heap, i, node);
+    place(heap, i, (struct yo_heap_slot){node->when, node});
 }
 
 static void sift_down(struct yo_heap *heap, size_t i, struct yo_heap_node *node)
@@ -73,21 +74,21 @@ static void sift_down(struct yo_heap *heap, size_t i, struct yo_heap_node *node)
     for (;;) {
         size_t child = 2 * i + 1;
         if (child + 1 < heap->count &&
-            heap->nodes[child + 1]->when < heap->nodes[child]->when) {
+            heap->slots[child + 1].when < heap->slots[child].when) {
             child++;
         }
-        if (child >= heap->count || node->when <= heap->nodes[child]->when) {
+        if (child >= heap->count || node->when <= heap->slots[child].when) {
             break;
         }
-        place(heap, i, heap->nodes[child]);
+        place(heap, i, heap->slots[child]);
         i = child;
     }
-    place(heap, i, node);
+    place(heap, i, (struct yo_heap_slot){node->when, node});
 }
 
 static void settle(struct yo_heap *heap, size_t i, struct yo_heap_node *node)
 {
-    if (i > 0 && node->when < heap->nodes[(i - 1) / 2]->when) {
+    if (i > 0 && node->when < heap->slots[(i - 1) / 2].when) {
         sift_up(heap, i, node);
     } else {
         sift_down(heap, i, node);
@@ -105,7 +106,7 @@ int yo_heap_set(struct yo_heap *heap, struct yo_heap_node *node, yo_time when)
         sift_up(heap, heap->count++, node);
         return YOMO_OK;
     }
-    assert(node->place <= heap->count && heap->nodes[node->place - 1] == node);
+    assert(node->place <= heap->count && heap->slots[node->place - 1].node == node);
     node->when = when;
     settle(heap, node->place - 1, node);
     return YOMO_OK;
@@ -120,9 +121,9 @@ void yo_heap_remove(struct yo_heap *heap, struct yo_heap_node *node)
         return;
     }
     i = node->place - 1;
-    assert(i < heap->count && heap->nodes[i] == node);
+    assert(i < heap->count && heap->slots[i].node == node);
     node->place = 0;
-    last = heap->nodes[--heap->count];
+    last = heap->slots[--heap->count].node;
     if (last != node) {
         settle(heap, i, last);
     }
@@ -130,5 +131,5 @@ void yo_heap_remove(struct yo_heap *heap, struct yo_heap_node *node)
 
 struct yo_heap_node *yo_heap_first(const struct yo_heap *heap)
 {
-    return heap->count > 0 ? heap->nodes[0] : NULL;
+    return heap->count > 0 ? heap->slots[0].node : NULL;
 }

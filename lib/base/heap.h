@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* heap.h - an intrusive binary min-heap of deadlines.
  *
- * Only pointers are stored; a node knows its place, so removing any node is O(log n). */
+ * A node knows its place, so removing any node is O(log n). The times lie in the heap
+ * too: nodes are parts of large things, and looking for the next one must not touch
+ * them all. */
 #ifndef YO_BASE_HEAP_H
 #define YO_BASE_HEAP_H
 
@@ -13,9 +15,14 @@ struct yo_heap_node {
     size_t place; /* 1 + index in the heap, 0 when in none */
 };
 
+struct yo_heap_slot {
+    yo_time when; /* the node's */
+    struct yo_heap_node *node;
+};
+
 struct yo_heap {
     const struct yomo_mem *mem;
-    struct yo_heap_node **nodes;
+    struct yo_heap_slot *slots;
     size_t count, capacity;
 };
 

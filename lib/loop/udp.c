@@ -46,11 +46,12 @@
 #define TRAIN_SIZE_MAX 65000
 #define TRAIN_COUNT_MAX 64 /* UDP_MAX_SEGMENTS of older kernels */
 #define OUT_SIZE 131072
-#define ENTRIES_MAX 64    /* peers and trains in one batch */
-#define SENDS_AT_ONCE 64  /* messages in one sendmmsg */
-#define PACKET_SIZE 2048  /* room for a packet without GRO */
-#define GRO_SIZE 65536    /* and with */
-#define RECEIVES_MAX 32   /* messages in one recvmmsg */
+#define ENTRIES_MAX 64   /* peers and trains in one batch */
+#define SENDS_AT_ONCE 64 /* messages in one sendmmsg */
+#define PACKET_SIZE 2048 /* room for a packet without GRO */
+#define GRO_SIZE 65536   /* and with */
+#define GRO_SKEW 1088    /* between them, or all would fall into the same cache lines */
+#define RECEIVES_MAX 32  /* messages in one recvmmsg */
 #define BATCHES_AT_ONCE 4 /* then the others have their turn */
 #define CONTROL_SIZE 128  /* ECN, packet info, segment size */
 
@@ -80,6 +81,7 @@ struct yo_udp {
     int watched;
     union yo_address local;
     bool connected, closed;
+    bool any; /* bound to no address: each packet must say which one is ours */
     bool wants_writable; /* somebody was told AGAIN */
     bool blocked;
     bool gso, gro;
@@ -90,7 +92,7 @@ struct yo_udp {
     /* Receiving. */
     size_t receives; /* messages in one batch */
     size_t packet_size;
-    uint8_t *in; /* receives * packet_size */
+    uint8_t *in; /* receives * (packet_size + GRO_SKEW) */
     struct slot *slots;
     /* Sending. */
     uint8_t *out;
@@ -210,7 +212,7 @@ static void prepare(struct yo_udp *udp, struct mmsghdr *messages)
     for (size_t i = 0; i < udp->receives; i++) {
         struct slot *slot = &udp->slots[i];
         memset(&messages[i], 0, sizeof(messages[i]));
-        slot->iov.iov_base = udp->in + i * udp->packet_size;
+        slot->iov.iov_base = udp->in + i * (udp->packet_size + GRO_SKEW);
         slot->iov.iov_len = udp->packet_size;
         messages[i].msg_hdr.msg_name = &slot->remote;
         messages[i].msg_hdr.msg_namelen = sizeof(slot->remote);
@@ -320,7 +322,9 @@ static void describe(struct yo_udp *udp, struct entry *entry, size_t offset,
     if (!udp->connected) {
         msg->msg_name = &entry->remote;
         msg->msg_namelen = yo_address_size(&entry->remote);
-        put_local(msg, &entry->local);
+        if (udp->any) {
+            put_local(msg, &entry->local);
+        }
     }
     if (entry->ecn) {
         int tos = entry->ecn;
@@ -584,21 +588,29 @@ static void set_int(int fd, int level, int option, int value)
     (void)setsockopt(fd, level, option, &value, sizeof(value));
 }
 
+static bool is_any(const union yo_address *local)
+{
+    return local->sa.sa_family == AF_INET6
+               ? IN6_IS_ADDR_UNSPECIFIED(&local->in6.sin6_addr)
+               : local->in.sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
 /* Ask for marks and addresses, and forbid fragments (RFC 9000 14). */
-static void set_options(int fd, int family, const struct yo_udp_options *options)
+static void set_options(int fd, int family, bool any,
+                        const struct yo_udp_options *options)
 {
 #ifdef IP_RECVTOS
     set_int(fd, IPPROTO_IP, IP_RECVTOS, 1);
 #endif
 #ifdef IP_PKTINFO
-    set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
+    set_int(fd, IPPROTO_IP, IP_PKTINFO, any);
 #endif
 #ifdef IP_PMTUDISC_PROBE
     set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
 #endif
     if (family == AF_INET6) {
         set_int(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
-        set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+        set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, any);
 #ifdef IPV6_PMTUDISC_PROBE
         set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
 #endif
@@ -622,7 +634,7 @@ static void find_offloads(struct yo_udp *udp)
     udp->gro = setsockopt(udp->fd, IPPROTO_UDP, UDP_GRO, &value, sizeof(value)) == 0;
 #endif
     udp->packet_size = udp->gro ? GRO_SIZE : PACKET_SIZE;
-    udp->receives = !udp->gro ? RECEIVES_MAX : udp->connected ? 4 : 16;
+    udp->receives = udp->gro && udp->connected ? 4 : RECEIVES_MAX;
 }
 
 /* Returns 0, or the errno of what failed. */
@@ -664,7 +676,8 @@ static int set_up_socket(struct yo_udp *udp, int fd, const union yo_address *loc
     if (getsockname(udp->fd, &udp->local.sa, &size) < 0) {
         return errno;
     }
-    set_options(udp->fd, udp->local.sa.sa_family, options);
+    udp->any = is_any(&udp->local);
+    set_options(udp->fd, udp->local.sa.sa_family, udp->any, options);
     udp->connected = options->connected;
     find_offloads(udp);
     return 0;
@@ -701,7 +714,7 @@ int yo_udp_open(struct yo_udp **out, struct yo_loop *loop, int fd,
         error = yo_socket_error(number);
         goto failed;
     }
-    udp->in = yo_malloc(loop->mem, udp->receives * udp->packet_size);
+    udp->in = yo_malloc(loop->mem, udp->receives * (udp->packet_size + GRO_SKEW));
     udp->slots = yo_calloc(loop->mem, udp->receives, sizeof(*udp->slots));
     udp->out = yo_malloc(loop->mem, OUT_SIZE);
     if (!udp->in || !udp->slots || !udp->out ||

@@ -17,9 +17,10 @@
 static void check_order(const struct yo_heap *heap)
 {
     for (size_t i = 0; i < heap->count; i++) {
-        assert_int_equal(heap->nodes[i]->place, i + 1);
+        assert_int_equal(heap->slots[i].node->place, i + 1);
+        assert_int_equal(heap->slots[i].node->when, heap->slots[i].when);
         if (i > 0) {
-            assert_true(heap->nodes[(i - 1) / 2]->when <= heap->nodes[i]->when);
+            assert_true(heap->slots[(i - 1) / 2].when <= heap->slots[i].when);
         }
     }
 }
