@@ -139,8 +139,8 @@ static const struct yo_option server_options[] = {
     TEXT("web-root", NULL,
          "Folder of static pages for the listener without TLS."),
     SWITCH("echo", NULL,
-           "Serve /echo, which sends everything back. On in development, else off when "
-           "not given."),
+           "Serve /echo, which sends back datagrams, streams and WebSocket messages. On "
+           "in development, else off when not given."),
     SWITCH("metrics", NULL,
            "Serve /metrics, Prometheus text. On in development, where anybody may ask, "
            "and where there is a metrics-token, which it needs everywhere else; off "

@@ -307,8 +307,7 @@ void yo_door_knock(struct yo_worker *worker, struct yo_incoming *incoming,
         yo_metric_add(&metrics->refused_full, 1);
         refuse_status(incoming, 503, "too many connections");
     } else if (echo_wanted(worker, request)) {
-        yo_echo_accept(worker, incoming,
-                       yo_span_is(yo_query_get(request->query, "yomo"), "1"));
+        yo_echo_accept(worker, incoming, request);
     } else {
         take(worker, incoming, request, now);
     }

@@ -60,6 +60,7 @@ void yo_worker_drain(struct yo_worker *worker, uint64_t grace_ms, yo_time now)
         count++;
     }
     yo_list_splice(&worker->due, &worker->peers);
+    yo_echo_drain_all(worker);
     /* All within half of the grace time. */
     steps = (size_t)(grace_ms * YO_MS / 2 / STEP_TIME) + 1;
     worker->drain_batch = count / steps + 1;

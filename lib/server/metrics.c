@@ -32,7 +32,9 @@ uint64_t yo_metrics_connections(const struct yo_metrics *metrics)
 {
     return yo_metric_get(&metrics->connections_webtransport) +
            yo_metric_get(&metrics->connections_websocket) +
-           yo_metric_get(&metrics->connections_custom);
+           yo_metric_get(&metrics->connections_custom) +
+           yo_metric_get(&metrics->echoes_webtransport) +
+           yo_metric_get(&metrics->echoes_websocket);
 }
 
 struct row {

@@ -82,6 +82,21 @@ typedef _Atomic uint64_t yo_metric;
     X(closed_overload, "counter", "yomo_closed_total", "reason=\"overload\"", "") \
     X(closed_draining, "counter", "yomo_closed_total", "reason=\"draining\"", "") \
     X(closed_other, "counter", "yomo_closed_total", "reason=\"other\"", "") \
+    X(echoes_webtransport, "gauge", "yomo_echo_connections", "transport=\"webtransport\"", \
+      "Connections to /echo that stand now") \
+    X(echoes_websocket, "gauge", "yomo_echo_connections", "transport=\"websocket\"", "") \
+    X(echoed_webtransport, "counter", "yomo_echo_connections_total", \
+      "transport=\"webtransport\"", "Connections to /echo that were let in") \
+    X(echoed_websocket, "counter", "yomo_echo_connections_total", "transport=\"websocket\"", \
+      "") \
+    X(echo_streams, "gauge", "yomo_echo_streams", NULL, \
+      "Streams of clients that /echo answers now") \
+    X(echo_stream_bytes, "counter", "yomo_echo_bytes_total", "kind=\"stream\"", \
+      "Bytes that /echo sent back") \
+    X(echo_datagram_bytes, "counter", "yomo_echo_bytes_total", "kind=\"datagram\"", "") \
+    X(echo_message_bytes, "counter", "yomo_echo_bytes_total", "kind=\"message\"", "") \
+    X(echo_dropped, "counter", "yomo_echo_datagrams_dropped_total", NULL, \
+      "Datagrams that /echo could not send back: too many, or too big for the way back") \
     X(packets_in, "counter", "yomo_udp_packets_in_total", NULL, "UDP packets received") \
     X(packets_out, "counter", "yomo_udp_packets_out_total", NULL, "UDP packets sent") \
     X(packets_bad, "counter", "yomo_udp_packets_bad_total", NULL, \
@@ -143,7 +158,7 @@ static inline void yo_metric_less(yo_metric *metric)
 /* What a listener counted. Thread: the worker's. */
 void yo_metrics_take(struct yo_metrics *metrics, const struct yo_listener_stats *stats);
 
-/* Connections of all kinds that stand now. */
+/* Connections of all kinds that stand now, those to /echo too. */
 uint64_t yo_metrics_connections(const struct yo_metrics *metrics);
 
 /* Append the sum over `count` workers as Prometheus text. YOMO_ERR_NOMEM. Thread: any.

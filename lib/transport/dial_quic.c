@@ -39,9 +39,16 @@ static int make_authority(struct yo_buf *out, const char *host, uint16_t port)
     return out->failed ? YOMO_ERR_NOMEM : YOMO_OK;
 }
 
+/* Either a connection for whole messages, or a bare session. */
+struct wanted {
+    const struct yo_conn_events *events;
+    void *user;
+    struct yo_conn **conn;
+    struct yo_wt_session **session;
+};
+
 static int begin(struct attempt *attempt, const struct yo_dial_options *options,
-                 const union yo_address *remote, const struct yo_conn_events *events,
-                 void *user, struct yo_conn **out)
+                 const union yo_address *remote, const struct wanted *wanted)
 {
     struct yo_quic_socket *socket;
     struct yo_buf authority;
@@ -61,16 +68,19 @@ static int begin(struct attempt *attempt, const struct yo_dial_options *options,
             .path = options->path,
             .origin = options->origin,
         };
-        rv = yo_endpoint_connect(attempt->link.endpoint, &connect, options->extension,
-                                 events, user, out, yo_loop_update(attempt->link.loop));
+        struct yo_endpoint *endpoint = attempt->link.endpoint;
+        yo_time now = yo_loop_update(attempt->link.loop);
+        rv = wanted->session
+                 ? yo_endpoint_connect_session(endpoint, &connect, wanted->session, now)
+                 : yo_endpoint_connect(endpoint, &connect, options->extension,
+                                       wanted->events, wanted->user, wanted->conn, now);
     }
     yo_buf_finish(&authority);
     return rv;
 }
 
-int yo_dial_quic(struct yo_conn **out, struct yo_loop *loop,
-                 const struct yo_dial_options *options, const union yo_address *remote,
-                 const struct yo_conn_events *events, void *user)
+static int dial(struct yo_loop *loop, const struct yo_dial_options *options,
+                const union yo_address *remote, const struct wanted *wanted)
 {
     static const uint8_t no_secret[YO_SECRET_SIZE]; /* clients make no IDs or tokens */
     struct yo_endpoint_options endpoint = {
@@ -94,7 +104,7 @@ int yo_dial_quic(struct yo_conn **out, struct yo_loop *loop,
     int rv = yo_quic_link_init(&attempt->link, loop, &endpoint, &endpoint_events,
                                options->qlog_dir);
     if (rv == YOMO_OK) {
-        rv = begin(attempt, options, remote, events, user, out);
+        rv = begin(attempt, options, remote, wanted);
         if (rv == YOMO_OK) {
             attempt->link.after_turn = after_turn;
             return YOMO_OK;
@@ -103,4 +113,20 @@ int yo_dial_quic(struct yo_conn **out, struct yo_loop *loop,
     }
     yo_free(mem, attempt);
     return rv;
+}
+
+int yo_dial_quic(struct yo_conn **out, struct yo_loop *loop,
+                 const struct yo_dial_options *options, const union yo_address *remote,
+                 const struct yo_conn_events *events, void *user)
+{
+    const struct wanted wanted = {.events = events, .user = user, .conn = out};
+    return dial(loop, options, remote, &wanted);
+}
+
+int yo_dial_quic_session(struct yo_wt_session **out, struct yo_loop *loop,
+                         const struct yo_dial_options *options,
+                         const union yo_address *remote)
+{
+    const struct wanted wanted = {.session = out};
+    return dial(loop, options, remote, &wanted);
 }

@@ -19,4 +19,12 @@ int yo_dial_quic(struct yo_conn **out, struct yo_loop *loop,
                  const struct yo_dial_options *options, const union yo_address *remote,
                  const struct yo_conn_events *events, void *user);
 
+/* The same with a bare session, for whoever wants streams: its events come once
+ * yo_wt_session_listen was called, which is to be done at once. Of `options` only what
+ * is said of the server, of TLS and of times matters. */
+struct yo_wt_session;
+int yo_dial_quic_session(struct yo_wt_session **out, struct yo_loop *loop,
+                         const struct yo_dial_options *options,
+                         const union yo_address *remote);
+
 #endif

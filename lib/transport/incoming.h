@@ -10,6 +10,7 @@
 #include "transport/transport.h"
 
 struct yo_incoming;
+struct yo_wt_session;
 
 struct yo_incoming_ops { /* each as in listen.h */
     struct yo_conn *(*accept)(struct yo_incoming *incoming,
@@ -17,6 +18,9 @@ struct yo_incoming_ops { /* each as in listen.h */
                               const struct yo_conn_events *events, void *user);
     void (*refuse)(struct yo_incoming *incoming, const struct yo_response *response);
     void (*dismiss)(struct yo_incoming *incoming, const struct yo_close *how);
+    /* NULL where there is no such thing. */
+    struct yo_wt_session *(*accept_session)(struct yo_incoming *incoming,
+                                            const struct yo_response *response);
 };
 
 struct yo_incoming {

@@ -70,6 +70,14 @@ struct yo_conn *yo_incoming_accept(struct yo_incoming *incoming,
     return incoming->ops->accept(incoming, response, events, user);
 }
 
+struct yo_wt_session *yo_incoming_accept_session(struct yo_incoming *incoming,
+                                                 const struct yo_response *response)
+{
+    return incoming->ops->accept_session
+               ? incoming->ops->accept_session(incoming, response)
+               : NULL;
+}
+
 void yo_incoming_refuse(struct yo_incoming *incoming,
                         const struct yo_response *response)
 {

@@ -83,6 +83,12 @@ struct yo_conn *yo_incoming_accept(struct yo_incoming *incoming,
                                    const struct yo_response *response,
                                    const struct yo_conn_events *events, void *user);
 
+/* Accept what came over WebTransport as a bare session, open; listen to it before this
+ * turn ends. NULL as above, or when it came over something else. */
+struct yo_wt_session;
+struct yo_wt_session *yo_incoming_accept_session(struct yo_incoming *incoming,
+                                                 const struct yo_response *response);
+
 /* Refuse with an HTTP status. */
 void yo_incoming_refuse(struct yo_incoming *incoming, const struct yo_response *response);
 

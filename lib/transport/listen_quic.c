@@ -57,8 +57,17 @@ static void incoming_dismiss(struct yo_incoming *base, const struct yo_close *ho
     free_incoming(incoming);
 }
 
-static const struct yo_incoming_ops incoming_ops = {incoming_accept, incoming_refuse,
-                                                    incoming_dismiss};
+static struct yo_wt_session *incoming_accept_session(struct yo_incoming *base,
+                                                     const struct yo_response *response)
+{
+    struct incoming *incoming = (struct incoming *)base;
+    struct yo_wt_session *session = yo_quic_accept_session(incoming->session, response);
+    free_incoming(incoming);
+    return session;
+}
+
+static const struct yo_incoming_ops incoming_ops = {
+    incoming_accept, incoming_refuse, incoming_dismiss, incoming_accept_session};
 
 static void on_request(void *user, struct yo_wt_session *session,
                        const struct yo_request *request, yo_time now)

@@ -417,7 +417,7 @@ static void incoming_dismiss(struct yo_incoming *incoming, const struct yo_close
 }
 
 static const struct yo_incoming_ops incoming_ops = {incoming_accept, incoming_refuse,
-                                                    incoming_dismiss};
+                                                    incoming_dismiss, NULL};
 
 static void on_member_gone(void *user)
 {

@@ -81,7 +81,8 @@ struct yo_wt_stream {
     bool resume;      /* offer `in` again in the next turn */
     bool in_event;
     bool early;          /* in session->early */
-    bool closed;         /* QUIC has forgotten it; `in` has not been taken yet */
+    bool closed;         /* QUIC has forgotten it; `in` has not been taken yet, ... */
+    bool held;           /* ... or yo_wt_stream_hold keeps it */
     uint64_t session_id; /* as its header says */
 };
 

@@ -137,4 +137,11 @@ void yo_wt_stream_reset(struct yo_wt_stream *stream, uint32_t code); /* our side
 void yo_wt_stream_stop(struct yo_wt_stream *stream, uint32_t code);  /* the peer's */
 void yo_wt_stream_resume(struct yo_wt_stream *stream);
 
+/* For a stream of the peer's: when it has ended, keep it, and with it its place among
+ * those that the peer may have, until it is released: so whoever answers a stream on
+ * another one never has more of them than the peer may have open. on_gone comes, from
+ * the turn, once both is true. */
+void yo_wt_stream_hold(struct yo_wt_stream *stream);
+void yo_wt_stream_release(struct yo_wt_stream *stream);
+
 #endif

@@ -82,7 +82,7 @@ void yo_wt_stream_closed(struct yo_wt_stream *stream, yo_time now)
     }
     stream->writable = false;
     yo_list_remove(&stream->ready);
-    if (!stream->readable || stream->session->conn->ended) {
+    if ((!stream->readable && !stream->held) || stream->session->conn->ended) {
         yo_wt_stream_free(stream, now);
     }
 }
@@ -133,7 +133,7 @@ void yo_wt_stream_offer(struct yo_wt_stream *stream, yo_time now)
         }
         give_credit(stream, taken);
     }
-    if (stream->closed && !stream->readable) {
+    if (stream->closed && !stream->readable && !stream->held) {
         yo_wt_stream_free(stream, now);
     }
 }
@@ -159,6 +159,19 @@ void yo_wt_stream_resume(struct yo_wt_stream *stream)
     stream->resume = true;
     stream->session->resume = true;
     yo_quic_conn_touch(stream->session->conn);
+}
+
+void yo_wt_stream_hold(struct yo_wt_stream *stream)
+{
+    stream->held = true;
+}
+
+void yo_wt_stream_release(struct yo_wt_stream *stream)
+{
+    stream->held = false;
+    if (stream->closed && !stream->readable) {
+        yo_wt_stream_resume(stream); /* which frees it */
+    }
 }
 
 void yo_wt_stream_stop(struct yo_wt_stream *stream, uint32_t code)

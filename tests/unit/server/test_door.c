@@ -27,11 +27,12 @@ static void only_rooms_and_echo_have_a_path(void **unused)
     }
     assert_int_equal(rig_count(&rig, refused_path), sizeof(wrong) / sizeof(wrong[0]));
     assert_int_equal(rig_knock(&rig, 0, WT, "/v1", "", NULL)->status, 200);
-    assert_int_equal(rig_knock(&rig, 0, WT, "/echo", "", NULL)->status, 200);
+    assert_int_equal(rig_knock(&rig, 0, WS, "/echo", "", NULL)->status, 200);
     rig_close(&rig);
 }
 
-static void echo_sends_back_on_the_same_lane_in_development(void **unused)
+/* Over WebTransport it is streams that go back: tests/e2e/echo.c. */
+static void echo_sends_messages_back_in_development(void **unused)
 {
     struct rig rig;
     struct client *a;
@@ -39,18 +40,39 @@ static void echo_sends_back_on_the_same_lane_in_development(void **unused)
 
     (void)unused;
     rig_open(&rig, 1, NULL, NULL);
-    a = rig_knock(&rig, 0, WT, "/echo", "", NULL);
-    client_say(a, YO_LANE_DATAGRAM, bytes_hex("81a16101"));
+    a = rig_knock(&rig, 0, WS, "/echo", "", NULL);
+    assert_int_equal(rig_count(&rig, echoes_websocket), 1);
+    client_say(a, YO_LANE_CONTROL, bytes_hex("81a16101"));
     heard = client_next(a);
     assert_non_null(heard);
     assert_hex(yo_blob_span(heard->blob), "81a16101");
-    assert_int_equal(heard->lane, YO_LANE_DATAGRAM);
+    assert_int_equal(heard->lane, YO_LANE_CONTROL);
+    assert_int_equal(rig_count(&rig, echo_message_bytes), 4);
+    client_close(a);
+    assert_int_equal(rig_count(&rig, echoes_websocket), 0);
     rig_close(&rig);
     rig_open(&rig, 1, NULL, "keys", "a=k", NULL);
-    assert_int_equal(rig_knock(&rig, 0, WT, "/echo", "", NULL)->status, 404);
+    assert_int_equal(rig_knock(&rig, 0, WS, "/echo", "", NULL)->status, 404);
     rig_close(&rig);
     rig_open(&rig, 1, NULL, "keys", "a=k", "echo", "yes", NULL);
-    assert_int_equal(rig_knock(&rig, 0, WT, "/echo", "", NULL)->status, 200);
+    assert_int_equal(rig_knock(&rig, 0, WS, "/echo", "", NULL)->status, 200);
+    rig_close(&rig);
+}
+
+static void echo_puts_out_who_does_not_read(void **unused)
+{
+    struct rig rig;
+    struct client *a;
+
+    (void)unused;
+    rig_open(&rig, 1, NULL, "connections-max", "1", NULL);
+    a = rig_knock(&rig, 0, WS, "/echo", "", NULL);
+    assert_int_equal(rig_knock(&rig, 0, WS, "/echo", "", NULL)->status, 503);
+    a->room = 6;
+    client_say(a, YO_LANE_CONTROL, bytes_hex("81a16101"));
+    assert_false(a->closing);
+    client_say(a, YO_LANE_CONTROL, bytes_hex("81a16101"));
+    assert_int_equal(a->why.code, YO_CODE_SLOW);
     rig_close(&rig);
 }
 
@@ -306,7 +328,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_rooms_and_echo_have_a_path),
-        cmocka_unit_test(echo_sends_back_on_the_same_lane_in_development),
+        cmocka_unit_test(echo_sends_messages_back_in_development),
+        cmocka_unit_test(echo_puts_out_who_does_not_read),
         cmocka_unit_test(origins_are_loopback_or_listed),
         cmocka_unit_test(an_unknown_key_is_refused_for_good),
         cmocka_unit_test(ids_are_decoded_and_an_empty_one_is_made),
