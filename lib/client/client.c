@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "client/inside.h"
+#include "transport/tls/devcert.h"
 
 static int make_tls(struct yomo_client *client)
 {
@@ -29,7 +30,11 @@ static int make_tls(struct yomo_client *client)
     }
     struct yo_buf why;
     yo_buf_init(&why, &client->mem);
-    int rv = yo_tls_client_create(&client->tls, &client->mem, &options, &why);
+    int rv =
+        settings->qlog_dir ? yo_state_dir_ready(settings->qlog_dir, &why) : YOMO_OK;
+    rv = rv != YOMO_OK
+             ? rv
+             : yo_tls_client_create(&client->tls, &client->mem, &options, &why);
     if (rv != YOMO_OK) {
         YO_LOG(&client->log, YOMO_LOG_ERROR, "client", "%.*s", (int)why.size,
                why.data ? (const char *)why.data : "");

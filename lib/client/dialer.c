@@ -70,6 +70,8 @@ static int dial(struct yomo_client *client, struct yo_conn **out,
         .idle_ms = settings->idle_ms,
         .keepalive_ms = settings->keep_alive_ms,
         .silence_ms = settings->silence_ms,
+        .congestion = settings->congestion,
+        .key_update_packets = settings->key_update_packets,
         .qlog_dir = settings->qlog_dir,
     };
     return yo_dial(out, client->runner.loop, &options, events, user);

@@ -61,6 +61,9 @@ static void take_numbers(struct yo_settings *settings, const yomo_options *optio
     settings->keep_alive_ms = yo_options_ms(options, "keep-alive");
     settings->silence_ms = yo_options_ms(options, "silence-timeout");
     settings->idle_ms = yo_options_ms(options, "idle-timeout");
+    settings->congestion =
+        (enum yo_congestion)yo_options_choice(options, "congestion-control");
+    settings->key_update_packets = yo_options_number(options, "key-update-packets");
     settings->linger_ms = yo_options_ms(options, "linger");
     if (settings->message_size_max > YO_MESSAGE_SIZE_MAX) {
         settings->message_size_max = YO_MESSAGE_SIZE_MAX;

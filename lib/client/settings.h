@@ -5,6 +5,7 @@
 
 #include "client/urls.h"
 #include "options/options.h"
+#include "transport/transport.h"
 
 struct yo_settings {
     const struct yomo_mem *mem;
@@ -17,6 +18,8 @@ struct yo_settings {
     uint64_t connect_timeout_ms, race_delay_ms;
     uint64_t reconnect_min_ms, reconnect_max_ms, reconnect_attempts; /* 0: no end */
     uint64_t keep_alive_ms, silence_ms, idle_ms, linger_ms;
+    enum yo_congestion congestion; /* QUIC's */
+    uint64_t key_update_packets;
 };
 
 /* YOMO_ERR_OPTION, YOMO_ERR_URL, YOMO_ERR_NOMEM. */

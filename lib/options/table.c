@@ -85,11 +85,19 @@ static const struct yo_option client_options[] = {
              "QUIC's own idle timeout; the smaller one of both sides counts."),
     DURATION("linger", "1s", 0, HOUR,
              "How long closing waits for reliable messages to go out."),
+    CHOICE("congestion-control", "cubic", "cubic|reno|bbr",
+           "How QUIC finds out how much a path carries. cubic and reno slow down when "
+           "packets are lost; bbr goes by measured rates, and is still young in the "
+           "library below."),
+    NUMBER("key-update-packets", "4m", 0, UINT32_MAX,
+           "A QUIC connection changes its keys after so many packets sent. 0: only when "
+           "the cipher's limit (RFC 9001 6.6) demands it."),
     TEXT("tls-keylog", NULL,
-         "Append TLS secrets to this file, for debugging: whoever reads it can read the "
-         "traffic."),
+         "Append TLS secrets to this file (0600), for debugging: whoever reads it can read "
+         "the traffic. The environment (SSLKEYLOGFILE) is not heeded."),
     TEXT("qlog-dir", NULL,
-         "Write a qlog trace of each QUIC connection into this folder."),
+         "Write a qlog trace of each QUIC connection into this folder, which is made "
+         "(0700) when it is missing."),
 };
 
 static const struct yo_option server_options[] = {
@@ -198,11 +206,19 @@ static const struct yo_option server_options[] = {
          "Addresses or networks (192.0.2.0/24) of proxies whose X-Forwarded-For header "
          "is believed, for what comes by TCP: the last address in it that is not itself "
          "such a proxy's is the client's. From others the header is ignored."),
+    CHOICE("congestion-control", "cubic", "cubic|reno|bbr",
+           "How QUIC finds out how much a path carries. cubic and reno slow down when "
+           "packets are lost; bbr goes by measured rates, and is still young in the "
+           "library below."),
+    NUMBER("key-update-packets", "4m", 0, UINT32_MAX,
+           "A QUIC connection changes its keys after so many packets sent. 0: only when "
+           "the cipher's limit (RFC 9001 6.6) demands it."),
     TEXT("tls-keylog", NULL,
-         "Append TLS secrets to this file, for debugging: whoever reads it can read the "
-         "traffic."),
+         "Append TLS secrets to this file (0600), for debugging: whoever reads it can read "
+         "the traffic. The environment (SSLKEYLOGFILE) is not heeded."),
     TEXT("qlog-dir", NULL,
-         "Write a qlog trace of each QUIC connection into this folder."),
+         "Write a qlog trace of each QUIC connection into this folder, which is made "
+         "(0700) when it is missing."),
     DURATION("drain-timeout", "8s", 0, HOUR,
              "How long a backend that ends waits for its clients to go."),
     TEXT("drain-url", NULL,

@@ -51,6 +51,13 @@ int yo_server_read_secret(struct yomo_server *server, struct yo_buf *why)
     return rv;
 }
 
+int yo_server_ready_qlog(const struct yomo_server *server, struct yo_buf *why)
+{
+    const char *dir = yo_options_text(server->config.options, "qlog-dir");
+
+    return dir ? yo_state_dir_ready(dir, why) : YOMO_OK;
+}
+
 static int read_files(struct yomo_server *server, const char *cert, const char *key,
                       struct yo_tls_server **tls, struct yo_buf *why)
 {

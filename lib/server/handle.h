@@ -74,6 +74,8 @@ int yo_server_read_tls(struct yomo_server *server, struct yo_tls_server **tls,
 
 /* State directory and secret, before the first yo_server_read_tls (credentials.c). */
 int yo_server_read_secret(struct yomo_server *server, struct yo_buf *why);
+/* The folder for qlog traces, if they are asked for. YOMO_ERR_FILE. */
+int yo_server_ready_qlog(const struct yomo_server *server, struct yo_buf *why);
 
 /* The development certificate may be due to be renewed (reload.c). Thread: any. */
 void yo_server_renew(struct yomo_server *server);

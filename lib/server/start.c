@@ -153,6 +153,7 @@ static int prepare(struct yomo_server *server, struct yo_buf *why)
     }
     yo_buf_finish(&missing);
     rv = rv == YOMO_OK ? yo_server_read_secret(server, why) : rv;
+    rv = rv == YOMO_OK ? yo_server_ready_qlog(server, why) : rv;
     rv = rv == YOMO_OK
              ? yo_server_read_tls(server, &server->tls, server->certificate, why)
              : rv;

@@ -246,6 +246,8 @@ static int open_listener(struct yo_worker *worker, const uint8_t *secret)
         .connections_per_address_max =
             u32(yo_options_number(o, "connections-per-address-max")),
         .trusted_proxies = {worker->config->proxies, worker->config->proxy_count},
+        .congestion = (enum yo_congestion)yo_options_choice(o, "congestion-control"),
+        .key_update_packets = yo_options_number(o, "key-update-packets"),
         .qlog_dir = yo_options_text(o, "qlog-dir"),
         .allow_host_any = !worker->config->loopback,
     };

@@ -26,6 +26,8 @@ struct yo_dial_options {
     size_t queue_size_max;
     uint64_t handshake_ms; /* give up after */
     uint64_t idle_ms, keepalive_ms, silence_ms;
+    enum yo_congestion congestion; /* as in listen.h */
+    uint64_t key_update_packets;
     const char *qlog_dir;
 };
 

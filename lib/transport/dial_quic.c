@@ -92,6 +92,8 @@ static int dial(struct yo_loop *loop, const struct yo_dial_options *options,
         .idle = options->idle_ms * YO_MS,
         .keepalive = options->keepalive_ms * YO_MS,
         .silence = options->silence_ms * YO_MS,
+        .congestion = options->congestion,
+        .key_update_packets = options->key_update_packets,
     };
     const struct yomo_mem *mem = yo_loop_mem(loop);
     if (!options->host || !options->path || !options->tls) {

@@ -47,6 +47,10 @@ struct yo_close {
     bool remote;         /* the other side, or the network, ended it */
 };
 
+/* How QUIC finds out how much a path carries (RFC 9002, RFC 9438). In the order of the
+ * option's choices. */
+enum yo_congestion { YO_CONGESTION_CUBIC, YO_CONGESTION_RENO, YO_CONGESTION_BBR };
+
 /* What became of a datagram that was sent with a token. */
 enum yo_fate { YO_FATE_ACKED, YO_FATE_LOST };
 

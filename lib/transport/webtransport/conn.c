@@ -305,6 +305,10 @@ yo_time yo_quic_conn_due(const struct yo_quic_conn *conn)
  * The timer is left where it is then: when it rings too early it is set anew. */
 void yo_quic_conn_rearm(struct yo_quic_conn *conn)
 {
+    uint64_t limit = conn->endpoint->options.key_update_packets;
+    if (limit > 0 && conn->packets_out >= limit) {
+        yo_quic_conn_renew_keys(conn, conn->now);
+    }
     yo_time when = yo_quic_conn_due(conn);
     if (when < conn->timer.when) {
         yo_heap_set(&conn->endpoint->timers, &conn->timer,

@@ -132,6 +132,8 @@ struct yo_quic_conn {
     struct yo_h3 *h3; /* from the time on when TLS has keys */
     struct yo_wt_session session;
 
+    bool has_next_keys;
+    uint64_t packets_out; /* with the keys of now */
     yo_time heard;   /* when the last packet came */
     yo_time due;     /* what ngtcp2 waits for, as far as it is waited for */
     yo_time alarm;   /* of the session's owner */
@@ -185,6 +187,8 @@ int yo_quic_setup_client(struct yo_quic_conn *conn,
                          const struct yo_endpoint_connect *options, yo_time now);
 struct yo_stops;
 void yo_quic_collect_stops(struct yo_stops *into); /* NULL: no more */
+/* Change the keys (RFC 9001 6), if that is possible now. */
+void yo_quic_conn_renew_keys(struct yo_quic_conn *conn, yo_time now);
 void yo_quic_path(ngtcp2_path *path, void *socket, const struct sockaddr *local,
                   const struct sockaddr *remote);
 

@@ -96,7 +96,7 @@ void yo_endpoint_wake(struct yo_endpoint *endpoint)
 static void stub_packet(struct yo_endpoint *endpoint, struct yo_stub *stub,
                         const struct yo_quic_packet *packet)
 {
-    struct yo_span answer = yo_stub_packet(stub);
+    struct yo_span answer = yo_stub_packet(stub, packet->bytes.size);
     if (answer.size > 0) {
         ngtcp2_path path;
         yo_quic_path(&path, packet->socket, packet->local, packet->remote);
@@ -192,6 +192,7 @@ void yo_endpoint_sent(struct yo_quic_conn *conn, uint8_t *out, const ngtcp2_path
                       uint8_t ecn, size_t size, size_t segment)
 {
     struct yo_endpoint *endpoint = conn->endpoint;
+    conn->packets_out += (size + segment - 1) / segment;
     if (path->user_data == conn->socket) {
         count_out(endpoint, size, segment);
         endpoint->events->commit(endpoint->user, conn->socket, path->local.addr,

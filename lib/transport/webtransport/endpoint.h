@@ -68,6 +68,9 @@ struct yo_endpoint_options {
      * that is sent after one was received; `silence` counts from the last one received,
      * and is heeded where `keepalive` is shorter. */
     yo_time handshake, idle, keepalive, silence;
+    enum yo_congestion congestion;
+    uint64_t key_update_packets; /* new keys after so many sent packets; 0: only when the
+                                    cipher's limit is near */
     uint32_t handshakes_max; /* with more, new ones must prove their address */
     uint32_t connections_max, connections_per_address_max;
 };

@@ -282,6 +282,30 @@ static int on_handshake_confirmed(ngtcp2_conn *quic, void *user)
     return 0;
 }
 
+/* ngtcp2 makes the next keys ahead of their use: the first ones when the handshake is
+ * confirmed, then others after each change (RFC 9001 6.3). */
+static int on_update_key(ngtcp2_conn *quic, uint8_t *rx_secret, uint8_t *tx_secret,
+                         ngtcp2_crypto_aead_ctx *rx, uint8_t *rx_iv,
+                         ngtcp2_crypto_aead_ctx *tx, uint8_t *tx_iv,
+                         const uint8_t *rx_now, const uint8_t *tx_now, size_t size,
+                         void *user)
+{
+    struct yo_quic_conn *conn = user;
+    conn->endpoint->stats.key_updates += conn->has_next_keys;
+    conn->has_next_keys = true;
+    return ngtcp2_crypto_update_key_cb(quic, rx_secret, tx_secret, rx, rx_iv, tx, tx_iv,
+                                       rx_now, tx_now, size, user);
+}
+
+void yo_quic_conn_renew_keys(struct yo_quic_conn *conn, yo_time now)
+{
+    /* Not before the handshake is confirmed (RFC 9001 6), which ngtcp2 asserts, and not
+     * while the last change is under way: then after one of the next packets. */
+    if (conn->confirmed && ngtcp2_conn_initiate_key_update(conn->quic, now) == 0) {
+        conn->packets_out = 0;
+    }
+}
+
 /* For the next connection (RFC 9000 8.1.3). */
 static int on_new_token(ngtcp2_conn *quic, const uint8_t *token, size_t size,
                         void *user)
@@ -322,7 +346,7 @@ static const ngtcp2_callbacks callbacks = {
     .extend_max_local_streams_uni = on_streams_allowed,
     .rand = on_rand,
     .remove_connection_id = on_retire_id,
-    .update_key = ngtcp2_crypto_update_key_cb,
+    .update_key = on_update_key,
     .path_validation = on_path_validated,
     .handshake_confirmed = on_handshake_confirmed,
     .stream_reset = on_stream_reset,
@@ -359,9 +383,14 @@ static void on_qlog(void *user, uint32_t flags, const void *data, size_t size)
 static void fill_settings(const struct yo_endpoint *endpoint, ngtcp2_settings *settings,
                           yo_time now)
 {
+    static const ngtcp2_cc_algo algorithms[] = {
+        [YO_CONGESTION_CUBIC] = NGTCP2_CC_ALGO_CUBIC,
+        [YO_CONGESTION_RENO] = NGTCP2_CC_ALGO_RENO,
+        [YO_CONGESTION_BBR] = NGTCP2_CC_ALGO_BBR,
+    };
     ngtcp2_settings_default(settings);
     settings->initial_ts = now;
-    settings->cc_algo = NGTCP2_CC_ALGO_CUBIC;
+    settings->cc_algo = algorithms[endpoint->options.congestion];
     settings->handshake_timeout = endpoint->options.handshake;
     settings->qlog_write = endpoint->options.qlog ? on_qlog : NULL;
 }

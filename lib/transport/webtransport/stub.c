@@ -55,9 +55,11 @@ void yo_stubs_add(struct yo_stubs *stubs, struct yo_cid_owner *owner,
     }
 }
 
-struct yo_span yo_stub_packet(struct yo_stub *stub)
+struct yo_span yo_stub_packet(struct yo_stub *stub, size_t size)
 {
-    if (stub->size == 0 || ++stub->packets < stub->answer_at) {
+    /* Whoever sent it may have another's address (RFC 9000 8.1, 10.2.1). */
+    if (stub->size == 0 || stub->size > YO_AMPLIFY_MAX * size ||
+        ++stub->packets < stub->answer_at) {
         return YO_SPAN_NONE;
     }
     stub->answer_at *= 2;

@@ -10,6 +10,7 @@
 #include "base/heap.h"
 #include "transport/webtransport/cid_map.h"
 
+#define YO_AMPLIFY_MAX 3 /* times the bytes received, before an address is proven */
 #define YO_STUBS_MAX 4096 /* then a connection goes without one */
 
 struct yo_stub {
@@ -34,8 +35,8 @@ void yo_stubs_finish(struct yo_stubs *stubs);
 void yo_stubs_add(struct yo_stubs *stubs, struct yo_cid_owner *owner,
                   struct yo_span close, yo_time until);
 
-/* A packet came for it: what to answer, perhaps nothing. */
-struct yo_span yo_stub_packet(struct yo_stub *stub);
+/* A packet of `size` bytes came for it: what to answer, perhaps nothing. */
+struct yo_span yo_stub_packet(struct yo_stub *stub, size_t size);
 
 void yo_stubs_tick(struct yo_stubs *stubs, yo_time now);
 yo_time yo_stubs_deadline(const struct yo_stubs *stubs);

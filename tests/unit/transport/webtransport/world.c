@@ -14,6 +14,7 @@ struct carried {
     yo_time due;
     struct node *to;
     struct sockaddr_in from;
+    uint8_t ecn;
     size_t size;
     uint8_t bytes[];
 };
@@ -110,12 +111,13 @@ static struct node *node_at(struct world *world, const struct sockaddr *to)
 }
 
 static void put(struct world *world, struct node *to, const struct sockaddr_in *from,
-                struct yo_span bytes, yo_time due)
+                uint8_t ecn, struct yo_span bytes, yo_time due)
 {
     struct carried *carried = malloc(sizeof(*carried) + bytes.size);
     carried->due = due;
     carried->to = to;
     carried->from = *from;
+    carried->ecn = ecn;
     carried->size = bytes.size;
     memcpy(carried->bytes, bytes.data, bytes.size);
     struct yo_link *at = world->packets.prev;
@@ -130,27 +132,39 @@ static bool chance(struct world *world, unsigned of_1000)
     return of_1000 > 0 && yo_rand_below(&world->rand, 1000) < of_1000;
 }
 
-static void carry(struct node *from, const struct sockaddr *address,
+static uint8_t mark(const struct world *world, uint8_t ecn)
+{
+    if (ecn == 0 || world->marks == MARKS_KEPT) {
+        return ecn;
+    }
+    return world->marks == MARKS_CONGESTED ? 3 : 0;
+}
+
+static void carry(struct node *from, const struct sockaddr *address, uint8_t ecn,
                   struct yo_span bytes)
 {
     struct world *world = from->world;
     struct node *to = node_at(world, address);
     from->sent++;
     world->carried++;
-    if (!to || from->cut || to->cut || chance(world, world->loss)) {
+    world->marked[ecn & 3]++;
+    world->stray_bytes += to ? 0 : bytes.size;
+    bool large = world->mtu && bytes.size > world->mtu;
+    if (!to || from->cut || to->cut || large || chance(world, world->loss)) {
         world->lost++;
         return;
     }
     int copies = chance(world, world->repeat) ? 2 : 1;
     for (int i = 0; i < copies; i++) {
         yo_time jitter = world->jitter ? yo_rand_below(&world->rand, world->jitter) : 0;
-        put(world, to, &from->outside, bytes, world->now + world->delay + jitter);
+        put(world, to, &from->outside, mark(world, ecn), bytes,
+            world->now + world->delay + jitter);
     }
 }
 
 void world_inject(struct node *to, const struct node *from, struct yo_span bytes)
 {
-    put(to->world, to, &from->outside, bytes, to->world->now);
+    put(to->world, to, &from->outside, 0, bytes, to->world->now);
 }
 
 /* --- The endpoint's events -------------------------------------------------------- */
@@ -168,19 +182,19 @@ static void on_commit(void *user, void *socket, const struct sockaddr *local,
                       size_t segment)
 {
     struct node *node = user;
-    (void)socket, (void)local, (void)ecn;
+    (void)socket, (void)local;
     assert_true(size > 0 && segment > 0);
     size_t train = 0;
     for (size_t at = 0; at < size; at += segment, train++) {
         size_t n = size - at < segment ? size - at : segment;
-        carry(node, remote, yo_span(node->space + at, n));
+        carry(node, remote, ecn, yo_span(node->space + at, n));
     }
     node->longest = train > node->longest ? train : node->longest;
 }
 
 static void on_send(void *user, const struct yo_quic_packet *packet)
 {
-    carry(user, packet->remote, packet->bytes);
+    carry(user, packet->remote, packet->ecn, packet->bytes);
 }
 
 static void on_wake(void *user)
@@ -330,6 +344,7 @@ static void deliver(struct world *world)
             .socket = to,
             .local = (const struct sockaddr *)&to->inside,
             .remote = (const struct sockaddr *)&carried->from,
+            .ecn = carried->ecn,
             .bytes = yo_span(carried->bytes, carried->size),
         };
         yo_endpoint_packet(to->endpoint, &packet, false, world->now);

@@ -51,17 +51,25 @@ struct node {
     struct node *other; /* who gets them */
 };
 
+/* What becomes of ECN marks on the way (RFC 3168): nothing; taken off; all packets that
+ * have one are marked as having met congestion. */
+enum world_marks { MARKS_KEPT, MARKS_CLEARED, MARKS_CONGESTED };
+
 struct world {
     const struct yomo_mem *mem;
     yo_time now;
     struct yo_rand rand;
     yo_time delay, jitter;  /* one way */
     unsigned loss, repeat;  /* of 1,000 packets */
+    size_t mtu;             /* of UDP payloads that pass; 0: any */
+    enum world_marks marks;
     uint16_t port;          /* under which clients remember the server; 0: under none */
     struct yo_link packets; /* under way, by time */
     struct node *nodes[NODES_MAX];
     size_t count;
     size_t carried, lost;
+    size_t marked[4];     /* packets by the ECN mark that they were sent with */
+    size_t stray_bytes;   /* sent to where nobody is */
 };
 
 extern struct yo_tls_server *world_server_tls;
