@@ -51,8 +51,9 @@ struct yo_close {
  * option's choices. */
 enum yo_congestion { YO_CONGESTION_CUBIC, YO_CONGESTION_RENO, YO_CONGESTION_BBR };
 
-/* What became of a datagram that was sent with a token. */
-enum yo_fate { YO_FATE_ACKED, YO_FATE_LOST };
+/* What became of a datagram that was sent with a token. UNSENT: it gave way to others
+ * or became too old, where there are limits that say so. */
+enum yo_fate { YO_FATE_ACKED, YO_FATE_LOST, YO_FATE_UNSENT };
 
 struct yo_conn_info {
     enum yomo_transport_kind transport;

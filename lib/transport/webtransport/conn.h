@@ -19,6 +19,7 @@
 #include "transport/webtransport/datagram.h"
 #include "transport/webtransport/endpoint.h"
 #include "transport/webtransport/h3.h"
+#include "transport/webtransport/priority.h"
 #include "transport/webtransport/sendqueue.h"
 #include "transport/webtransport/session.h"
 
@@ -59,7 +60,7 @@ struct yo_wt_stream {
     struct yo_stream base;
     struct yo_wt_session *session;
     struct yo_link link;  /* in session->streams, ->unopened or ->early */
-    struct yo_link ready; /* in session->ready while it can send */
+    struct yo_place place; /* in session->turns while it can send */
     int64_t id;           /* -1: not opened yet */
     bool bidirectional, local;
     const struct yo_wt_stream_events *events; /* NULL: nobody listens */
@@ -94,7 +95,8 @@ struct yo_wt_session {
     void *user;
     struct yo_datagrams datagrams;
     size_t datagram_safe; /* what fits on any path of QUIC's, once open */
-    struct yo_link streams, ready, unopened, early;
+    struct yo_link streams, unopened, early;
+    struct yo_turns turns; /* of streams that can send */
     size_t unopened_count, early_count;
     struct yo_link early_datagrams;
     size_t early_datagram_count;
@@ -107,6 +109,10 @@ struct yo_wt_session {
     bool wake, resume, progress, want_progress;
     bool shut;          /* a stream was found to be closed for writing */
     bool streams_first; /* in the next packet */
+    struct {
+        uint64_t stream_out, stream_in, datagram_out, datagram_in; /* bytes */
+        uint64_t opened, accepted, received, acked, lost;
+    } counts;
 };
 
 struct yo_quic_conn {
@@ -240,6 +246,9 @@ void yo_wt_session_run(struct yo_wt_session *session,
                        yo_time now); /* deferred events */
 bool yo_wt_session_deferred(const struct yo_wt_session *session,
                             yo_time now); /* are there any? */
+void yo_wt_session_datagram(struct yo_wt_session *session, struct yo_span bytes,
+                            yo_time now); /* hand it up */
+void yo_wt_session_tell_unsent(struct yo_wt_session *session, yo_time now);
 int yo_wt_session_hold_datagram(struct yo_wt_session *session, struct yo_span bytes);
 
 /* stream.c */

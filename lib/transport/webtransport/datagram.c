@@ -8,6 +8,7 @@ struct datagram {
     struct yo_map_node node; /* while it flies */
     struct yo_blob *blob;
     uint64_t token, id; /* 0: nobody wants to know */
+    yo_time since;      /* 0: it has just come */
 };
 
 static struct datagram *first_of(const struct yo_datagrams *datagrams)
@@ -22,6 +23,7 @@ void yo_datagrams_init(struct yo_datagrams *datagrams, const struct yomo_mem *me
     memset(datagrams, 0, sizeof(*datagrams));
     datagrams->mem = mem;
     yo_list_init(&datagrams->waiting);
+    yo_list_init(&datagrams->untold);
     yo_map_init(&datagrams->flying, mem);
 }
 
@@ -58,15 +60,29 @@ void yo_datagrams_finish(struct yo_datagrams *datagrams)
         yo_free(datagrams->mem, YO_CONTAINER(node, struct datagram, node));
         node = next;
     }
-    yo_map_finish(&datagrams->flying);
+    yo_map_finish(&datagrams->flying); /* those in `untold` were there too */
     yo_free(datagrams->mem, datagrams->spare);
     datagrams->spare = NULL;
 }
 
+/* Is there room for `size` bytes beside `count` others of `total`? */
+static bool fits(const struct yo_datagram_limits *limits, size_t size, size_t count,
+                 size_t total)
+{
+    return count == 0 || ((limits->count == 0 || count < limits->count) &&
+                          (limits->size == 0 ||
+                           (total <= limits->size && size <= limits->size - total)));
+}
+
+static void leave(struct yo_datagrams *datagrams);
+
 int yo_datagrams_push(struct yo_datagrams *datagrams, struct yo_blob *blob,
                       uint64_t token)
 {
-    if (token != 0 && datagrams->flying.count >= YO_DATAGRAMS_FLYING_MAX) {
+    const struct yo_datagram_limits *limits = &datagrams->limits;
+    bool room = fits(limits, blob->size, datagrams->count, datagrams->size);
+    if ((token != 0 && datagrams->flying.count >= YO_DATAGRAMS_FLYING_MAX) ||
+        (!room && !limits->drop_oldest)) {
         return YOMO_ERR_AGAIN;
     }
     struct datagram *d = get(datagrams);
@@ -82,6 +98,10 @@ int yo_datagrams_push(struct yo_datagrams *datagrams, struct yo_blob *blob,
             let_go(datagrams, d);
             return YOMO_ERR_NOMEM;
         }
+    }
+    while (!fits(limits, blob->size, datagrams->count, datagrams->size)) {
+        datagrams->dropped++;
+        leave(datagrams);
     }
     d->blob = yo_blob_ref(blob);
     yo_list_push_back(&datagrams->waiting, &d->link);
@@ -112,9 +132,58 @@ static struct datagram *take(struct yo_datagrams *datagrams)
     return d;
 }
 
+/* The first one will not be sent; that is still to be told if it has a token. */
+static void leave(struct yo_datagrams *datagrams)
+{
+    struct datagram *d = take(datagrams);
+    if (d->token == 0) {
+        let_go(datagrams, d);
+    } else {
+        yo_list_push_back(&datagrams->untold, &d->link);
+    }
+}
+
+bool yo_datagrams_expire(struct yo_datagrams *datagrams, yo_time now)
+{
+    yo_time age = datagrams->limits.age;
+    struct datagram *d;
+    bool some = false;
+    if (age == 0) {
+        return false;
+    }
+    for (struct yo_link *link = datagrams->waiting.prev; link != &datagrams->waiting;
+         link = link->prev) { /* those that have come since the last time */
+        d = YO_CONTAINER(link, struct datagram, link);
+        if (d->since != 0) {
+            break;
+        }
+        d->since = now;
+    }
+    while ((d = first_of(datagrams)) && yo_time_after(d->since, age) <= now) {
+        datagrams->expired++;
+        leave(datagrams);
+        some = true;
+    }
+    return some;
+}
+
+uint64_t yo_datagrams_untold(struct yo_datagrams *datagrams)
+{
+    struct yo_link *link = yo_list_pop_front(&datagrams->untold);
+    if (!link) {
+        return 0;
+    }
+    struct datagram *d = YO_CONTAINER(link, struct datagram, link);
+    uint64_t token = d->token;
+    yo_map_remove(&datagrams->flying, &d->node);
+    let_go(datagrams, d);
+    return token;
+}
+
 void yo_datagrams_sent(struct yo_datagrams *datagrams)
 {
     struct datagram *d = take(datagrams);
+    datagrams->sent++;
     if (d->token == 0) {
         let_go(datagrams, d);
     }

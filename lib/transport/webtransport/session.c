@@ -37,7 +37,7 @@ void yo_wt_session_init(struct yo_quic_conn *conn)
     session->id = -1;
     yo_datagrams_init(&session->datagrams, conn->mem);
     yo_list_init(&session->streams);
-    yo_list_init(&session->ready);
+    yo_turns_init(&session->turns);
     yo_list_init(&session->unopened);
     yo_list_init(&session->early);
     yo_list_init(&session->early_datagrams);
@@ -131,10 +131,23 @@ void yo_wt_session_begin(struct yo_wt_session *session)
 static void announce(struct yo_wt_session *session, struct yo_wt_stream *stream,
                      yo_time now)
 {
+    session->counts.accepted++;
+    session->counts.stream_in += stream->in.size;
     if (session->events && session->events->on_stream) {
         session->events->on_stream(session->user, stream, now);
     }
     yo_wt_stream_offer(stream, now);
+}
+
+/* A datagram of its own. */
+void yo_wt_session_datagram(struct yo_wt_session *session, struct yo_span bytes,
+                            yo_time now)
+{
+    session->counts.received++;
+    session->counts.datagram_in += bytes.size;
+    if (session->events && session->events->on_datagram) {
+        session->events->on_datagram(session->user, bytes, now);
+    }
 }
 
 void yo_wt_session_adopt_early(struct yo_wt_session *session, yo_time now)
@@ -161,9 +174,8 @@ void yo_wt_session_adopt_early(struct yo_wt_session *session, yo_time now)
         struct yo_span bytes = yo_span(early->bytes, early->size);
         size_t n = yo_varint_read(bytes, &quarter);
         session->early_datagram_count--;
-        if (quarter * 4 == (uint64_t)session->id && session->events &&
-            session->events->on_datagram) {
-            session->events->on_datagram(session->user, yo_span_skip(bytes, n), now);
+        if (quarter * 4 == (uint64_t)session->id) {
+            yo_wt_session_datagram(session, yo_span_skip(bytes, n), now);
         }
         yo_free(mem_of(session), early);
     }
@@ -186,6 +198,18 @@ int yo_wt_session_hold_datagram(struct yo_wt_session *session, struct yo_span by
     return YOMO_OK;
 }
 
+/* What left the queue because of its limits. */
+void yo_wt_session_tell_unsent(struct yo_wt_session *session, yo_time now)
+{
+    uint64_t token;
+    while ((token = yo_datagrams_untold(&session->datagrams)) != 0) {
+        session->progress = true;
+        if (session->open && session->events && session->events->on_fate) {
+            session->events->on_fate(session->user, token, YO_FATE_UNSENT, now);
+        }
+    }
+}
+
 /* --- Events that were put off to the turn ----------------------------------------- */
 
 void yo_wt_session_run(struct yo_wt_session *session, yo_time now)
@@ -200,6 +224,7 @@ void yo_wt_session_run(struct yo_wt_session *session, yo_time now)
     if (session->open) {
         yo_wt_session_adopt_early(session, now);
     }
+    yo_wt_session_tell_unsent(session, now);
     if (session->resume && session->open) {
         session->resume = false;
         YO_LIST_EACH(link, next, &session->streams)
@@ -231,7 +256,8 @@ bool yo_wt_session_deferred(const struct yo_wt_session *session, yo_time now)
     return session->wake || session->resume || session->shut ||
            (session->progress && session->want_progress) ||
            !yo_list_empty(&session->early) || session->early_datagram_count > 0 ||
-           session->conn->alarm <= now ||
+           session->conn->alarm <= now || !yo_list_empty(&session->datagrams.untold) ||
+           (datagram && session->datagrams.limits.age > 0) || /* may have to be told */
            (datagram && datagram->size > session->datagram_safe); /* may be dropped */
 }
 
@@ -274,6 +300,12 @@ bool yo_wt_session_fits(const struct yo_wt_session *session, size_t size)
 {
     return session->open && (size <= session->datagram_safe ||
                              size <= yo_wt_session_datagram_max(session));
+}
+
+void yo_wt_session_limit_datagrams(struct yo_wt_session *session,
+                                   const struct yo_datagram_limits *limits)
+{
+    session->datagrams.limits = *limits;
 }
 
 int yo_wt_session_send(struct yo_wt_session *session, struct yo_blob *blob,
@@ -327,7 +359,7 @@ void yo_wt_session_drop_streams(struct yo_wt_session *session, uint64_t code)
     {
         struct yo_wt_stream *stream = YO_CONTAINER(link, struct yo_wt_stream, link);
         stream->readable = stream->writable = false;
-        yo_list_remove(&stream->ready);
+        yo_turns_remove(&session->turns, &stream->place);
         ngtcp2_conn_shutdown_stream(session->conn->quic, 0, stream->id, code);
     }
 }
@@ -406,6 +438,40 @@ int yo_wt_session_drain(struct yo_wt_session *session)
     }
     yo_quic_conn_touch(session->conn);
     return rv;
+}
+
+void yo_wt_session_stats(const struct yo_wt_session *session, struct yo_wt_stats *stats)
+{
+    ngtcp2_conn *quic = session->conn->quic;
+    ngtcp2_conn_info info;
+    ngtcp2_conn_get_conn_info(quic, &info);
+    bool measured = info.min_rtt != UINT64_MAX;
+    *stats = (struct yo_wt_stats){
+        .rtt_smoothed = measured ? info.smoothed_rtt : 0,
+        .rtt_variation = measured ? info.rttvar : 0,
+        .rtt_min = measured ? info.min_rtt : 0,
+        .rtt_latest = measured ? info.latest_rtt : 0,
+        .bytes_sent = info.bytes_sent,
+        .bytes_received = info.bytes_recv,
+        .packets_sent = info.pkt_sent,
+        .packets_received = info.pkt_recv,
+        .packets_lost = info.pkt_lost,
+        .congestion_window = info.cwnd,
+        .bytes_in_flight = info.bytes_in_flight,
+        .path_mtu = ngtcp2_conn_get_path_max_tx_udp_payload_size(quic),
+        .stream_bytes_sent = session->counts.stream_out,
+        .stream_bytes_received = session->counts.stream_in,
+        .datagram_bytes_sent = session->counts.datagram_out,
+        .datagram_bytes_received = session->counts.datagram_in,
+        .streams_opened = session->counts.opened,
+        .streams_accepted = session->counts.accepted,
+        .datagrams_sent = session->datagrams.sent,
+        .datagrams_received = session->counts.received,
+        .datagrams_acked = session->counts.acked,
+        .datagrams_lost = session->counts.lost,
+        .datagrams_dropped = session->datagrams.dropped,
+        .datagrams_expired = session->datagrams.expired,
+    };
 }
 
 yo_time yo_wt_session_rtt(const struct yo_wt_session *session)

@@ -13,6 +13,7 @@
 #include "base/blob.h"
 #include "base/time.h"
 #include "transport/transport.h"
+#include "transport/webtransport/datagram.h"
 
 struct yo_wt_session;
 struct yo_wt_stream;
@@ -72,8 +73,14 @@ void yo_wt_session_listen(struct yo_wt_session *session,
 struct yo_span yo_wt_session_fields(const struct yo_wt_session *session);
 const char *yo_wt_session_protocol(const struct yo_wt_session *session);
 
+/* How many datagrams may wait and for how long; without it there are no limits. Those
+ * that leave for that reason are told as YO_FATE_UNSENT, in the turn. */
+void yo_wt_session_limit_datagrams(struct yo_wt_session *session,
+                                   const struct yo_datagram_limits *limits);
+
 /* Queue a datagram; takes a reference. YOMO_ERR_TOO_BIG, YOMO_ERR_CLOSED,
- * YOMO_ERR_NOMEM, YOMO_ERR_AGAIN (too many with a token are flying). */
+ * YOMO_ERR_NOMEM, YOMO_ERR_AGAIN (no room, and none is made; or too many with a token
+ * are flying): on_progress tells when there may be room. */
 int yo_wt_session_send(struct yo_wt_session *session, struct yo_blob *blob,
                        uint64_t token);
 size_t yo_wt_session_datagram_max(const struct yo_wt_session *session); /* 0: none */
@@ -107,6 +114,25 @@ void yo_wt_session_want_progress(struct yo_wt_session *session);
 void yo_wt_session_alarm(struct yo_wt_session *session,
                          yo_time when);                         /* YO_NEVER: none */
 yo_time yo_wt_session_rtt(const struct yo_wt_session *session); /* 0: unknown */
+/* How it goes. What is not known is 0. */
+struct yo_wt_stats {
+    /* Of the connection. */
+    yo_time rtt_smoothed, rtt_variation, rtt_min, rtt_latest; /* RFC 9002 5 */
+    uint64_t bytes_sent, bytes_received;                      /* of QUIC packets */
+    uint64_t packets_sent, packets_received, packets_lost;
+    uint64_t congestion_window, bytes_in_flight;
+    size_t path_mtu; /* the largest UDP payload that is known to pass */
+    /* Of the session; bytes are those of streams and datagrams, without their headers.
+     */
+    uint64_t stream_bytes_sent, stream_bytes_received;
+    uint64_t datagram_bytes_sent, datagram_bytes_received;
+    uint64_t streams_opened, streams_accepted; /* by us; by the peer */
+    uint64_t datagrams_sent, datagrams_received, datagrams_acked, datagrams_lost;
+    uint64_t datagrams_dropped, datagrams_expired; /* by the limits, before they went */
+};
+void yo_wt_session_stats(const struct yo_wt_session *session,
+                         struct yo_wt_stats *stats);
+
 void yo_wt_session_address(const struct yo_wt_session *session, char out[64]);
 
 /* --- Streams ---------------------------------------------------------------------- */
@@ -132,6 +158,12 @@ int yo_wt_stream_write(struct yo_wt_stream *stream, struct yo_span bytes, size_t
 void yo_wt_stream_end(struct yo_wt_stream *stream);            /* FIN */
 size_t yo_wt_stream_queued(const struct yo_wt_stream *stream); /* not acknowledged */
 bool yo_wt_stream_finished(const struct yo_wt_stream *stream); /* all is, FIN too */
+
+/* W3C's sendOrder and sendGroup: of the streams of one group that have an order the
+ * greatest goes first, groups and streams without order share what there is fairly.
+ * YOMO_ERR_NOMEM. */
+int yo_wt_stream_order(struct yo_wt_stream *stream, uint64_t group, int64_t order);
+void yo_wt_stream_unorder(struct yo_wt_stream *stream); /* as it was made */
 
 void yo_wt_stream_reset(struct yo_wt_stream *stream, uint32_t code); /* our side */
 void yo_wt_stream_stop(struct yo_wt_stream *stream, uint32_t code);  /* the peer's */

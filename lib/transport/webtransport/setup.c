@@ -123,6 +123,8 @@ static void fate(struct yo_quic_conn *conn, uint64_t id, enum yo_fate fate)
     struct yo_wt_session *session = &conn->session;
     uint64_t token = yo_datagrams_land(&session->datagrams, id);
     conn->endpoint->stats.datagrams_lost += fate == YO_FATE_LOST;
+    session->counts.lost += fate == YO_FATE_LOST;
+    session->counts.acked += fate == YO_FATE_ACKED;
     session->progress = true;
     if (token != 0 && session->open && session->events && session->events->on_fate) {
         session->events->on_fate(session->user, token, fate, conn->now);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* stream.c - one stream of a session.
  *
- * The happy path out: bytes are queued, the stream joins session->ready, write.c takes
+ * The happy path out: bytes are queued, the stream joins session->turns, write.c takes
  * from the queue, acknowledgements empty it. In: bytes go to on_data where they lie;
  * what is not taken is kept, at most a stream window of it, and credit is given back
  * for what was taken only.
@@ -40,7 +40,7 @@ struct yo_wt_stream *yo_wt_stream_new(struct yo_wt_session *session, int64_t id,
     stream->writable = local || bidirectional;
     stream->readable = !local || bidirectional;
     yo_list_init(&stream->link);
-    yo_list_init(&stream->ready);
+    yo_place_init(&stream->place);
     yo_sendqueue_init(&stream->out, mem);
     yo_buf_init(&stream->in, mem);
     if (local) {
@@ -67,7 +67,7 @@ void yo_wt_stream_free(struct yo_wt_stream *stream, yo_time now)
     }
     stream->session->early_count -= stream->early;
     yo_list_remove(&stream->link);
-    yo_list_remove(&stream->ready);
+    yo_turns_forget(&stream->session->turns, &stream->place, mem);
     yo_sendqueue_finish(&stream->out);
     yo_buf_finish(&stream->in);
     yo_free(mem, stream);
@@ -81,7 +81,7 @@ void yo_wt_stream_closed(struct yo_wt_stream *stream, yo_time now)
         yo_wt_stream_shut_write(stream, NULL, now); /* QUIC has answered STOP_SENDING */
     }
     stream->writable = false;
-    yo_list_remove(&stream->ready);
+    yo_turns_remove(&stream->session->turns, &stream->place);
     if ((!stream->readable && !stream->held) || stream->session->conn->ended) {
         yo_wt_stream_free(stream, now);
     }
@@ -199,8 +199,8 @@ void yo_wt_stream_ready(struct yo_wt_stream *stream)
     bool due = stream->reset_due ? stream->header_unsent > 0
                                  : yo_sendqueue_ready(&stream->out);
     if (due && stream->writable && stream->id >= 0 && !stream->blocked &&
-        stream->ready.next == &stream->ready) {
-        yo_list_push_back(&stream->session->ready, &stream->ready);
+        !yo_place_waits(&stream->place)) {
+        yo_turns_add(&stream->session->turns, &stream->place);
     }
     yo_quic_conn_touch(stream->session->conn);
 }
@@ -254,11 +254,26 @@ void yo_wt_stream_end(struct yo_wt_stream *stream)
     }
 }
 
+int yo_wt_stream_order(struct yo_wt_stream *stream, uint64_t group, int64_t order)
+{
+    return yo_turns_order(&stream->session->turns, &stream->place, group, order,
+                          stream->out.mem);
+}
+
+void yo_wt_stream_unorder(struct yo_wt_stream *stream)
+{
+    bool waits = yo_place_waits(&stream->place);
+    yo_turns_forget(&stream->session->turns, &stream->place, stream->out.mem);
+    if (waits) {
+        yo_turns_add(&stream->session->turns, &stream->place);
+    }
+}
+
 static void reset_now(struct yo_wt_stream *stream)
 {
     stream->reset_due = false;
     stream->writable = false;
-    yo_list_remove(&stream->ready);
+    yo_turns_remove(&stream->session->turns, &stream->place);
     ngtcp2_conn_shutdown_stream_write(stream->session->conn->quic, 0, stream->id,
                                       stream->reset_code);
     yo_quic_conn_touch(stream->session->conn);
@@ -272,7 +287,7 @@ void yo_wt_stream_reset(struct yo_wt_stream *stream, uint32_t code)
     stream->reset_code = yo_wt_code_to_h3(code);
     if (stream->header_unacked > 0) {
         stream->reset_due = true;
-        yo_list_remove(&stream->ready);
+        yo_turns_remove(&stream->session->turns, &stream->place);
         yo_wt_stream_ready(stream);
     } else {
         reset_now(stream);
@@ -300,7 +315,7 @@ void yo_wt_stream_shut_write(struct yo_wt_stream *stream, const uint32_t *code,
                              yo_time now)
 {
     stream->writable = false;
-    yo_list_remove(&stream->ready);
+    yo_turns_remove(&stream->session->turns, &stream->place);
     if (!stream->stopped) {
         stream->stopped = true;
         if (stream->events && stream->events->on_stop) {

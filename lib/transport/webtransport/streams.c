@@ -112,6 +112,7 @@ static int begin_wt(struct yo_quic_conn *conn, int64_t id, uint64_t session_id,
     yo_list_push_back(early ? &session->early : &session->streams, &stream->link);
     stream->early = early;
     session->early_count += early;
+    session->counts.accepted += !early;
     if (!early && session->events && session->events->on_stream) {
         session->events->on_stream(session->user, stream, conn->now);
     }
@@ -128,6 +129,7 @@ static int feed_wt(struct yo_quic_conn *conn, struct yo_stream *base,
     }
     if (stream->session->open) {
         ngtcp2_conn_extend_max_offset(conn->quic, bytes.size);
+        stream->session->counts.stream_in += bytes.size;
     } /* else when it opens: what comes too early is bounded by the connection's window
        */
     yo_wt_stream_receive(stream, bytes, end, conn->now);
@@ -364,9 +366,8 @@ int yo_quic_on_datagram(struct yo_quic_conn *conn, struct yo_span bytes)
         yo_wt_session_hold_datagram(session, bytes); /* or it is lost, as they may be */
         return 0;
     }
-    if (quarter * 4 == (uint64_t)session->id && session->events &&
-        session->events->on_datagram) {
-        session->events->on_datagram(session->user, yo_span_skip(bytes, n), conn->now);
+    if (quarter * 4 == (uint64_t)session->id) {
+        yo_wt_session_datagram(session, yo_span_skip(bytes, n), conn->now);
     }
     return 0;
 }

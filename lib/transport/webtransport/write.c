@@ -43,8 +43,9 @@ struct pass {
 static bool more_than(const struct yo_wt_session *session,
                       const struct yo_wt_stream *stream, size_t datagrams)
 {
-    const struct yo_link *first = stream ? &stream->ready : &session->ready;
-    return first->next != &session->ready || session->datagrams.count > datagrams;
+    bool streams = stream ? yo_turns_more(&session->turns) /* it is the first one */
+                          : !yo_turns_empty(&session->turns);
+    return streams || session->datagrams.count > datagrams;
 }
 
 static ngtcp2_ssize write_spans(struct pass *p, int64_t id, const struct yo_span *spans,
@@ -142,6 +143,7 @@ static ngtcp2_ssize write_datagram(struct pass *p)
                                                  p->dest_size, &accepted, flags, id,
                                                  vecs, 2, p->now);
     if (accepted) {
+        session->counts.datagram_out += blob->size;
         yo_datagrams_sent(&session->datagrams);
         session->progress = true;
     }
@@ -151,15 +153,15 @@ static ngtcp2_ssize write_datagram(struct pass *p)
 static ngtcp2_ssize write_stream(struct pass *p)
 {
     struct yo_wt_session *session = &p->conn->session;
-    struct yo_link *link = session->ready.next;
+    struct yo_place *place = yo_turns_first(&session->turns);
     struct yo_span spans[SPANS_MAX];
     bool last = false;
     ngtcp2_ssize taken;
 
-    if (link == &session->ready || p->left == 0) {
+    if (!place || p->left == 0) {
         return NOTHING;
     }
-    struct yo_wt_stream *stream = YO_CONTAINER(link, struct yo_wt_stream, ready);
+    struct yo_wt_stream *stream = YO_CONTAINER(place, struct yo_wt_stream, place);
     size_t count = yo_sendqueue_peek(&stream->out, spans, SPANS_MAX, &last);
     if (stream->reset_due) { /* only its header, which is a chunk of its own */
         count = 1;
@@ -172,13 +174,14 @@ static ngtcp2_ssize write_stream(struct pass *p)
         size_t header = stream->header_unsent;
         header = (size_t)taken < header ? (size_t)taken : header;
         stream->header_unsent = (uint8_t)(stream->header_unsent - header);
+        session->counts.stream_out += (size_t)taken - header;
         bool whole = end && (size_t)taken == total(spans, count);
         yo_sendqueue_sent(&stream->out, (size_t)taken);
         stream->out.end_sent = stream->out.end_sent || whole;
         stream->end_alone = stream->end_alone || (whole && taken == 0);
     }
     /* The next stream's turn; this one comes back if it has more. */
-    yo_list_remove(&stream->ready);
+    yo_turns_pop(&session->turns);
     if (n == NGTCP2_ERR_STREAM_DATA_BLOCKED) {
         stream->blocked = true;
     } else if (stream_only(n)) {
@@ -186,7 +189,7 @@ static ngtcp2_ssize write_stream(struct pass *p)
         session->shut = true;
     } else if (stream->reset_due ? stream->header_unsent > 0
                                  : yo_sendqueue_ready(&stream->out)) {
-        yo_list_push_back(&session->ready, &stream->ready);
+        yo_turns_add(&session->turns, &stream->place);
     }
     return n;
 }
@@ -264,6 +267,7 @@ static void open_streams(struct yo_wt_session *session)
         yo_list_remove(&stream->link);
         yo_list_push_back(&session->streams, &stream->link);
         session->unopened_count--;
+        session->counts.opened++;
         session->progress = true;
         yo_wt_stream_ready(stream);
     }
@@ -287,7 +291,7 @@ static size_t train_size(const struct yo_quic_conn *conn, size_t quantum)
     /* A long train only where there is a lot to send: room that is asked for and not
      * used may cut the socket's batch short. */
     bool much = conn->session.datagrams.size > TRAIN_SMALL ||
-                conn->session.ready.next != &conn->session.ready;
+                !yo_turns_empty(&conn->session.turns);
     return much && quantum > TRAIN_SMALL ? TRAIN_LARGE : TRAIN_SMALL;
 }
 
@@ -378,6 +382,9 @@ int yo_quic_conn_write(struct yo_quic_conn *conn, yo_time now)
     if (session->open) {
         open_streams(session);
         drop_oversize(session);
+        if (yo_datagrams_expire(&session->datagrams, now)) {
+            yo_wt_session_tell_unsent(session, now);
+        }
     }
     int rv = write_trains(conn, &sent, &more, now);
     if (conn->state == YO_QUIC_OVER) {

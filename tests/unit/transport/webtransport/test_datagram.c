@@ -97,12 +97,80 @@ static void every_allocation_may_fail(void **state)
     fault_each(short_of_memory, NULL);
 }
 
+static void a_full_queue_refuses_or_drops_the_oldest(void **state)
+{
+    struct yo_datagrams datagrams;
+    uint64_t id;
+    (void)state;
+    yo_datagrams_init(&datagrams, &yo_mem_libc);
+    datagrams.limits = (struct yo_datagram_limits){.count = 3};
+    for (uint64_t i = 1; i <= 3; i++) {
+        assert_int_equal(push(&datagrams, "x", i), YOMO_OK);
+    }
+    assert_int_equal(push(&datagrams, "new", 4), YOMO_ERR_AGAIN);
+    assert_int_equal(datagrams.count, 3);
+    datagrams.limits.drop_oldest = true;
+    assert_int_equal(push(&datagrams, "new", 4), YOMO_OK);
+    assert_int_equal(datagrams.count, 3);
+    assert_int_equal(datagrams.dropped, 1);
+    assert_int_equal(yo_datagrams_untold(&datagrams), 1);
+    assert_int_equal(yo_datagrams_untold(&datagrams), 0);
+    yo_datagrams_peek(&datagrams, &id);
+    assert_int_equal(id, 2);
+    assert_int_equal(push(&datagrams, "newer", 5),
+                     YOMO_OK); /* one that nobody asks for */
+    yo_datagrams_finish(&datagrams);
+}
+
+static void bytes_are_bounded_but_one_always_has_room(void **state)
+{
+    struct yo_datagrams datagrams;
+    (void)state;
+    yo_datagrams_init(&datagrams, &yo_mem_libc);
+    datagrams.limits = (struct yo_datagram_limits){.size = 8};
+    assert_int_equal(push(&datagrams, "more than eight", 0), YOMO_OK);
+    assert_int_equal(push(&datagrams, "x", 0), YOMO_ERR_AGAIN);
+    datagrams.limits.drop_oldest = true;
+    assert_int_equal(push(&datagrams, "four", 0), YOMO_OK);
+    assert_int_equal(push(&datagrams, "five", 0), YOMO_OK);
+    assert_int_equal(datagrams.count, 2);
+    assert_int_equal(push(&datagrams, "seven..", 0), YOMO_OK);
+    assert_int_equal(datagrams.count, 1);
+    assert_int_equal(datagrams.size, 7);
+    assert_int_equal(datagrams.dropped, 3);
+    yo_datagrams_finish(&datagrams);
+}
+
+static void the_old_leave_from_their_first_turn_on(void **state)
+{
+    struct yo_datagrams datagrams;
+    (void)state;
+    yo_datagrams_init(&datagrams, &yo_mem_libc);
+    push(&datagrams, "a", 1);
+    assert_false(yo_datagrams_expire(&datagrams, 1000 * YO_SECOND)); /* no limit */
+    datagrams.limits.age = 10 * YO_MS;
+    assert_false(yo_datagrams_expire(&datagrams, 1 * YO_MS));
+    push(&datagrams, "b", 0);
+    assert_false(yo_datagrams_expire(&datagrams, 10 * YO_MS));
+    assert_true(yo_datagrams_expire(&datagrams, 11 * YO_MS));
+    assert_int_equal(datagrams.count, 1);
+    assert_int_equal(yo_datagrams_untold(&datagrams), 1);
+    assert_true(yo_datagrams_expire(&datagrams, 20 * YO_MS));
+    assert_int_equal(yo_datagrams_untold(&datagrams), 0); /* without a token */
+    assert_int_equal(datagrams.count + datagrams.size, 0);
+    assert_int_equal(datagrams.expired, 2);
+    yo_datagrams_finish(&datagrams);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(they_leave_in_order),
         cmocka_unit_test(a_token_is_told_once),
         cmocka_unit_test(too_many_that_fly_must_land_first),
+        cmocka_unit_test(a_full_queue_refuses_or_drops_the_oldest),
+        cmocka_unit_test(bytes_are_bounded_but_one_always_has_room),
+        cmocka_unit_test(the_old_leave_from_their_first_turn_on),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests_name("transport/webtransport/datagram", tests, NULL,

@@ -241,6 +241,41 @@ static void the_largest_datagram_passes_and_a_larger_one_does_not(void **state)
     assert_true(yo_wt_session_datagram_max(at_client.session) > 1300);
 }
 
+static void the_oldest_datagram_gives_way(void **state)
+{
+    const struct yo_datagram_limits limits = {.count = 2, .drop_oldest = true};
+    (void)state;
+    yo_wt_session_limit_datagrams(at_client.session, &limits);
+    for (uint64_t i = 1; i <= 5; i++) {
+        char text[] = {(char)('a' + i), '\0'};
+        peer_datagram(&at_client, text, i);
+    }
+    assert_int_equal(at_client.unsent, 0); /* not from inside the call */
+    UNTIL(&world, at_client.unsent == 3 && at_server.datagram_count == 2);
+    assert_true(yo_span_is(yo_buf_span(&at_server.datagrams), "ef"));
+}
+
+static void a_datagram_that_waits_too_long_is_not_sent(void **state)
+{
+    const struct yo_datagram_limits limits = {.age = 50 * YO_MS};
+    struct yo_wt_stats stats;
+    (void)state;
+    yo_wt_session_limit_datagrams(at_client.session, &limits);
+    client->blocked = true; /* the socket takes nothing */
+    peer_datagram(&at_client, "old", 1);
+    world_for(&world, 10 * YO_MS);
+    client->blocked = false;
+    world.now += 60 * YO_MS;
+    yo_endpoint_writable(client->endpoint);
+    peer_datagram(&at_client, "new", 2);
+    UNTIL(&world, at_server.datagram_count == 1 && at_client.acked == 1);
+    assert_true(yo_span_is(yo_buf_span(&at_server.datagrams), "new"));
+    assert_int_equal(at_client.unsent, 1);
+    yo_wt_session_stats(at_client.session, &stats);
+    assert_int_equal(stats.datagrams_expired, 1);
+    assert_int_equal(stats.datagrams_sent, 1);
+}
+
 static void datagrams_before_the_answer_are_kept(void **state)
 {
     struct yo_response yes = {.status = 200};
@@ -382,6 +417,40 @@ static void a_stream_longer_than_its_window_passes(void **state)
     UNTIL(&world, at_server.stream_count == 1 && at_server.streams[0].ended);
     assert_int_equal(at_server.streams[0].bytes.size, total);
     assert_true(client->longest > 4); /* trains, not single packets */
+}
+
+/* Three long streams: the one with the greatest order is through before the other one
+ * of its group begins, and the one that has none gets its share beside them. */
+static void streams_go_in_their_order(void **state)
+{
+    enum { SIZE = 60000 };
+    static char much[SIZE];
+    (void)state;
+    memset(much, 'm', sizeof(much));
+    for (int i = 0; i < 3; i++) {
+        struct heard *stream = peer_open(&at_client, false);
+        char name[] = {(char)('0' + i), '\0'};
+        size_t taken;
+        if (i < 2) {
+            assert_int_equal(yo_wt_stream_order(stream->stream, 0, i), YOMO_OK);
+        }
+        peer_write(stream, name, false);
+        yo_wt_stream_write(stream->stream, yo_span(much, SIZE), SIZE_MAX, &taken);
+        yo_wt_stream_end(stream->stream);
+    }
+    const struct heard *by_name[3] = {NULL};
+    while (!by_name[0]) {
+        assert_true(world_step(&world));
+        for (size_t i = 0; i < at_server.stream_count; i++) {
+            if (at_server.streams[i].bytes.size > 0) {
+                by_name[at_server.streams[i].bytes.data[0] - '0'] =
+                    &at_server.streams[i];
+            }
+        }
+    }
+    assert_true(by_name[1] && by_name[1]->bytes.size > SIZE - 3000);
+    assert_true(by_name[2] && by_name[2]->bytes.size > SIZE / 3);
+    UNTIL(&world, by_name[0]->ended && by_name[1]->ended && by_name[2]->ended);
 }
 
 static void a_reader_that_takes_little_holds_the_writer_back(void **state)
@@ -526,6 +595,44 @@ static void stopping_inside_on_data_is_legal(void **state)
     world_for(&world, 100 * YO_MS);
     assert_int_equal(calls, 1);
     assert_true(stream->stopped && stream->gone);
+}
+
+/* --- Numbers ---------------------------------------------------------------------- */
+
+static void statistics_say_how_it_went(void **state)
+{
+    struct yo_wt_stats stats, other;
+    (void)state;
+    exchange(&at_client, &at_server);
+    peer_datagram(&at_client, "12345", 1);
+    UNTIL(&world, at_client.acked == 1);
+    client->cut = true; /* one is lost */
+    peer_datagram(&at_client, "1", 2);
+    world_for(&world, 5 * YO_MS);
+    client->cut = false;
+    peer_datagram(&at_client, "1", 3);
+    UNTIL(&world, at_client.acked == 2 && at_client.lost == 1);
+    yo_wt_session_stats(at_client.session, &stats);
+    assert_in_range(stats.rtt_smoothed, 20 * YO_MS, 50 * YO_MS);
+    assert_in_range(stats.rtt_min, 20 * YO_MS, 21 * YO_MS);
+    assert_true(stats.rtt_latest >= stats.rtt_min && stats.rtt_variation > 0);
+    assert_true(stats.packets_sent > 5 && stats.bytes_sent > 1200);
+    assert_true(stats.packets_received > 5 && stats.bytes_received > 1200);
+    assert_true(stats.packets_lost >= 1 && stats.congestion_window > 1200);
+    assert_true(stats.path_mtu >= 1200);
+    assert_int_equal(stats.stream_bytes_sent, strlen("one way") + strlen("question"));
+    assert_int_equal(stats.stream_bytes_received, strlen("answer"));
+    assert_int_equal(stats.datagram_bytes_sent, 7);
+    assert_int_equal(stats.datagrams_sent, 3);
+    assert_int_equal(stats.datagrams_acked, 2);
+    assert_int_equal(stats.datagrams_lost, 1);
+    assert_int_equal(stats.streams_opened, 2);
+    assert_int_equal(stats.streams_accepted, 0);
+    yo_wt_session_stats(at_server.session, &other);
+    assert_int_equal(other.streams_accepted, 2);
+    assert_int_equal(other.stream_bytes_received, stats.stream_bytes_sent);
+    assert_int_equal(other.datagrams_received, 2);
+    assert_int_equal(other.datagram_bytes_received, 6);
 }
 
 /* --- The end ---------------------------------------------------------------------- */
@@ -740,6 +847,8 @@ int main(void)
         OPEN(datagrams_pass_both_ways_and_tell_their_fate),
         OPEN(small_datagrams_share_packets),
         OPEN(the_largest_datagram_passes_and_a_larger_one_does_not),
+        OPEN(the_oldest_datagram_gives_way),
+        OPEN(a_datagram_that_waits_too_long_is_not_sent),
         TEST(datagrams_before_the_answer_are_kept),
         TEST(too_many_early_streams_are_rejected),
         OPEN(a_clients_streams_of_both_kinds_pass),
@@ -747,6 +856,7 @@ int main(void)
         OPEN(an_empty_stream_is_seen),
         OPEN(streams_past_the_limit_wait_for_permission),
         OPEN(a_stream_longer_than_its_window_passes),
+        OPEN(streams_go_in_their_order),
         OPEN(a_reader_that_takes_little_holds_the_writer_back),
         OPEN(a_reader_that_takes_nothing_costs_a_window),
         OPEN(a_reset_carries_its_code),
@@ -755,6 +865,7 @@ int main(void)
         OPEN(a_stop_without_an_applications_code_is_told_as_one),
         OPEN(everything_stopped_at_once_is_told_with_its_code),
         OPEN(stopping_inside_on_data_is_legal),
+        OPEN(statistics_say_how_it_went),
         OPEN(a_client_closes_with_code_and_reason),
         OPEN(a_server_closes_with_code_and_reason),
         OPEN(a_long_reason_is_cut_between_characters),

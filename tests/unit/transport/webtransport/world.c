@@ -526,6 +526,7 @@ static void on_session_fate(void *user, uint64_t token, enum yo_fate fate, yo_ti
     assert_true(token != 0);
     peer->acked += fate == YO_FATE_ACKED;
     peer->lost += fate == YO_FATE_LOST;
+    peer->unsent += fate == YO_FATE_UNSENT;
 }
 
 static void on_session_progress(void *user, yo_time now)

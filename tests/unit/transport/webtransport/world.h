@@ -127,7 +127,7 @@ struct peer {
     struct heard streams[STREAMS_MAX];
     size_t stream_count;
     struct yo_buf datagrams; /* bytes of all of them */
-    size_t datagram_count, acked, lost;
+    size_t datagram_count, acked, lost, unsent;
 };
 
 void peer_init(struct peer *peer, struct world *world);
