@@ -209,17 +209,20 @@ static void note_peer_close(struct yo_quic_conn *conn)
 {
     const ngtcp2_ccerr *error = ngtcp2_conn_get_ccerr(conn->quic);
     struct yo_wt_end end = {.remote = true, .error = YOMO_ERR_CLOSED};
+    const char *alert = NULL;
     char text[160];
     if (error->type == NGTCP2_CCERR_TYPE_TRANSPORT && error->error_code >= 0x100 &&
         error->error_code <= 0x1ff) { /* RFC 9001 4.8: a TLS alert */
         end.error = YOMO_ERR_TLS;
+        alert = SSL_alert_desc_string_long((int)error->error_code & 0xff);
     } else if (error->type == NGTCP2_CCERR_TYPE_TRANSPORT &&
                error->error_code == NGTCP2_CONNECTION_REFUSED) {
         end.error = YOMO_ERR_FULL;
     }
-    snprintf(text, sizeof(text), "the peer closed with %s error 0x%llx%s%.*s",
+    snprintf(text, sizeof(text), "the peer closed with %s error 0x%llx%s%s%s%.*s",
              error->type == NGTCP2_CCERR_TYPE_APPLICATION ? "HTTP/3" : "QUIC",
-             (unsigned long long)error->error_code, error->reasonlen ? ": " : "",
+             (unsigned long long)error->error_code, alert ? ", TLS alert " : "",
+             alert ? alert : "", error->reasonlen ? ": " : "",
              (int)(error->reasonlen < 100 ? error->reasonlen : 100),
              error->reasonlen ? (const char *)error->reason : "");
     end.text = yo_span_of(text);

@@ -138,6 +138,7 @@ struct yo_quic_conn {
     struct yo_h3 *h3; /* from the time on when TLS has keys */
     struct yo_wt_session session;
 
+    ngtcp2_cid trace_id; /* the client's first one: names the qlog */
     bool has_next_keys;
     uint64_t packets_out; /* with the keys of now */
     yo_time heard;   /* when the last packet came */

@@ -373,7 +373,8 @@ static const ngtcp2_callbacks callbacks = {
 static void on_qlog(void *user, uint32_t flags, const void *data, size_t size)
 {
     struct yo_quic_conn *conn = user;
-    const ngtcp2_cid *id = ngtcp2_conn_get_client_initial_dcid(conn->quic);
+    const ngtcp2_cid *id = &conn->trace_id; /* the first lines come out of ngtcp2's
+                                               constructor, of which it knows nothing */
     struct yo_endpoint *endpoint = conn->endpoint;
     if (endpoint->events->on_qlog) {
         endpoint->events->on_qlog(endpoint->user, yo_span(id->data, id->datalen),
@@ -464,6 +465,7 @@ int yo_quic_setup_server(struct yo_quic_conn *conn, const struct yo_quic_packet 
     fill_params(endpoint, &params);
     params.original_dcid = original_dcid ? *original_dcid : header->dcid;
     params.original_dcid_present = 1;
+    conn->trace_id = params.original_dcid;
     if (original_dcid) {
         params.retry_scid = header->dcid;
         params.retry_scid_present = 1;
@@ -505,6 +507,7 @@ int yo_quic_setup_client(struct yo_quic_conn *conn,
     }
     dcid.datalen = YO_CID_SIZE;
     yo_rand_bytes(dcid.data, dcid.datalen);
+    conn->trace_id = dcid;
     fill_settings(endpoint, &settings, now);
     settings.token = token;
     settings.tokenlen = yo_tls_client_token(ssl, token);
