@@ -140,8 +140,13 @@ static void carry_out(struct yomo_client *client, const struct yo_effect *effect
         goaway(client, effect);
         break;
     case YO_EFFECT_PONG:
-        yo_link_pong(client, effect->rtt);
+        yo_link_pong(client, effect->rtt, now);
         break;
+    case YO_EFFECT_MOVED:
+        yo_move_fence_came(client);
+        break;
+    case YO_EFFECT_MOVE:
+    case YO_EFFECT_FENCE:
     case YO_EFFECT_JOIN:
     case YO_EFFECT_LEAVE:
     case YO_EFFECT_STATE:

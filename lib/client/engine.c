@@ -90,6 +90,9 @@ void yo_engine_init(struct yomo_client *client)
     yo_buf_init(&client->json, &client->mem);
     client->retry_at = client->linger_until = YO_NEVER;
     client->next_serial = 1;
+    yo_buf_init(&client->token, &client->mem);
+    yo_move_init(client);
+    yo_paths_init(client);
     yo_link_init(client);
 }
 
@@ -99,6 +102,8 @@ void yo_engine_finish(struct yomo_client *client)
         return;
     }
     yo_link_end(client);
+    yo_move_finish(client);
+    yo_buf_finish(&client->token);
     yo_effects_finish(&client->effects);
     yo_map_finish(&client->serials);
     yo_map_finish(&client->pending);
@@ -315,7 +320,8 @@ static bool drained(const struct yomo_client *client)
     yo_client_lock(client);
     size_t held = client->held;
     yo_client_unlock(client);
-    return held == 0 && client->pending_reliable == 0;
+    return held == 0 && client->pending_reliable == 0 && !yo_move_asked(client) &&
+           yo_list_empty(&client->move.back);
 }
 
 /* The program wants to close: now, or when what waits has gone. */
@@ -377,14 +383,22 @@ void yo_engine_turn(struct yomo_client *client, yo_time now)
     if (client->phase == YO_PHASE_WAITING && client->retry_at <= now) {
         attempt(client, now);
     }
+    yo_move_turn(client, now);
     if (client->conn) {
         yo_link_tick(client, now);
     }
+    yo_paths_turn(client, now);
     if (client->lingering && client->phase < YO_PHASE_ENDING) {
         linger(client, now);
     }
+    if (client->phase == YO_PHASE_ENDING && client->move.step != YO_MOVE_NONE) {
+        yo_move_stop(client);
+        if (!client->conn) {
+            yo_link_end(client);
+        }
+    }
     if (client->phase == YO_PHASE_ENDING && !client->conn &&
-        yo_connect_idle(&client->race)) {
+        yo_connect_idle(&client->race) && yo_move_idle(client)) {
         finish(client);
     }
 }
@@ -401,5 +415,7 @@ yo_time yo_engine_deadline(const struct yomo_client *client)
     if (client->lingering) {
         due = yo_time_min(due, client->linger_until);
     }
+    due = yo_time_min(due, yo_move_deadline(client));
+    due = yo_time_min(due, yo_paths_deadline(client));
     return client->conn ? yo_time_min(due, yo_link_deadline(client)) : due;
 }

@@ -23,6 +23,8 @@
 #include "base/map.h"
 #include "client/backoff.h"
 #include "client/connect.h"
+#include "client/move.h"
+#include "client/paths.h"
 #include "client/roster.h"
 #include "client/settings.h"
 #include "loop/runner.h"
@@ -106,6 +108,11 @@ struct yomo_client {
     yo_time opened_at, heard_at, ping_at;
     yo_time rooms_due; /* the earliest of the rooms' own moments */
     yo_time rtt;       /* smoothed, from pings */
+    struct yo_buf token;   /* moves the session elsewhere; empty: it cannot be */
+    uint64_t epoch;        /* of the server */
+    uint64_t control_came; /* messages on this connection's control lane */
+    struct yo_move move;   /* to another connection */
+    struct yo_paths paths; /* when and where to */
 
     struct yo_runner runner; /* loop and mailbox; its shared half is guarded by `lock` */
 };
@@ -228,7 +235,12 @@ void yo_link_ready(struct yomo_client *client, const struct yo_effect *effect);
 /* Close in an orderly way, or at once: on_closed follows with `error` and `text`. */
 void yo_link_close(struct yomo_client *client, enum yo_close_kind kind, uint32_t code);
 void yo_link_drop(struct yomo_client *client, int error, const char *text);
-void yo_link_pong(struct yomo_client *client, yo_time rtt);
+void yo_link_pong(struct yomo_client *client, yo_time rtt, yo_time now);
+/* Go on with `conn`, whose first `skip` control messages came before. */
+void yo_link_adopt(struct yomo_client *client, struct yo_conn *conn,
+                   enum yomo_transport_kind kind, uint64_t skip, yo_time now);
+void yo_link_message(struct yomo_client *client, uint32_t lane, struct yo_span message,
+                     yo_time now);
 void yo_link_tick(struct yomo_client *client, yo_time now);
 yo_time yo_link_deadline(const struct yomo_client *client);
 
@@ -253,6 +265,7 @@ void yo_sending_refused(struct yomo_client *client, uint64_t number, int error);
 void yo_sending_confirmed(struct yomo_client *client, uint64_t number, int error);
 void yo_sending_fate(struct yomo_client *client, uint64_t token, enum yo_fate fate);
 void yo_sending_lost(struct yomo_room *room); /* the connection is gone */
+void yo_sending_moved(struct yomo_room *room); /* another took its place */
 void yo_sending_end(struct yomo_room *room);  /* the room is over */
 void yo_client_release(struct yomo_client *client, size_t bytes); /* of `held` */
 
@@ -263,6 +276,7 @@ struct yomo_room *yo_client_room(const struct yomo_client *client, struct yo_spa
 void yo_room_push(struct yomo_room *room); /* it needs something */
 void yo_room_due(struct yomo_room *room, yo_time when);
 void yo_room_away(struct yomo_room *room); /* the connection is gone */
+void yo_room_moved(struct yomo_room *room); /* to another connection */
 void yo_room_over(struct yomo_room *room, int error, struct yo_span text); /* on_left */
 
 #endif

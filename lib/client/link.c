@@ -20,11 +20,9 @@ static void on_open(void *user, struct yo_conn *conn, yo_time now)
     (void)user, (void)conn, (void)now; /* it was open when it came here */
 }
 
-static void on_message(void *user, struct yo_conn *conn, uint32_t lane,
-                       struct yo_span message, yo_time now)
+void yo_link_message(struct yomo_client *client, uint32_t lane, struct yo_span message,
+                     yo_time now)
 {
-    struct yomo_client *client = user;
-    (void)conn;
     client->heard_at = now;
     if (client->ending) {
         return;
@@ -38,6 +36,15 @@ static void on_message(void *user, struct yo_conn *conn, uint32_t lane,
     }
     yo_dispatch(client, now);
     yo_client_wake(client);
+}
+
+static void on_message(void *user, struct yo_conn *conn, uint32_t lane,
+                       struct yo_span message, yo_time now)
+{
+    struct yomo_client *client = user;
+    (void)conn;
+    client->control_came += lane == YO_LANE_CONTROL;
+    yo_link_message(client, lane, message, now);
 }
 
 static void on_writable(void *user, struct yo_conn *conn, yo_time now)
@@ -74,6 +81,10 @@ static void on_closed(void *user, struct yo_conn *conn, const struct yo_close *w
         reason = client->drop;
     }
     client->conn = NULL;
+    if (client->move.fence == YO_FENCE_CAME) { /* it has done its part in a move */
+        yo_client_wake(client);
+        return;
+    }
     yo_engine_lost(client, &reason, now);
 }
 
@@ -117,6 +128,7 @@ void yo_link_begin(struct yomo_client *client, struct yo_conn *conn,
     client->ending = client->dropped = client->blocked = client->goaway = false;
     client->extension = false;
     client->heard_at = client->opened_at = now;
+    client->control_came = 0;
     client->ping_at = client->rooms_due = YO_NEVER;
     client->rtt = 0;
     yo_conn_listen(conn, &link_events, client);
@@ -144,6 +156,9 @@ void yo_link_end(struct yomo_client *client)
     init_control(client);
     client->goaway = client->extension = false;
     set_shared(client, YOMO_TRANSPORT_NONE, client->session_id, client->message_max);
+    yo_buf_clear(&client->token);
+    yo_move_stop(client);
+    yo_paths_end(client);
     YO_LIST_EACH(link, next, &client->room_list) {
         yo_room_away(YO_CONTAINER(link, struct yomo_room, room_link));
     }
@@ -159,6 +174,9 @@ void yo_link_ready(struct yomo_client *client, const struct yo_effect *effect)
         most = settings->message_size_max;
     }
     client->extension = effect->extension;
+    client->epoch = effect->epoch;
+    yo_buf_clear(&client->token); /* without memory, or a token, it stays where it is */
+    (void)yo_buf_append_span(&client->token, effect->token);
     if (!client->extension && client->datagrams_only && info.datagram_size_max < most) {
         most = info.datagram_size_max; /* there is no other way to send */
     }
@@ -166,6 +184,7 @@ void yo_link_ready(struct yomo_client *client, const struct yo_effect *effect)
         client->ping_at = 0; /* the first round-trip time, at once */
     }
     set_shared(client, client->kind, effect->session, most);
+    yo_paths_begin(client, client->heard_at);
     YO_LIST_EACH(link, next, &client->room_list) {
         struct yomo_room *room = YO_CONTAINER(link, struct yomo_room, room_link);
         if (room->state == YO_ROOM_JOINED) {
@@ -174,6 +193,26 @@ void yo_link_ready(struct yomo_client *client, const struct yo_effect *effect)
             yo_roster_begin(&room->roster);
         }
         yo_room_push(room);
+    }
+}
+
+void yo_link_adopt(struct yomo_client *client, struct yo_conn *conn,
+                   enum yomo_transport_kind kind, uint64_t skip, yo_time now)
+{
+    struct yo_conn_info info;
+    yo_conn_listen(conn, &link_events, client);
+    yo_conn_info(conn, &info);
+    client->conn = conn;
+    client->kind = kind;
+    client->ending = client->dropped = client->blocked = false;
+    client->heard_at = now;
+    client->ping_at = 0;
+    client->rtt = 0;
+    client->datagrams_only = kind == YOMO_TRANSPORT_WEBTRANSPORT && info.datagrams;
+    yo_client_session_moved(client->session, client->datagrams_only, skip, now);
+    set_shared(client, kind, client->session_id, client->message_max);
+    YO_LIST_EACH(link, next, &client->room_list) {
+        yo_room_moved(YO_CONTAINER(link, struct yomo_room, room_link));
     }
 }
 
@@ -206,8 +245,9 @@ static void note_rtt(struct yomo_client *client)
     yo_client_unlock(client);
 }
 
-void yo_link_pong(struct yomo_client *client, yo_time rtt)
+void yo_link_pong(struct yomo_client *client, yo_time rtt, yo_time now)
 {
+    yo_paths_answered(client, now);
     if (client->rtt == 0) {
         client->rtt = rtt;
     } else {
@@ -230,6 +270,7 @@ static void ping(struct yomo_client *client, yo_time now)
     yo_effects_clear(&client->effects);
     if (yo_client_ping(client->session, now, &client->effects) == YOMO_OK) {
         yo_dispatch(client, now);
+        yo_paths_asked(client, now);
     }
 }
 
@@ -244,7 +285,7 @@ static void wake_rooms(struct yomo_client *client)
 
 void yo_link_tick(struct yomo_client *client, yo_time now)
 {
-    if (client->ending) {
+    if (client->ending || yo_move_asked(client)) {
         return;
     }
     if (silent_at(client) <= now) {
@@ -276,7 +317,7 @@ void yo_link_tick(struct yomo_client *client, yo_time now)
 
 yo_time yo_link_deadline(const struct yomo_client *client)
 {
-    if (client->ending) {
+    if (client->ending || yo_move_asked(client)) {
         return YO_NEVER; /* on_closed is all that is to come */
     }
     yo_time due = yo_client_session_deadline(client->session);

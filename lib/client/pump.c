@@ -266,6 +266,9 @@ void yo_pump(struct yomo_client *client, yo_time now)
         return;
     }
     yo_conn_info(client->conn, &info);
+    if (!yo_move_resend(client)) {
+        return;
+    }
     pump_control(client, &info);
     while (!client->blocked && !client->ending &&
            (link = yo_list_pop_front(&client->pump)) != NULL) {

@@ -196,6 +196,13 @@ void yo_room_away(struct yomo_room *room)
     yo_sending_lost(room);
 }
 
+void yo_room_moved(struct yomo_room *room)
+{
+    yo_outbox_rewind(&room->box);
+    yo_sending_moved(room);
+    yo_room_push(room);
+}
+
 /* Nothing more will be sent in it. */
 static void end_lane(struct yomo_room *room)
 {

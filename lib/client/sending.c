@@ -280,6 +280,19 @@ void yo_sending_lost(struct yomo_room *room)
     }
 }
 
+void yo_sending_moved(struct yomo_room *room)
+{
+    YO_LIST_EACH(link, next, &room->pending) {
+        struct yo_sending *sending = YO_CONTAINER(link, struct yo_sending, link);
+        if (is_queued(sending)) {
+            sending->sent = sending->arrived = false; /* it goes out again */
+            sending->token = 0;
+        } else if (sending->delivery != YOMO_RELIABLE) {
+            done(sending, YOMO_ERR_CLOSED);
+        }
+    }
+}
+
 void yo_sending_end(struct yomo_room *room)
 {
     yo_outbox_finish(&room->box);

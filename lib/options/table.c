@@ -70,6 +70,16 @@ static const struct yo_option client_options[] = {
              "How long one attempt to connect may take."),
     DURATION("race-delay", "250ms", 0, MINUTE,
              "How long WebTransport is tried alone before WebSocket joins the race."),
+    SWITCH("upgrade", "true",
+           "Over WebSocket though WebTransport is allowed: try WebTransport from time to "
+           "time, and move there without leaving a room. Off where traffic is metered."),
+    DURATION("upgrade-interval", "5s", 100, HOUR,
+             "The first such try comes after about this long. The pause doubles with each "
+             "that fails, up to five minutes."),
+    DURATION("stall-timeout", "5s", 0, HOUR,
+             "WebTransport that answers nothing gives way to WebSocket after ten round "
+             "trips, one second at least and this long at most, without leaving a room. "
+             "0: never."),
     DURATION("reconnect-min", "250ms", 1, HOUR,
              "The longest wait before the first new attempt. It doubles with each "
              "attempt; the wait itself is a random part of it."),

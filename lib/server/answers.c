@@ -6,6 +6,7 @@
  * of the seat meanwhile; a seat takes only the answer to its own join. */
 #include "base/check.h"
 #include "server/local.h"
+#include "server/move.h"
 #include "server/worker.h"
 
 /* The seat that an answer is about, unless it left or asked anew meanwhile. */
@@ -168,6 +169,14 @@ void yo_local_take(struct yo_local *local, struct yo_note *note, yo_time now)
     case YO_NOTE_CONFIRM:
         confirm(local, note, now);
         break;
+    case YO_NOTE_DEPARTED:
+        yo_move_departed(local->worker, note, now);
+        break;
+    case YO_NOTE_ARRIVED:
+        if (yo_move_arrived(local->worker, note, now)) {
+            return;
+        }
+        break;
     case YO_NOTE_DELIVER:
     case YO_NOTE_LOST:
         room = yo_local_room_find(local, yo_blob_span(note->room));
@@ -179,6 +188,12 @@ void yo_local_take(struct yo_local *local, struct yo_note *note, yo_time now)
         break;
     default:
         assert(!"a note for a home came to members");
+    }
+    if (note->kind != YO_NOTE_DELIVER) {
+        struct yo_peer *peer = yo_worker_find(local->worker, note->session);
+        if (peer) {
+            yo_move_check(peer, now);
+        }
     }
     yo_note_free(note);
 }

@@ -105,7 +105,8 @@ void yo_peer_flush(struct yo_peer *peer, yo_time now)
     if (now - peer->datagram_asked > MEASURE_TIME) {
         yo_peer_measure(peer, now);
     }
-    while (!peer->closing && !peer->blocked && yo_outbox_peek(&peer->outbox, &next)) {
+    while (!peer->closing && !peer->blocked && !peer->moving &&
+           yo_outbox_peek(&peer->outbox, &next)) {
         if (!send_next(peer, &next, now)) {
             break;
         }

@@ -190,6 +190,37 @@ static void leave(struct yo_home *home, struct yo_note *note)
     answer(home, note, YO_NOTE_LEFT, YOMO_OK, 0);
 }
 
+static int move(struct yo_home *home, struct yo_note *note)
+{
+    struct yo_home_room *hr = room_find(home, note->room);
+    struct yo_member *member = hr ? yo_room_find(&hr->room, note->session) : NULL;
+    struct yo_presence_at *from, *to;
+
+    if (!member) {
+        return YOMO_ERR_NOT_FOUND; /* it was refused */
+    }
+    from = &hr->at[yo_home_worker_of(member)];
+    to = &hr->at[note->to];
+    if (!to->lost) {
+        to->lost = yo_note_create(home->mem, YO_NOTE_LOST, hr->key, YO_SPAN_NONE,
+                                  YO_SPAN_NONE, YO_SPAN_NONE, YO_SPAN_NONE);
+    }
+    if (!to->lost) {
+        return YOMO_ERR_NOMEM;
+    }
+    to->members[YOMO]++; /* presencejs does not move */
+    from->members[YOMO]--;
+    member->seat = (void *)(uintptr_t)note->to;
+    if (from->members[YOMO] + from->members[PRESENCEJS] == 0) {
+        yo_note_free(from->lost);
+        from->lost = NULL;
+    }
+    note->twin->kind = YO_NOTE_ARRIVED;
+    yo_office_put(home->office, note->to, note->twin);
+    note->twin = NULL;
+    return YOMO_OK;
+}
+
 static void state(struct yo_home *home, struct yo_note *note)
 {
     struct yo_home_room *hr = room_find(home, note->room);
@@ -349,6 +380,9 @@ void yo_home_take(struct yo_home *home, struct yo_note *note, yo_time now)
         break;
     case YO_NOTE_STATE:
         state(home, note);
+        break;
+    case YO_NOTE_MOVE:
+        answer(home, note, YO_NOTE_DEPARTED, move(home, note), 0);
         break;
     case YO_NOTE_PUBLISH:
         publish(home, note);

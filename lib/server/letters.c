@@ -66,6 +66,7 @@ void yo_note_free(struct yo_note *note)
         return;
     }
     unweigh(note);
+    yo_note_free(note->twin);
     for (size_t i = 0; i < note->parcel_count; i++) {
         yo_blob_unref(note->parcels[i]);
     }

@@ -31,6 +31,8 @@ enum yo_note_kind {
                         turn */
     YO_NOTE_LEAVE,   /* session */
     YO_NOTE_STATE,   /* session, label, payload (state) */
+    YO_NOTE_MOVE,    /* session, ticket, to, number, twin: its member is worker `to`'s from
+                        now on, where the session `number` takes it */
     YO_NOTE_PUBLISH, /* session (0: the host, then `id`), payload, event, delivery, key,
                         ... */
     /* to a worker with members */
@@ -39,6 +41,8 @@ enum yo_note_kind {
     YO_NOTE_LEFT,    /* session: its LEAVE has been heard */
     YO_NOTE_DELIVER, /* encoded, delivery, slot, version, insist; session is left out */
     YO_NOTE_CONFIRM, /* session, number, sequence, error */
+    YO_NOTE_DEPARTED, /* session, ticket, error: nothing more comes for it here */
+    YO_NOTE_ARRIVED,  /* session, number: what comes for it comes here from now on */
     YO_NOTE_LOST     /* something could not be delivered: members must come again */
 };
 
@@ -54,6 +58,8 @@ struct yo_note {
     size_t weight;
     struct yo_blob *room; /* yo_room_key */
     uint64_t session, ticket;
+    uint32_t to;          /* MOVE */
+    struct yo_note *twin; /* MOVE: what will be ARRIVED, so that it cannot fail */
     uint64_t version, number, sequence, since_ms;
     enum yomo_delivery delivery;
     int error;

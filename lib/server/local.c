@@ -88,6 +88,12 @@ static struct yo_seat *seat_named(struct yo_local *local, const struct yo_peer *
     return room ? yo_seat_find(peer, room) : NULL;
 }
 
+/* Under which its seats are known: one that moves here has those of the other. */
+static uint64_t session_of(const struct yo_peer *peer)
+{
+    return peer->moving ? peer->moving : peer->session_id;
+}
+
 static void member_of(const struct yo_seat *seat, struct yomo_member *member)
 {
     const struct yo_peer *peer = seat->peer;
@@ -97,7 +103,7 @@ static void member_of(const struct yo_seat *seat, struct yomo_member *member)
         .app = peer->app,
         .address = peer->address,
         .room = (const char *)yo_room_key_name(seat->room->key).data,
-        .session = peer->session_id};
+        .session = session_of(peer)};
 }
 
 void yo_seat_hook_left(struct yo_local *local, const struct yo_seat *seat)
@@ -146,7 +152,7 @@ static struct yo_note *note_make(struct yo_local *local, enum yo_note_kind kind,
                        yo_span_of(seat->peer->id), label, event, key);
 
     if (note) {
-        note->session = seat->peer->session_id;
+        note->session = session_of(seat->peer);
         note->ticket = seat->ticket;
         note->presencejs = seat->peer->presencejs;
     }
@@ -154,12 +160,10 @@ static struct yo_note *note_make(struct yo_local *local, enum yo_note_kind kind,
 }
 
 static struct yo_seat *seat_make(struct yo_local *local, struct yo_peer *peer,
-                                 struct yo_span name)
+                                 struct yo_span span)
 {
     const struct yomo_mem *mem = local->worker->mem;
     struct yo_seat *seat = yo_calloc(mem, 1, sizeof(*seat));
-    uint8_t bytes[YO_ROOM_KEY_MAX];
-    struct yo_span span = yo_room_key_write(bytes, yo_span_of(peer->app), name);
     struct yo_local_room *room = yo_local_room_find(local, span);
     struct yo_blob *key;
 
@@ -195,6 +199,7 @@ static int ask(struct yo_local *local, struct yo_peer *peer,
 {
     const struct yo_config *config = local->worker->config;
     struct yo_seat *seat = seat_named(local, peer, effect->room);
+    uint8_t bytes[YO_ROOM_KEY_MAX];
     struct yo_note *note;
     struct yomo_member member;
     int rv = YOMO_OK;
@@ -208,7 +213,8 @@ static int ask(struct yo_local *local, struct yo_peer *peer,
     if (!(may & YO_MAY_JOIN)) {
         return YOMO_ERR_DENIED;
     }
-    seat = seat_make(local, peer, effect->room);
+    seat = seat_make(local, peer,
+                     yo_room_key_write(bytes, yo_span_of(peer->app), effect->room));
     if (!seat) {
         return YOMO_ERR_NOMEM;
     }
@@ -286,6 +292,20 @@ void yo_local_leave(struct yo_local *local, struct yo_peer *peer, struct yo_span
     } else { /* it was not let in, but its session does not know yet */
         answer_later(local, peer, YO_NOTE_LEAVE, room, 0, YOMO_OK);
     }
+}
+
+int yo_local_arrive(struct yo_local *local, struct yo_peer *peer,
+                    const struct yo_note *note)
+{
+    struct yo_seat *seat = seat_make(local, peer, yo_blob_span(note->room));
+
+    if (!seat) {
+        return YOMO_ERR_NOMEM;
+    }
+    seat->joined = true;
+    yo_metric_add(&local->worker->metrics->members, 1);
+    yo_list_push_back(&seat->room->seats, &seat->in_room);
+    return YOMO_OK;
 }
 
 void yo_local_leave_all(struct yo_local *local, struct yo_peer *peer)

@@ -54,6 +54,11 @@ void yo_local_state(struct yo_local *local, struct yo_peer *peer,
 void yo_local_publish(struct yo_local *local, struct yo_peer *peer,
                       const struct yo_effect *effect);
 
+/* The home has moved a seat here, for `peer`, which takes the session of `note`.
+ * YOMO_ERR_NOMEM. */
+int yo_local_arrive(struct yo_local *local, struct yo_peer *peer,
+                    const struct yo_note *note);
+
 /* Out of every room: the connection ends. */
 void yo_local_leave_all(struct yo_local *local, struct yo_peer *peer);
 

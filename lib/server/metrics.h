@@ -75,6 +75,8 @@ typedef _Atomic uint64_t yo_metric;
     X(dropped_latest, "counter", "yomo_dropped_total", "reason=\"slots_full\"", "") \
     X(replaced_latest, "counter", "yomo_replaced_total", NULL, \
       "Waiting LATEST messages that a newer one took the place of") \
+    X(moved, "counter", "yomo_moved_total", NULL, \
+      "Sessions that went on over another connection") \
     X(closed_slow, "counter", "yomo_closed_total", "reason=\"slow\"", \
       "Connections that the server ended") \
     X(closed_silent, "counter", "yomo_closed_total", "reason=\"silent\"", "") \

@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/rand.h"
+#include "server/move.h"
 #include "server/worker.h"
 
 static void on_timer(struct yo_timer *timer, yo_time now);
@@ -32,6 +33,7 @@ struct yo_peer *yo_peer_create(struct yo_worker *worker,
     peer->presencejs = !admission->extension;
     peer->datagrams_only = peer->presencejs && transport == YOMO_TRANSPORT_WEBTRANSPORT;
     peer->session_id = yo_rand_session();
+    yo_rand_bytes(peer->secret, sizeof(peer->secret));
     peer->id = yo_strndup(mem, admission->id, strlen(admission->id));
     peer->app = yo_strndup(mem, admission->app, strlen(admission->app));
     yo_list_init(&peer->in_worker);
@@ -85,7 +87,7 @@ void yo_peer_destroy(struct yo_peer *peer)
 {
     struct yo_worker *worker = peer->worker;
 
-    assert(yo_list_empty(&peer->seats));
+    assert(yo_list_empty(&peer->seats) && !peer->transfer);
     yo_peer_drop_paced(peer);
     if (peer->conn) {
         yo_metric_less(gauge_of(peer));
@@ -125,6 +127,7 @@ static yo_time expiry_of(const struct yo_peer *peer, yo_time now)
 void yo_peer_start(struct yo_peer *peer, struct yo_conn *conn, yo_time now)
 {
     struct yo_worker *worker = peer->worker;
+    char token[YO_MOVE_TOKEN_SIZE];
     struct yo_server_identity identity = {
         .id = yo_span_of(peer->id),
         .session = peer->session_id,
@@ -133,6 +136,7 @@ void yo_peer_start(struct yo_peer *peer, struct yo_conn *conn, yo_time now)
         .datagrams_only = peer->datagrams_only,
         .id_proven = peer->proven,
         .mesh = yo_span_of(worker->config->mesh),
+        .token = peer->presencejs ? YO_SPAN_NONE : yo_move_token(peer, token),
     };
 
     peer->conn = conn;
@@ -154,7 +158,7 @@ void yo_peer_start(struct yo_peer *peer, struct yo_conn *conn, yo_time now)
 
 void yo_peer_set_timer(struct yo_peer *peer)
 {
-    yo_time due = peer->session && !peer->closing
+    yo_time due = peer->session && !peer->closing && !peer->departing
                       ? yo_server_session_deadline(peer->session)
                       : YO_NEVER;
 
@@ -172,7 +176,7 @@ void yo_peer_set_timer(struct yo_peer *peer)
 
 /* --- what is to be sent ---------------------------------------------------------- */
 
-static void mark_dirty(struct yo_peer *peer)
+void yo_peer_mark(struct yo_peer *peer)
 {
     if (yo_list_empty(&peer->dirty)) {
         yo_list_push_back(&peer->worker->dirty, &peer->dirty);
@@ -186,7 +190,7 @@ static void put(struct yo_peer *peer, const struct yo_outgoing *out)
 
     if (rv == YOMO_OK) {
         if (!peer->blocked) {
-            mark_dirty(peer);
+            yo_peer_mark(peer);
         } else {
             yo_peer_count_drops(peer); /* it may be long until it is flushed */
         }
@@ -225,7 +229,7 @@ void yo_peer_end_lane(struct yo_peer *peer, uint32_t lane)
         peer->transport == YOMO_TRANSPORT_WEBTRANSPORT) {
         /* Without memory the stream lives as long as the connection. */
         (void)yo_buf_append(&peer->ending, &lane, sizeof(lane));
-        mark_dirty(peer);
+        yo_peer_mark(peer);
     }
 }
 
@@ -325,6 +329,12 @@ static void carry_out(struct yo_peer *peer, const struct yo_effect *effect, yo_t
     case YO_EFFECT_PUBLISH:
         yo_local_publish(local, peer, effect);
         break;
+    case YO_EFFECT_MOVE:
+        yo_move_ask(peer, effect->token, now);
+        break;
+    case YO_EFFECT_FENCE:
+        yo_move_fenced(peer, now);
+        break;
     default:
         assert(!"an effect of the client's side");
     }
@@ -389,6 +399,10 @@ void yo_peer_end(struct yo_peer *peer, uint32_t code, int error, const char *tex
     if (peer->closing) {
         return;
     }
+    if (peer->departing) {
+        yo_move_abandon(peer);
+        return;
+    }
     if (code != YO_CODE_SLOW) {
         yo_peer_flush(peer,
                       yo_loop_now(peer->worker->loop)); /* the reason, if it fits */
@@ -405,6 +419,7 @@ void yo_peer_end(struct yo_peer *peer, uint32_t code, int error, const char *tex
                            yo_loop_now(peer->worker->loop), "%s: closed (%u): %s",
                            peer->address, code, text);
     }
+    yo_move_abandon(peer);
     yo_local_leave_all(&peer->worker->local, peer);
     yo_conn_close(peer->conn, &how);
 }
@@ -416,7 +431,7 @@ static void on_message(void *user, struct yo_conn *conn, uint32_t lane,
     struct yo_effects *effects = &peer->worker->effects;
 
     (void)conn;
-    if (peer->closing) {
+    if (peer->closing || peer->departing || peer->moving) {
         return;
     }
     yo_metric_add(&peer->worker->metrics->bytes_in, message.size);
@@ -434,9 +449,13 @@ static void on_writable(void *user, struct yo_conn *conn, yo_time now)
 
     (void)conn;
     (void)now;
+    if (peer->departing || peer->last_word) {
+        yo_move_writable(peer);
+        return;
+    }
     peer->blocked = false;
     if (!peer->closing) {
-        mark_dirty(peer);
+        yo_peer_mark(peer);
     }
 }
 
@@ -447,9 +466,12 @@ static void on_fate(void *user, struct yo_conn *conn, uint64_t token, enum yo_fa
 
     (void)conn;
     (void)now;
+    if (peer->departing) {
+        return;
+    }
     if (yo_outbox_fate(&peer->outbox, token, fate == YO_FATE_ACKED) && !peer->closing &&
         !peer->blocked) {
-        mark_dirty(peer);
+        yo_peer_mark(peer);
     }
 }
 
@@ -470,6 +492,12 @@ static void on_closed(void *user, struct yo_conn *conn, const struct yo_close *w
                            (int)why->text.size,
                            why->text.size > 0 ? (const char *)why->text.data : "");
     }
+    if (peer->departing) { /* it has done its part */
+        yo_metric_less(gauge_of(peer));
+        peer->conn = NULL;
+        return;
+    }
+    yo_move_abandon(peer);
     peer->closing = true;
     yo_local_leave_all(&worker->local, peer);
     yo_peer_destroy(peer);

@@ -18,6 +18,9 @@
 #include "transport/transport.h"
 
 struct yo_worker;
+struct yo_transfer; /* move.c */
+
+#define YO_PEER_SECRET_SIZE 16
 
 /* Who is let in, and as what. */
 struct yo_admission {
@@ -54,6 +57,14 @@ struct yo_peer {
     yo_time datagram_asked;
     bool blocked; /* the transport said AGAIN: wait for on_writable */
     bool closing;
+    /* A move (move.h). */
+    uint8_t secret[YO_PEER_SECRET_SIZE]; /* who knows it may move the session away */
+    uint64_t moving;              /* the session that it takes; nothing is sent yet */
+    struct yo_transfer *transfer; /* of the session away from here, or to here */
+    size_t departures, arrivals;  /* seats: not yet gone; come */
+    bool fenced;                  /* the client sends nothing more here */
+    bool departing;               /* conn may be NULL */
+    bool last_word;               /* is due, once the connection takes it */
     uint64_t counted[3]; /* the outbox's counters as far as they are in the metrics */
     char address[64];
 };
@@ -84,6 +95,9 @@ void yo_peer_put_presence(struct yo_peer *peer, struct yo_blob *message);
 
 /* Carry out what the session wants, and set its timer. */
 void yo_peer_carry_out(struct yo_peer *peer, struct yo_effects *effects, yo_time now);
+
+/* It has something to send at the end of the turn. */
+void yo_peer_mark(struct yo_peer *peer);
 
 /* The peer left the room whose reliable messages went on `lane`. */
 void yo_peer_end_lane(struct yo_peer *peer, uint32_t lane);

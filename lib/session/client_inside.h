@@ -32,6 +32,7 @@ struct yo_client_room {
     bool rejoin;          /* LEAVING: to be joined again when that is answered */
     bool state_waits;     /* JOINING: a state was set after the join went out */
     uint64_t sequence;    /* of the snapshot: what is not after it is in it */
+    uint64_t heard, seen; /* of the last data and the last change that were told */
     struct yo_buf state;  /* this member's own */
     struct yo_link held;  /* of struct yo_held, in the order of arrival */
     size_t held_count;
@@ -60,6 +61,7 @@ struct yo_client_session {
     struct yo_map rooms; /* of yo_client_room */
     uint32_t next_lane;
     struct yo_versions versions; /* of LATEST values, by sender */
+    uint64_t skip;               /* control messages to come that came before a move */
     size_t held_bytes;           /* in all rooms */
     struct yo_link spent; /* held messages to which effects point: until next call */
     uint32_t errors;

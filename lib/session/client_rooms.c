@@ -144,6 +144,22 @@ static bool is_before_snapshot(const struct yo_client_room *room,
     return message->sequence != 0 && message->sequence <= room->sequence;
 }
 
+/* Was it told before? After a move it may come again. Data come in the room's order, and
+ * so do changes. */
+static bool is_told(const struct yo_client_room *room, const struct yo_message *message)
+{
+    uint64_t last = message->op == YO_OP_DATA ? room->heard : room->seen;
+
+    return message->sequence != 0 && message->sequence <= last;
+}
+
+static void tell_once(struct yo_client_room *room, const struct yo_message *message)
+{
+    if (message->sequence != 0) {
+        *(message->op == YO_OP_DATA ? &room->heard : &room->seen) = message->sequence;
+    }
+}
+
 static void deliver(const struct yo_client_session *session,
                     const struct yo_message *message, uint32_t lane,
                     struct yo_span event, struct yo_effects *effects)
@@ -246,7 +262,7 @@ static void on_data(struct yo_client_session *session, struct yo_client_room *ro
         hold_data(session, room, in, event);
         return;
     }
-    if (is_before_snapshot(room, in->message) ||
+    if (is_before_snapshot(room, in->message) || is_told(room, in->message) ||
         yo_effects_reserve(in->effects, 1) != YOMO_OK) {
         return;
     }
@@ -255,6 +271,7 @@ static void on_data(struct yo_client_session *session, struct yo_client_room *ro
         in->effects->failed = true;
     } else if (rv == 1) {
         deliver(session, in->message, in->lane, event, in->effects);
+        tell_once(room, in->message);
     }
 }
 
@@ -304,8 +321,9 @@ static void on_change(struct yo_client_session *session, struct yo_client_room *
         if (held) {
             hold(session, room, held);
         }
-    } else if (!is_before_snapshot(room, message)) {
+    } else if (!is_before_snapshot(room, message) && !is_told(room, message)) {
         tell_peer(message, change_of(message->op), in->effects);
+        tell_once(room, message);
     }
 }
 
@@ -335,7 +353,7 @@ void yo_client_joined(struct yo_client_session *session, struct yo_client_room *
         int rv = yo_decode(yo_span(held->bytes, held->size), &message);
         assert(rv == YOMO_OK);
         (void)rv;
-        if (is_before_snapshot(room, &message)) {
+        if (is_before_snapshot(room, &message) || is_told(room, &message)) {
             continue;
         }
         if (message.op != YO_OP_DATA) {
@@ -343,6 +361,7 @@ void yo_client_joined(struct yo_client_session *session, struct yo_client_room *
         } else if (yo_check_data(message.payload, &event) == YOMO_OK) {
             deliver(session, &message, held->lane, event, effects);
         }
+        tell_once(room, &message);
     }
     release_held(session, room);
 }
@@ -489,7 +508,7 @@ static void join_anew(struct yo_client_session *session, struct yo_client_room *
     room->phase = ROOM_JOINING;
     room->lane = session->next_lane++;
     room->acked = room->complete = room->rejoin = room->state_waits = false;
-    room->sequence = 0;
+    room->sequence = room->heard = room->seen = 0;
 }
 
 static void on_left(struct yo_client_session *session, struct yo_client_room *room,

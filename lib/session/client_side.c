@@ -130,7 +130,7 @@ int yo_client_done(struct yo_effects *effects)
 /* --- the dialect --- */
 
 static void become_ready(struct yo_client_session *session, enum yo_client_mode mode,
-                         struct yo_effects *effects)
+                         struct yo_span token, struct yo_effects *effects)
 {
     struct yo_effect *ready = yo_effects_add(effects, YO_EFFECT_READY);
 
@@ -138,6 +138,7 @@ static void become_ready(struct yo_client_session *session, enum yo_client_mode 
         ready->extension = mode == CLIENT_YOMO;
         ready->session = session->session;
         ready->epoch = session->epoch;
+        ready->token = token;
         session->mode = mode;
         session->hello_due = YO_NEVER;
     }
@@ -192,7 +193,7 @@ static void on_hello(struct yo_client_session *session, const struct yo_arrival 
     session->epoch = hello->epoch;
     session->limits = hello->limits;
     set_ping_due(session, in->now);
-    become_ready(session, CLIENT_YOMO, in->effects);
+    become_ready(session, CLIENT_YOMO, hello->token, in->effects);
     if (late && session->mode == CLIENT_YOMO) {
         start_anew(session, in->now, in->effects);
     }
@@ -252,6 +253,13 @@ static void on_goaway(const struct yo_arrival *in)
     }
 }
 
+static void on_moved(const struct yo_arrival *in)
+{
+    if (!in->message->channel.data) {
+        (void)yo_effects_add(in->effects, YO_EFFECT_MOVED);
+    }
+}
+
 static void dispatch(struct yo_client_session *session, const struct yo_arrival *in)
 {
     switch (in->message->op) {
@@ -266,6 +274,9 @@ static void dispatch(struct yo_client_session *session, const struct yo_arrival 
         break;
     case YO_OP_GOAWAY:
         on_goaway(in);
+        break;
+    case YO_OP_MOVED:
+        on_moved(in);
         break;
     case YO_OP_UNKNOWN:
         yo_client_drop(in, YOMO_ERR_PROTO, "an op this client does not know");
@@ -310,6 +321,10 @@ int yo_client_session_recv(struct yo_client_session *session, uint32_t lane,
         return YOMO_OK;
     }
     session->heard = now;
+    if (lane == LANE_CONTROL && session->skip > 0) {
+        session->skip--;
+        return YOMO_OK;
+    }
     if (yo_decode(bytes, &message) != YOMO_OK) {
         message = (struct yo_message){.op = YO_OP_UNKNOWN};
         yo_client_broken(session, &in, "not a message");
@@ -319,7 +334,7 @@ int yo_client_session_recv(struct yo_client_session *session, uint32_t lane,
         if (lane == LANE_DATAGRAM) {
             return yo_client_done(effects); /* may have overtaken hello */
         }
-        become_ready(session, CLIENT_PRESENCEJS,
+        become_ready(session, CLIENT_PRESENCEJS, YO_SPAN_NONE,
                      effects); /* hello would be the first */
     }
     if (session->mode == CLIENT_PRESENCEJS && message.op != YO_OP_HELLO &&
@@ -329,6 +344,15 @@ int yo_client_session_recv(struct yo_client_session *session, uint32_t lane,
     }
     dispatch(session, &in);
     return yo_client_done(effects);
+}
+
+void yo_client_session_moved(struct yo_client_session *session, bool datagrams,
+                             uint64_t skip, yo_time now)
+{
+    session->datagrams = datagrams;
+    session->skip = skip;
+    session->heard = now;
+    set_ping_due(session, now);
 }
 
 /* --- time --- */
@@ -369,7 +393,7 @@ int yo_client_session_tick(struct yo_client_session *session, yo_time now,
 {
     yo_client_spent_free(session);
     if (session->mode == CLIENT_WAITING && now >= session->hello_due) {
-        become_ready(session, CLIENT_PRESENCEJS, effects);
+        become_ready(session, CLIENT_PRESENCEJS, YO_SPAN_NONE, effects);
     } else if (session->mode == CLIENT_PRESENCEJS) {
         yo_presencejs_tick(session, now, effects);
     } else if (now >= silent_at(session)) {

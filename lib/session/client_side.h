@@ -72,6 +72,12 @@ uint32_t yo_client_lane(struct yo_client_session *session, struct yo_span room);
 int yo_client_ping(struct yo_client_session *session, yo_time now,
                    struct yo_effects *effects);
 
+/* Another connection takes over, with all that this session knows. `skip`: so many
+ * messages on its control lane have come before. What is told twice of a room is dropped
+ * by its place in the room's order. */
+void yo_client_session_moved(struct yo_client_session *session, bool datagrams,
+                             uint64_t skip, yo_time now);
+
 bool yo_client_session_extension(const struct yo_client_session *session);
 bool yo_client_session_ready(const struct yo_client_session *session);
 size_t yo_client_session_message_max(const struct yo_client_session *session);

@@ -23,8 +23,10 @@ enum yo_effect_kind {
     YO_EFFECT_LEAVE,   /* room */
     YO_EFFECT_STATE,   /* room, payload, label */
     YO_EFFECT_PUBLISH, /* room, payload, event, delivery, key, version, number */
+    YO_EFFECT_MOVE,    /* token: this connection is to go on with another session */
+    YO_EFFECT_FENCE,   /* the client moves: nothing more comes on this connection */
     /* client */
-    YO_EFFECT_READY,     /* the dialect is known: `extension`, `session`, `epoch` */
+    YO_EFFECT_READY,     /* the dialect is known: extension, session, epoch, token */
     YO_EFFECT_JOINED,    /* room: the snapshot is complete */
     YO_EFFECT_REFUSED,   /* room: error, text */
     YO_EFFECT_LEFT,      /* room: error, text (0: as asked) */
@@ -32,13 +34,14 @@ enum yo_effect_kind {
     YO_EFFECT_MESSAGE,   /* room, session, peer, payload, delivery, key, version, sequence */
     YO_EFFECT_CONFIRMED, /* number, error (0: it has its place) */
     YO_EFFECT_GOAWAY,    /* after_ms, text: another URL or empty */
-    YO_EFFECT_PONG       /* rtt */
+    YO_EFFECT_PONG,      /* rtt */
+    YO_EFFECT_MOVED      /* nothing more comes on this connection */
 };
 
 struct yo_effect {
     enum yo_effect_kind kind;
     uint32_t lane;
-    struct yo_span room, peer, payload, event, key, label, text, bytes;
+    struct yo_span room, peer, payload, event, key, label, text, bytes, token;
     uint64_t session, version, number, sequence, since_ms, epoch, after_ms;
     enum yomo_delivery delivery;
     int change; /* enum yomo_peer_change */

@@ -392,6 +392,37 @@ void yo_outbox_rewind(struct yo_outbox *box)
     }
 }
 
+static int append_list(struct yo_outbox *to, struct yo_outbox *from,
+                       const struct yo_link *list)
+{
+    int rv = YOMO_OK;
+
+    while (rv == YOMO_OK && !yo_list_empty(list)) {
+        struct yo_outbox_item *item = of_link(list->next);
+        const struct yo_outgoing out = {
+            .message = item->message,
+            .delivery = item->delivery,
+            .lane = item->lane,
+            .insist = item->insist,
+            .slot = item->slot_size > 0 ? yo_span(item->slot + 1, item->slot_size - 1)
+                                        : YO_SPAN_NONE,
+            .version = item->version};
+        rv = yo_outbox_put(to, &out);
+        if (rv == YOMO_OK) {
+            forget(from, item);
+        }
+    }
+    return rv;
+}
+
+int yo_outbox_append(struct yo_outbox *to, struct yo_outbox *from)
+{
+    int rv = append_list(to, from, &from->reliable);
+
+    rv = rv == YOMO_OK ? append_list(to, from, &from->latest) : rv;
+    return rv == YOMO_OK ? append_list(to, from, &from->unreliable) : rv;
+}
+
 bool yo_outbox_empty(const struct yo_outbox *box)
 {
     return first(box) == NULL;

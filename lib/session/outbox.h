@@ -89,6 +89,10 @@ bool yo_outbox_fate(struct yo_outbox *box, uint64_t token, bool acked);
  * LATEST wait again, RELIABLE stay. */
 void yo_outbox_rewind(struct yo_outbox *box);
 
+/* Everything that waits in `from`, in its order, behind what waits in `to`; of one slot
+ * the newer stays. YOMO_ERR_FULL, YOMO_ERR_NOMEM: some of it is left in `from`. */
+int yo_outbox_append(struct yo_outbox *to, struct yo_outbox *from);
+
 bool yo_outbox_empty(const struct yo_outbox *box); /* nothing waits; some may fly */
 size_t yo_outbox_bytes(const struct yo_outbox *box);
 

@@ -23,6 +23,7 @@ struct yo_attendance {
     uint32_t lane;
     uint32_t stale_joins;  /* answers to come for joins that were left meanwhile */
     uint32_t stale_leaves; /* answers to come for leaves that a join followed */
+    uint64_t taken;        /* messages that came on its stream of this connection */
     uint32_t ack_tries;    /* of a presencejs ACK in datagrams, so far */
     yo_time ack_due;       /* when it is sent again; YO_NEVER: not */
     size_t label_size;     /* of the name under which presencejs hears its data */
@@ -42,6 +43,8 @@ struct yo_server_session {
     struct yo_versions versions; /* of this client's LATEST values */
     uint32_t errors;             /* broken messages so far */
     yo_time heard;               /* when the last message came */
+    uint64_t taken;              /* messages that came on this connection's control */
+    bool fenced;                 /* FENCE went out: a move is under way */
     bool closed;                 /* CLOSE went out */
 };
 
@@ -79,6 +82,10 @@ void yo_server_on_state(struct yo_server_session *session,
                         const struct yo_incoming *in);
 void yo_server_on_online(struct yo_server_session *session,
                          const struct yo_incoming *in);
+void yo_server_count(struct yo_server_session *session, struct yo_span room);
+void yo_server_tell_taken(struct yo_server_session *session,
+                          struct yo_effects *effects);
+void yo_server_count_anew(struct yo_server_session *session);
 void yo_server_rooms_tick(struct yo_server_session *session, yo_time now,
                           struct yo_effects *effects);
 yo_time yo_server_rooms_deadline(const struct yo_server_session *session);

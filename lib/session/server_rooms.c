@@ -236,6 +236,7 @@ static void join(struct yo_server_session *session, const struct yo_incoming *in
     }
     room->phase = ATTENDANCE_ASKED;
     room->lane = session->next_lane++;
+    room->taken = 0;
     session->rooms_held++;
 }
 
@@ -448,6 +449,49 @@ int yo_server_left(struct yo_server_session *session, struct yo_span name, int e
         forget(session, room);
     }
     return rv;
+}
+
+/* --- a move --- */
+
+/* A message has come on the stream of `name`: whatever becomes of it, it was taken. */
+void yo_server_count(struct yo_server_session *session, struct yo_span name)
+{
+    struct yo_attendance *room = yo_server_find(session, name);
+
+    if (room) {
+        room->taken++;
+    }
+}
+
+void yo_server_tell_taken(struct yo_server_session *session, struct yo_effects *effects)
+{
+    for (struct yo_map_node *node = yo_map_next(&session->rooms, NULL); node;
+         node = yo_map_next(&session->rooms, node)) {
+        const struct yo_attendance *room = of_name(node);
+        const struct yo_message message = {.op = YO_OP_MOVED,
+                                           .channel = name_of(room),
+                                           .number = room->taken};
+        yo_server_send(session, effects, &message);
+    }
+}
+
+void yo_server_count_anew(struct yo_server_session *session)
+{
+    for (struct yo_map_node *node = yo_map_next(&session->rooms, NULL); node;
+         node = yo_map_next(&session->rooms, node)) {
+        of_name(node)->taken = 0;
+    }
+}
+
+bool yo_server_session_waits(const struct yo_server_session *session)
+{
+    for (struct yo_map_node *node = yo_map_next(&session->rooms, NULL); node;
+         node = yo_map_next(&session->rooms, node)) {
+        if (of_name(node)->phase != ATTENDANCE_IN) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* --- time --- */

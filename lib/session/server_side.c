@@ -39,6 +39,7 @@ static void say_hello(struct yo_server_session *session, struct yo_effects *effe
         .limits = {.message_size = session->limits.message_size,
                    .rooms = session->limits.rooms,
                    .silence_ms = session->limits.silence_ms},
+        .token = session->identity.token,
     };
 
     yo_server_send(session, effects, &hello);
@@ -68,6 +69,7 @@ int yo_server_session_create(struct yo_server_session **out, const struct yomo_m
     if (identity->extension) {
         say_hello(session, effects);
     }
+    session->identity.token = YO_SPAN_NONE; /* was lent */
     rv = yo_server_done(effects);
     if (!session->id || !session->mesh) {
         rv = YOMO_ERR_NOMEM;
@@ -344,6 +346,26 @@ static void on_ping(struct yo_server_session *session, const struct yo_incoming 
     yo_server_send(session, in->effects, &pong);
 }
 
+/* Either end of a move: of the new connection with the old one's token, or, behind
+ * everything that was sent on the old one, without. */
+static void on_move(struct yo_server_session *session, const struct yo_incoming *in)
+{
+    struct yo_span token = in->message->token;
+    struct yo_effect *effect;
+
+    if (token.data && session->rooms.count > 0) {
+        yo_server_refuse(session, in, YOMO_ERR_STATE,
+                         "a connection that is in rooms cannot go on with others");
+        return;
+    }
+    effect =
+        yo_effects_add(in->effects, token.data ? YO_EFFECT_MOVE : YO_EFFECT_FENCE);
+    if (effect) {
+        effect->token = token;
+        session->fenced = !token.data;
+    }
+}
+
 /* Ops that both dialects have; then those of the extension, which to presencejs are as
  * unknown as any other. */
 static void dispatch(struct yo_server_session *session, const struct yo_incoming *in)
@@ -364,6 +386,8 @@ static void dispatch(struct yo_server_session *session, const struct yo_incoming
         on_ping(session, in);
     } else if (op == YO_OP_PONG && session->identity.extension) {
         return; /* that it came is all */
+    } else if (op == YO_OP_MOVE && session->identity.extension) {
+        on_move(session, in);
     } else if (op == YO_OP_UNKNOWN) {
         yo_server_refuse(session, in, YOMO_ERR_PROTO,
                          "an op this server does not know");
@@ -381,11 +405,15 @@ int yo_server_session_recv(struct yo_server_session *session, uint32_t lane,
         .message = &message, .lane = lane, .now = now, .effects = effects};
     int rv;
 
-    if (session->closed) {
+    if (session->closed || session->fenced) {
         return YOMO_OK;
     }
     session->heard = now;
+    session->taken += lane == LANE_CONTROL;
     rv = yo_decode(bytes, &message);
+    if (rv == YOMO_OK && lane >= LANE_ROOMS) {
+        yo_server_count(session, message.channel);
+    }
     if (rv != YOMO_OK) {
         message = (struct yo_message){.op = YO_OP_UNKNOWN};
         yo_server_broken(session, &in, "not a message");
@@ -418,6 +446,28 @@ int yo_server_confirm(struct yo_server_session *session, struct yo_span room,
         yo_server_send(session, effects, &message);
     }
     return yo_server_done(effects);
+}
+
+int yo_server_moved(struct yo_server_session *session, struct yo_span token,
+                    uint64_t again, yo_time now, struct yo_effects *effects)
+{
+    const struct yo_message message = {.op = YO_OP_MOVED,
+                                       .session = session->identity.session,
+                                       .number = again,
+                                       .sequence = session->taken,
+                                       .token = token};
+    int rv;
+
+    yo_server_tell_taken(session, effects);
+    yo_server_send(session, effects, &message);
+    rv = yo_server_done(effects);
+    if (rv == YOMO_OK) {
+        yo_server_count_anew(session);
+        session->taken = 0;
+        session->fenced = false;
+        session->heard = now;
+    }
+    return rv;
 }
 
 int yo_server_goaway(struct yo_server_session *session, uint64_t after_ms,

@@ -42,6 +42,7 @@ struct yo_server_identity {
     bool id_proven;       /* by a token or the host: cannot be changed, and a state with
                              another `id` in it is refused */
     struct yo_span mesh;  /* as messages are relayed with; absent: none */
+    struct yo_span token; /* extension: told in hello, for a move; absent: none */
 };
 
 struct yo_server_session; /* opaque: server_side.c */
@@ -77,6 +78,17 @@ int yo_server_confirm(struct yo_server_session *session, struct yo_span room,
 
 int yo_server_goaway(struct yo_server_session *session, uint64_t after_ms,
                      struct yo_span url, struct yo_effects *effects);
+
+/* Another connection goes on with this session. Tells the client, on it, what was taken on
+ * the old one: `moved` for each room it is in, and at the end one with the `token` for the
+ * next move and `again`, the number of the first message on the old control stream that
+ * comes again (0: none does). From here on counts are those of the new connection.
+ * YOMO_ERR_NOMEM, and nothing changed. */
+int yo_server_moved(struct yo_server_session *session, struct yo_span token, uint64_t again,
+                    yo_time now, struct yo_effects *effects);
+
+/* Is some join or leave not answered yet? */
+bool yo_server_session_waits(const struct yo_server_session *session);
 
 /* Time passes: presencejs join ACKs over datagrams that got no peer_online are sent
  * again (at most a few times). */

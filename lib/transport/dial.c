@@ -286,9 +286,17 @@ static void dial_abort(struct yo_conn *conn)
     }
 }
 
+static void dial_reclaim(struct yo_conn *conn, yo_reclaimed_fn fn, void *user)
+{
+    struct dial *dial = (struct dial *)conn;
+    if (dial->winner && !dial->over) {
+        (void)yo_conn_reclaim(dial->winner, fn, user);
+    }
+}
+
 static const struct yo_conn_ops ops = {dial_send,   dial_flush, dial_end_lane,
                                        dial_queued, dial_info,  dial_close,
-                                       dial_abort};
+                                       dial_abort,  dial_reclaim};
 
 /* --- Life ------------------------------------------------------------------------- */
 

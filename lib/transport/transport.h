@@ -80,6 +80,11 @@ struct yo_conn_events {
                       yo_time now);
 };
 
+/* A message that yo_conn_reclaim gives back: the `number`th of those sent on `lane`,
+ * from 1. `message` is lent. */
+typedef void (*yo_reclaimed_fn)(void *user, uint32_t lane, uint64_t number,
+                                struct yo_blob *message);
+
 struct yo_conn_ops {
     /* Queue one message. With a `token`, and if the transport can tell, on_fate follows;
      * tokens are for YO_LANE_DATAGRAM where info.datagrams is set.
@@ -99,6 +104,8 @@ struct yo_conn_ops {
     void (*close)(struct yo_conn *conn, const struct yo_close *how);
     /* End at once, as if the process had died: nothing is sent. on_closed follows. */
     void (*abort)(struct yo_conn *conn);
+    /* NULL: this transport cannot tell. Else see yo_conn_reclaim. */
+    void (*reclaim)(struct yo_conn *conn, yo_reclaimed_fn fn, void *user);
 };
 
 /* The first member of every transport's connection struct. */
@@ -149,6 +156,19 @@ static inline void yo_conn_close(struct yo_conn *conn, const struct yo_close *ho
 static inline void yo_conn_abort(struct yo_conn *conn)
 {
     conn->ops->abort(conn);
+}
+
+/* Give back what was sent on reliable lanes and is not known to have arrived, those of
+ * one lane in their order: what is not told has arrived, what is told may have. For a
+ * connection that is about to be aborted, because another takes its place.
+ * YOMO_ERR_STATE: the transport cannot tell (over TCP nobody can). */
+static inline int yo_conn_reclaim(struct yo_conn *conn, yo_reclaimed_fn fn, void *user)
+{
+    if (!conn->ops->reclaim) {
+        return YOMO_ERR_STATE;
+    }
+    conn->ops->reclaim(conn, fn, user);
+    return YOMO_OK;
 }
 
 /* A client that wants in: a WebSocket upgrade or a WebTransport CONNECT. All spans are

@@ -29,6 +29,7 @@ enum key {
     KEY_VER,
     KEY_EPOCH,
     KEY_LIM,
+    KEY_TOK,
     KEY_M,
     KEY_MORE,
     KEY_COUNT /* of the keys we know: what any other key is */
@@ -38,13 +39,14 @@ static const struct {
     const char *name;
     size_t size;
 } keys[KEY_COUNT] = {
-    [KEY_T] = {"t", 1},     [KEY_OP] = {"op", 2},   [KEY_C] = {"c", 1},
-    [KEY_P] = {"p", 1},     [KEY_PL] = {"pl", 2},   [KEY_MESH] = {"mesh", 4},
-    [KEY_SID] = {"sid", 3}, [KEY_APP] = {"app", 3}, [KEY_D] = {"d", 1},
-    [KEY_K] = {"k", 1},     [KEY_V] = {"v", 1},     [KEY_N] = {"n", 1},
-    [KEY_Q] = {"q", 1},     [KEY_TS] = {"ts", 2},   [KEY_CODE] = {"code", 4},
-    [KEY_MSG] = {"msg", 3}, [KEY_VER] = {"ver", 3}, [KEY_EPOCH] = {"epoch", 5},
-    [KEY_LIM] = {"lim", 3}, [KEY_M] = {"m", 1},     [KEY_MORE] = {"more", 4},
+    [KEY_T] = {"t", 1},       [KEY_OP] = {"op", 2},   [KEY_C] = {"c", 1},
+    [KEY_P] = {"p", 1},       [KEY_PL] = {"pl", 2},   [KEY_MESH] = {"mesh", 4},
+    [KEY_SID] = {"sid", 3},   [KEY_APP] = {"app", 3}, [KEY_D] = {"d", 1},
+    [KEY_K] = {"k", 1},       [KEY_V] = {"v", 1},     [KEY_N] = {"n", 1},
+    [KEY_Q] = {"q", 1},       [KEY_TS] = {"ts", 2},   [KEY_CODE] = {"code", 4},
+    [KEY_MSG] = {"msg", 3},   [KEY_VER] = {"ver", 3}, [KEY_EPOCH] = {"epoch", 5},
+    [KEY_LIM] = {"lim", 3},   [KEY_TOK] = {"tok", 3}, [KEY_M] = {"m", 1},
+    [KEY_MORE] = {"more", 4},
 };
 
 static const char *const op_names[] = {
@@ -60,6 +62,8 @@ static const char *const op_names[] = {
     [YO_OP_ERROR] = "error",
     [YO_OP_PING] = "ping",
     [YO_OP_PONG] = "pong",
+    [YO_OP_MOVE] = "move",
+    [YO_OP_MOVED] = "moved",
     [YO_OP_GOAWAY] = "goaway",
     [YO_OP_UNKNOWN] = "unknown",
 };
@@ -273,6 +277,9 @@ static void read_field(struct yo_mp_reader *reader, enum key key, struct names *
         break;
     case KEY_LIM:
         message->limits = read_limits(reader);
+        break;
+    case KEY_TOK:
+        message->token = read_text(reader, YO_TEXT_SIZE_MAX);
         break;
     case KEY_M:
         message->members = read_members(reader);

@@ -11,7 +11,7 @@
 
 /* More than all keys, heads and numbers of a message take together; texts, payload and
  * members come on top. */
-#define OVERHEAD_MAX 320
+#define OVERHEAD_MAX 352
 
 static void put_key_text(struct yo_buf *out, const char *key, struct yo_span text)
 {
@@ -78,7 +78,8 @@ static uint32_t count_extension(const struct yo_message *message)
            (message->key.size > 0) + (message->version != 0) + (message->number != 0) +
            (message->sequence != 0) + (message->timestamp != 0) + (message->code != 0) +
            (message->text.size > 0) + (message->protocol != 0) + (message->epoch != 0) +
-           has_limits(&message->limits) + (message->members.data != NULL) +
+           has_limits(&message->limits) + (message->token.size > 0) +
+           (message->members.data != NULL) +
            message->more;
 }
 
@@ -116,6 +117,9 @@ static void put_extension(struct yo_buf *out, const struct yo_message *message)
     put_key_uint(out, "ver", message->protocol);
     put_key_uint(out, "epoch", message->epoch);
     put_limits(out, &message->limits);
+    if (message->token.size > 0) {
+        put_key_text(out, "tok", message->token);
+    }
     if (message->members.data) {
         yo_mp_put_cstr(out, "m");
         yo_mp_put_raw(out, message->members);
@@ -142,7 +146,7 @@ static size_t size_bound(const struct yo_message *message)
 {
     const struct yo_span parts[] = {message->channel, message->payload, message->peer,
                                     message->mesh,    message->key,     message->text,
-                                    message->members};
+                                    message->members, message->token};
     size_t size = OVERHEAD_MAX;
 
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {

@@ -221,6 +221,7 @@ static int push_frame(struct yo_lane *lane, struct yo_blob *blob)
     int rv = yo_wt_stream_push(lane->stream, yo_span(head, n), blob);
     if (rv == YOMO_OK) {
         lane->messages->queued += n + blob->size;
+        lane->pushed++;
     }
     return rv;
 }
@@ -233,6 +234,46 @@ void yo_lanes_free_waiting(struct yo_messages *m)
         release(m, early->blob->size);
         yo_blob_unref(early->blob);
         yo_free(m->options.mem, early);
+    }
+}
+
+struct reclaiming {
+    uint64_t unacked, number;
+    uint32_t lane;
+    yo_reclaimed_fn fn;
+    void *user;
+};
+
+static void count_one(void *user, struct yo_blob *blob)
+{
+    struct reclaiming *r = user;
+    (void)blob;
+    r->unacked++;
+}
+
+static void give_back(void *user, struct yo_blob *blob)
+{
+    struct reclaiming *r = user;
+    r->fn(r->user, r->lane, r->number++, blob);
+}
+
+void yo_lanes_reclaim(struct yo_messages *m, yo_reclaimed_fn fn, void *user)
+{
+    YO_LIST_EACH(link, next, &m->lanes)
+    {
+        struct yo_lane *lane = YO_CONTAINER(link, struct yo_lane, link);
+        struct reclaiming r = {.lane = lane->number, .fn = fn, .user = user};
+        if (lane->number >= YO_LANE_CONTROL) {
+            yo_wt_stream_each(lane->stream, count_one, &r);
+            r.number = lane->pushed - r.unacked + 1;
+            yo_wt_stream_each(lane->stream, give_back, &r);
+        }
+    }
+    uint64_t number = 1; /* the control stream is not there, so nothing was sent on it */
+    YO_LIST_EACH(early, following, &m->waiting)
+    {
+        fn(user, YO_LANE_CONTROL, number++,
+           YO_CONTAINER(early, struct early, link)->blob);
     }
 }
 

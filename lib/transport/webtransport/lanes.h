@@ -18,6 +18,7 @@ struct yo_lane {         /* one stream, one or both directions */
     bool ended;      /* end_lane was called: the next message opens another stream */
     bool held;       /* did not take what was offered, lanes.c */
     size_t kept;     /* its part of messages->partial */
+    uint64_t pushed; /* messages sent on it, ever */
     struct yo_frames frames;
 };
 
@@ -46,6 +47,7 @@ struct yo_lane *yo_lane_open(struct yo_messages *m, uint32_t number, bool bidire
 struct yo_lane *yo_lane_find(struct yo_messages *m, uint32_t number); /* NULL: none */
 int yo_lane_send(struct yo_messages *m, uint32_t number, struct yo_blob *message);
 void yo_lanes_free_waiting(struct yo_messages *m);
+void yo_lanes_reclaim(struct yo_messages *m, yo_reclaimed_fn fn, void *user);
 
 /* messages.c */
 void yo_messages_deliver(struct yo_messages *m, uint32_t lane, struct yo_span message,

@@ -331,9 +331,14 @@ static void messages_abort(struct yo_conn *conn)
     yo_wt_session_abort(m->session);
 }
 
+static void messages_reclaim(struct yo_conn *conn, yo_reclaimed_fn fn, void *user)
+{
+    yo_lanes_reclaim((struct yo_messages *)conn, fn, user);
+}
+
 static const struct yo_conn_ops ops = {
     messages_send, messages_flush, messages_end_lane, messages_queued,
-    messages_info, messages_close, messages_abort,
+    messages_info, messages_close, messages_abort,    messages_reclaim,
 };
 
 struct yo_conn *yo_messages_create(struct yo_wt_session *session,

@@ -159,6 +159,18 @@ void yo_sendqueue_acked(struct yo_sendqueue *queue, size_t size)
     }
 }
 
+void yo_sendqueue_each(const struct yo_sendqueue *queue,
+                       void (*fn)(void *user, struct yo_blob *blob), void *user)
+{
+    YO_LIST_EACH(link, next, &queue->chunks)
+    {
+        struct chunk *chunk = chunk_of(link);
+        if (chunk->blob) {
+            fn(user, chunk->blob);
+        }
+    }
+}
+
 void yo_sendqueue_move(struct yo_sendqueue *to, struct yo_sendqueue *from)
 {
     assert(from->size == from->unsent_size && !to->end);

@@ -47,6 +47,10 @@ size_t yo_sendqueue_peek(const struct yo_sendqueue *queue, struct yo_span *spans
 void yo_sendqueue_sent(struct yo_sendqueue *queue, size_t size);
 void yo_sendqueue_acked(struct yo_sendqueue *queue, size_t size);
 
+/* Each blob that is not acknowledged to its last byte, in order. */
+void yo_sendqueue_each(const struct yo_sendqueue *queue,
+                       void (*fn)(void *user, struct yo_blob *blob), void *user);
+
 /* Put everything of `from`, none of which has been sent, behind what `to` has. */
 void yo_sendqueue_move(struct yo_sendqueue *to, struct yo_sendqueue *from);
 

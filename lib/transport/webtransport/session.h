@@ -155,6 +155,9 @@ int yo_wt_stream_push(struct yo_wt_stream *stream, struct yo_span head,
  * YOMO_ERR_CLOSED, YOMO_ERR_NOMEM. */
 int yo_wt_stream_write(struct yo_wt_stream *stream, struct yo_span bytes, size_t room,
                        size_t *taken);
+/* Each blob of yo_wt_stream_push that the peer has not acknowledged whole, in order. */
+void yo_wt_stream_each(const struct yo_wt_stream *stream,
+                       void (*fn)(void *user, struct yo_blob *blob), void *user);
 void yo_wt_stream_end(struct yo_wt_stream *stream);            /* FIN */
 size_t yo_wt_stream_queued(const struct yo_wt_stream *stream); /* not acknowledged */
 bool yo_wt_stream_finished(const struct yo_wt_stream *stream); /* all is, FIN too */

@@ -269,6 +269,12 @@ void yo_wt_stream_unorder(struct yo_wt_stream *stream)
     }
 }
 
+void yo_wt_stream_each(const struct yo_wt_stream *stream,
+                       void (*fn)(void *user, struct yo_blob *blob), void *user)
+{
+    yo_sendqueue_each(&stream->out, fn, user);
+}
+
 static void reset_now(struct yo_wt_stream *stream)
 {
     stream->reset_due = false;

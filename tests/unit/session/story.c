@@ -91,6 +91,7 @@ void story_message(struct yo_buf *out, const struct yo_message *message)
     put_number(out, "lim.msg", message->limits.message_size);
     put_number(out, "lim.rooms", message->limits.rooms);
     put_number(out, "lim.silence", message->limits.silence_ms);
+    put_text(out, "tok", message->token);
     put_members(out, message->members);
     yo_buf_append_text(out, message->more ? " more" : "");
 }
@@ -104,6 +105,8 @@ static const char *const kinds[] = {
     [YO_EFFECT_LEFT] = "left",       [YO_EFFECT_PEER] = "peer",
     [YO_EFFECT_MESSAGE] = "message", [YO_EFFECT_CONFIRMED] = "confirmed",
     [YO_EFFECT_GOAWAY] = "goaway",   [YO_EFFECT_PONG] = "pong",
+    [YO_EFFECT_MOVE] = "move",       [YO_EFFECT_FENCE] = "fence",
+    [YO_EFFECT_MOVED] = "moved",
 };
 
 static void put_send(struct yo_buf *out, const struct yo_effect *effect)
@@ -141,6 +144,7 @@ static void put_fields(struct yo_buf *out, const struct yo_effect *effect)
     put_number(out, "epoch", effect->epoch);
     put_number(out, "after", effect->after_ms);
     put_number(out, "rtt", effect->rtt);
+    put_text(out, "tok", effect->token);
     put_number(out, "close", effect->code);
     put_error(out, effect->error);
     if (effect->kind != YO_EFFECT_DROP && effect->text.size > 0) {

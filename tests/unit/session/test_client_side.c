@@ -890,10 +890,53 @@ static void a_session_survives_every_failing_allocation(void **state)
     assert_true(fault_each(live_in_presencejs, NULL) > 8);
 }
 
+/* --- moving --- */
+
+static void the_token_comes_with_hello(void **state)
+{
+    struct yo_message with_token = hello;
+    (void)state;
+    with_token.token = yo_span_of("t0");
+    recv(with_token, "ready sid=7 epoch=5 tok=t0 extension\n");
+}
+
+static void after_a_move_nothing_is_told_twice(void **state)
+{
+    struct yo_message five = by(2, "bob", 5, about(YO_OP_DATA, "r", DATA));
+    struct yo_message six = by(2, "bob", 6, about(YO_OP_DATA, "r", DATA));
+    struct yo_message left = by(2, "bob", 7, about(YO_OP_PEER_OFFLINE, "r", NULL));
+    const struct yo_message confirmed = {
+        .op = YO_OP_ACK, .channel = yo_span_of("r"), .number = 9};
+    (void)state;
+    enter();
+    recv_on(
+        LANE_ROOMS, story_encode(&five),
+        "message r p=bob sid=2 pl={\"event\":\"cur\",\"data\":\"1\"} event=cur q=5\n");
+    yo_client_session_moved(session, true, 1, now);
+    recv(confirmed, ""); /* it came before */
+    recv(confirmed, "confirmed r n=9\n");
+    recv_on(LANE_ROOMS, story_encode(&five), "");
+    recv_on(
+        LANE_ROOMS, story_encode(&six),
+        "message r p=bob sid=2 pl={\"event\":\"cur\",\"data\":\"1\"} event=cur q=6\n");
+    recv_on(LANE_ROOMS, story_encode(&left), "peer r left p=bob sid=2 q=7\n");
+    recv_on(LANE_ROOMS, story_encode(&left), "");
+}
+
+static void the_last_word_on_an_old_connection(void **state)
+{
+    (void)state;
+    enter();
+    recv((struct yo_message){.op = YO_OP_MOVED}, "moved\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        TEST(the_token_comes_with_hello),
+        TEST(after_a_move_nothing_is_told_twice),
+        TEST(the_last_word_on_an_old_connection),
         TEST(hello_makes_it_ready),
         TEST(without_hello_it_is_presencejs),
         TEST(another_first_message_is_presencejs_unless_it_overtook),

@@ -455,11 +455,81 @@ static void pings_are_answered_and_servers_ops_are_not_the_clients(void **state)
          "send 1: pong ts=12\n");
     recv((struct yo_message){.op = YO_OP_PONG, .timestamp = 12}, "");
     for (int op = YO_OP_HELLO; op < YO_OP_UNKNOWN; op++) {
-        if (op != YO_OP_PING && op != YO_OP_PONG) {
+        if (op != YO_OP_PING && op != YO_OP_PONG && op != YO_OP_MOVE) {
             recv((struct yo_message){.op = (enum yo_op)op}, "drop code=PROTO\n");
         }
     }
     recv(about(YO_OP_PEER_ONLINE, "r", NULL), "drop r code=PROTO\n");
+}
+
+/* --- moving --- */
+
+static void hello_brings_the_token(void **state)
+{
+    (void)state;
+    create((struct yo_server_identity){.extension = true, .token = yo_span_of("t0")},
+           usual);
+    assert_effects(&effects,
+                   "send 1: hello sid=7 ver=1 epoch=5 lim.msg=1000 lim.rooms=2 "
+                   "lim.silence=15000 tok=t0\n");
+}
+
+static void a_new_connection_asks_for_a_session(void **state)
+{
+    const struct yo_message move = {.op = YO_OP_MOVE, .token = yo_span_of("t1")};
+    (void)state;
+    recv(move, "move tok=t1\n");
+    enter("r");
+    recv(move, "drop code=STATE\n"); /* it is somebody already */
+}
+
+static void behind_the_fence_nothing_is_heard(void **state)
+{
+    (void)state;
+    enter("r");
+    recv((struct yo_message){.op = YO_OP_MOVE}, "fence\n");
+    recv((struct yo_message){.op = YO_OP_PING, .timestamp = 12}, "");
+    recv(about(YO_OP_PEER_OFFLINE, "r", NULL), "");
+}
+
+static void a_moved_session_tells_what_it_has_taken(void **state)
+{
+    struct yo_message data = about(YO_OP_DATA, "r", DATA);
+    struct yo_message refused_one = about(YO_OP_DATA, "r", "{\"x\":1}");
+    (void)state;
+    enter("r"); /* one message on control */
+    recv((struct yo_message){.op = YO_OP_PING, .timestamp = 1}, "send 1: pong ts=1\n");
+    recv_on(LANE_ROOMS, &data,
+            "publish r pl={\"event\":\"cur\",\"data\":\"1\"} event=cur\n");
+    recv_on(LANE_ROOMS, &refused_one, "drop r code=MALFORMED\n");
+    data.delivery = YOMO_UNRELIABLE;
+    recv_on(LANE_DATAGRAM, &data,
+            "publish r unreliable pl={\"event\":\"cur\",\"data\":\"1\"} event=cur\n");
+    assert_false(yo_server_session_waits(session));
+    yo_effects_clear(&effects);
+    assert_int_equal(yo_server_moved(session, yo_span_of("t2"), 3, now, &effects),
+                     YOMO_OK);
+    assert_effects(&effects, "send 1: moved c=r n=2\n"
+                             "send 1: moved sid=7 n=3 q=2 tok=t2\n");
+    /* From here on the counts are the new connection's. */
+    yo_effects_clear(&effects);
+    assert_int_equal(yo_server_moved(session, yo_span_of("t3"), 0, now, &effects),
+                     YOMO_OK);
+    assert_effects(&effects, "send 1: moved c=r\n"
+                             "send 1: moved sid=7 tok=t3\n");
+}
+
+static void answers_that_are_to_come_are_waited_for(void **state)
+{
+    (void)state;
+    recv(about(YO_OP_CHANNEL_JOIN, "r", NULL), "join r label=alice\n");
+    assert_true(yo_server_session_waits(session));
+    joined("r", 1, "send 1: channel_join c=r p= q=1\n");
+    assert_false(yo_server_session_waits(session));
+    recv(about(YO_OP_PEER_OFFLINE, "r", NULL), "leave r\n");
+    assert_true(yo_server_session_waits(session));
+    left("r", 0, "send 1: channel_leave c=r\n");
+    assert_false(yo_server_session_waits(session));
 }
 
 static void what_is_not_known_is_dropped_and_the_connection_stays(void **state)
@@ -901,6 +971,11 @@ int main(void)
         TEST(a_state_past_the_limit_is_too_big),
         TEST(a_proven_id_cannot_be_changed),
         TEST(pings_are_answered_and_servers_ops_are_not_the_clients),
+        TEST(hello_brings_the_token),
+        TEST(a_new_connection_asks_for_a_session),
+        TEST(behind_the_fence_nothing_is_heard),
+        TEST(a_moved_session_tells_what_it_has_taken),
+        TEST(answers_that_are_to_come_are_waited_for),
         TEST(what_is_not_known_is_dropped_and_the_connection_stays),
         TEST(too_many_broken_messages_end_the_connection),
         TEST(more_than_the_rate_is_refused_but_a_leave_never),

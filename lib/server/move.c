@@ -1,0 +1,559 @@
+/* SPDX-License-Identifier: MIT */
+/* move.c
+ *
+ * The happy path, for the old peer A at its worker and the new peer B at another or the
+ * same: B's worker sends a transfer to A's. A stops listening (one over TCP first waits
+ * until it has read the client's fence), takes back from its transport what may not
+ * have arrived, and asks the home of each of its rooms to move the seat. The home,
+ * which alone has an order, hands the seat over: what it tells A's worker before is in
+ * A's outbox, what comes after goes to B's. When all homes have said so and no answer
+ * to a join or a leave is missing, the transfer goes back with the session, the outbox
+ * and what was taken back; B becomes that session and sends: what was taken back, what
+ * was in A's outbox, and what its own seats have got since, which it had kept for this.
+ *
+ * Possible failures: there is no such session, or it ends meanwhile: B is told, and its
+ * client joins anew. B ends meanwhile: its seats leave as those of any peer. No memory:
+ * both end, and the client comes again.
+ *
+ * Invariants:
+ *  1. a peer departs (`departing`) or arrives (`moving`), never both; while it departs
+ *     its connection may be gone;
+ *  2. each seat is one peer's, and whoever has it when its peer ends writes the LEAVE;
+ *  3. a transfer is at exactly one place: under way, at A (`transfer`), or at B
+ *     (`transfer`, with the answer). */
+#include "server/move.h"
+
+#include "base/check.h"
+#include "base/rand.h"
+#include "base/text.h"
+#include "server/handle.h"
+#include "server/worker.h"
+#include "wire/encode.h"
+
+struct yo_transfer {
+    struct yo_letter letter;
+    const struct yomo_mem *mem;
+    uint32_t taker_worker;
+    uint64_t taker, session;
+    uint8_t secret[YO_PEER_SECRET_SIZE];
+    bool proven;
+    char *id, *app;
+    /* The answer. */
+    int error;
+    struct yo_server_session *state;
+    struct yo_outbox outbox;
+    struct yo_buf tail; /* of struct tail: what the old transport gave back */
+    uint64_t again;     /* yo_server_moved */
+    size_t seats;
+};
+
+struct tail {
+    struct yo_blob *message;
+    uint32_t lane;
+};
+
+static void open_take(struct yo_letter *letter, void *box_user, yo_time now);
+static void open_answer(struct yo_letter *letter, void *box_user, yo_time now);
+
+/* --- transfers -------------------------------------------------------------------- */
+
+static struct yo_transfer *transfer_of(struct yo_letter *letter)
+{
+    return YO_CONTAINER(letter, struct yo_transfer, letter);
+}
+
+static void transfer_free(struct yo_transfer *transfer)
+{
+    const struct tail *tail = (const struct tail *)(void *)transfer->tail.data;
+
+    for (size_t i = 0; i < transfer->tail.size / sizeof(*tail); i++) {
+        yo_blob_unref(tail[i].message);
+    }
+    yo_buf_finish(&transfer->tail);
+    yo_outbox_finish(&transfer->outbox);
+    yo_server_session_destroy(transfer->state);
+    yo_free(transfer->mem, transfer->id);
+    yo_free(transfer->mem, transfer->app);
+    yo_free(transfer->mem, transfer);
+}
+
+static void discard(struct yo_letter *letter)
+{
+    transfer_free(transfer_of(letter));
+}
+
+static void post(struct yo_worker *worker, uint32_t to, struct yo_transfer *transfer,
+                 void (*open)(struct yo_letter *, void *, yo_time))
+{
+    transfer->letter.open = open;
+    transfer->letter.discard = discard;
+    yo_list_init(&transfer->letter.link);
+    yo_mailbox_post(worker->office.desks[to].box, &transfer->letter);
+}
+
+static void refuse(struct yo_worker *worker, struct yo_transfer *transfer, int error)
+{
+    transfer->error = error;
+    post(worker, transfer->taker_worker, transfer, open_answer);
+}
+
+/* --- tokens ----------------------------------------------------------------------- */
+
+/* The session, its worker and its secret, in hexadecimal: the client need not know. */
+struct yo_span yo_move_token(const struct yo_peer *peer, char out[YO_MOVE_TOKEN_SIZE])
+{
+    uint8_t bytes[YO_MOVE_TOKEN_SIZE / 2];
+    char text[YO_MOVE_TOKEN_SIZE + 1];
+
+    for (int i = 0; i < 8; i++) {
+        bytes[i] = (uint8_t)(peer->session_id >> (56 - 8 * i));
+    }
+    bytes[8] = (uint8_t)(peer->worker->index >> 8);
+    bytes[9] = (uint8_t)peer->worker->index;
+    memcpy(bytes + 10, peer->secret, sizeof(peer->secret));
+    yo_hex_encode(text, yo_span(bytes, sizeof(bytes)));
+    memcpy(out, text, YO_MOVE_TOKEN_SIZE);
+    return yo_span(out, YO_MOVE_TOKEN_SIZE);
+}
+
+static bool read_token(struct yo_span token, struct yo_transfer *transfer,
+                       uint32_t *worker)
+{
+    uint8_t bytes[YO_MOVE_TOKEN_SIZE / 2];
+
+    if (yo_hex_decode(bytes, sizeof(bytes), token) != YOMO_OK) {
+        return false;
+    }
+    transfer->session = 0;
+    for (int i = 0; i < 8; i++) {
+        transfer->session = transfer->session << 8 | bytes[i];
+    }
+    *worker = (uint32_t)bytes[8] << 8 | bytes[9];
+    memcpy(transfer->secret, bytes + 10, sizeof(transfer->secret));
+    return true;
+}
+
+/* In the same time, wherever they differ. */
+static bool secret_equal(const uint8_t *a, const uint8_t *b)
+{
+    uint8_t differ = 0;
+
+    for (size_t i = 0; i < YO_PEER_SECRET_SIZE; i++) {
+        differ |= a[i] ^ b[i];
+    }
+    return differ == 0;
+}
+
+/* --- B: asking -------------------------------------------------------------------- */
+
+static void tell_refused(struct yo_peer *peer, int error)
+{
+    const struct yo_message message = {
+        .op = YO_OP_MOVED, .code = error, .text = yo_span_of(yomo_strerror(error))};
+    struct yo_blob *blob;
+
+    peer->moving = 0;
+    if (yo_encode_blob(&blob, peer->worker->mem, YO_DIALECT_YOMO, &message) !=
+        YOMO_OK) {
+        yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
+        return;
+    }
+    yo_peer_put(peer, blob, YOMO_RELIABLE, YO_LANE_CONTROL, false, YO_SPAN_NONE, 0);
+    yo_blob_unref(blob);
+}
+
+static struct yo_transfer *transfer_make(struct yo_peer *peer, struct yo_span token,
+                                         uint32_t *worker)
+{
+    const struct yomo_mem *mem = peer->worker->mem;
+    struct yo_transfer *transfer = yo_calloc(mem, 1, sizeof(*transfer));
+
+    if (!transfer) {
+        return NULL;
+    }
+    transfer->mem = mem;
+    transfer->taker_worker = peer->worker->index;
+    transfer->taker = peer->session_id;
+    transfer->proven = peer->proven;
+    transfer->id = yo_strndup(mem, peer->id, strlen(peer->id));
+    transfer->app = yo_strndup(mem, peer->app, strlen(peer->app));
+    yo_outbox_init(&transfer->outbox, mem, &peer->worker->config->outbox);
+    yo_buf_init(&transfer->tail, mem);
+    if (!transfer->id || !transfer->app) {
+        transfer_free(transfer);
+        return NULL;
+    }
+    *worker = UINT32_MAX;
+    if (!read_token(token, transfer, worker)) {
+        *worker = UINT32_MAX;
+    }
+    return transfer;
+}
+
+void yo_move_ask(struct yo_peer *peer, struct yo_span token, yo_time now)
+{
+    struct yo_worker *worker = peer->worker;
+    uint32_t to;
+    struct yo_transfer *transfer = transfer_make(peer, token, &to);
+
+    (void)now;
+    if (!transfer) {
+        yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
+    } else if (to >= worker->count) {
+        transfer_free(transfer);
+        tell_refused(peer, YOMO_ERR_NOT_FOUND);
+    } else {
+        peer->moving = transfer->session;
+        post(worker, to, transfer, open_take);
+    }
+}
+
+/* --- A: departing ----------------------------------------------------------------- */
+
+static void remove_session(struct yo_peer *peer)
+{
+    yo_map_remove(&peer->worker->sessions, &peer->by_session);
+    peer->session_id = 0;
+}
+
+/* Nothing is left here but the connection, if it is still there. */
+static void forget(struct yo_peer *peer)
+{
+    struct yo_worker *worker = peer->worker;
+
+    peer->departing = false;
+    peer->closing = true;
+    yo_list_remove(&peer->dirty);
+    yo_timer_stop(&peer->timer);
+    if (!peer->conn) {
+        yo_peer_destroy(peer);
+        yo_worker_gone(worker);
+    }
+}
+
+void yo_move_check(struct yo_peer *peer, yo_time now)
+{
+    struct yo_worker *worker = peer->worker;
+    struct yo_transfer *transfer = peer->transfer;
+
+    (void)now;
+    if (!peer->departing || peer->departures > 0 ||
+        yo_server_session_waits(peer->session)) {
+        return;
+    }
+    yo_outbox_rewind(&peer->outbox);
+    if (yo_outbox_append(&transfer->outbox, &peer->outbox) != YOMO_OK) {
+        yo_move_abandon(peer);
+        return;
+    }
+    assert(yo_list_empty(&peer->seats));
+    transfer->state = peer->session;
+    peer->session = NULL;
+    peer->transfer = NULL;
+    remove_session(peer);
+    forget(peer);
+    post(worker, transfer->taker_worker, transfer, open_answer);
+}
+
+static void keep(void *user, uint32_t lane, uint64_t number, struct yo_blob *message)
+{
+    struct yo_transfer *transfer = user;
+    struct tail tail = {.message = message, .lane = lane};
+
+    if (yo_buf_append(&transfer->tail, &tail, sizeof(tail)) != YOMO_OK) {
+        transfer->error = YOMO_ERR_NOMEM;
+        return;
+    }
+    yo_blob_ref(message);
+    if (lane == YO_LANE_CONTROL && transfer->again == 0) {
+        transfer->again = number;
+    }
+}
+
+static struct yo_note *note_make(const struct yo_seat *seat, enum yo_note_kind kind,
+                                 const struct yo_transfer *transfer)
+{
+    const struct yo_peer *peer = seat->peer;
+    struct yo_note *note =
+        yo_note_create(peer->worker->mem, kind, seat->room->key, YO_SPAN_NONE,
+                       YO_SPAN_NONE, YO_SPAN_NONE, YO_SPAN_NONE);
+
+    if (note) {
+        note->session = peer->session_id;
+        note->ticket = seat->ticket;
+        note->to = transfer->taker_worker;
+        note->number = transfer->taker;
+    }
+    return note;
+}
+
+/* Ask the home of each room. YOMO_ERR_NOMEM, and some were not asked. */
+static int ask_homes(struct yo_peer *peer, const struct yo_transfer *transfer)
+{
+    YO_LIST_EACH(link, next, &peer->seats)
+    {
+        struct yo_seat *seat = YO_CONTAINER(link, struct yo_seat, in_peer);
+        struct yo_note *note = note_make(seat, YO_NOTE_MOVE, transfer);
+        if (!note || !(note->twin = note_make(seat, YO_NOTE_ARRIVED, transfer))) {
+            yo_note_free(note);
+            return YOMO_ERR_NOMEM;
+        }
+        peer->departures++;
+        yo_office_put(&peer->worker->office, seat->room->home, note);
+    }
+    return YOMO_OK;
+}
+
+/* The last word on an old connection over TCP, and then its end. */
+static void say_moved(struct yo_peer *peer)
+{
+    const struct yo_message message = {.op = YO_OP_MOVED};
+    struct yo_close how = {.kind = YO_CLOSE_DONE, .code = YO_CODE_NORMAL};
+    struct yo_blob *blob;
+    int rv = yo_encode_blob(&blob, peer->worker->mem, YO_DIALECT_YOMO, &message);
+
+    if (rv == YOMO_OK) {
+        rv = yo_conn_send(peer->conn, YO_LANE_CONTROL, blob, 0);
+        yo_blob_unref(blob);
+    }
+    peer->last_word = rv == YOMO_ERR_AGAIN;
+    if (rv == YOMO_OK) {
+        yo_conn_close(peer->conn, &how);
+    } else if (rv != YOMO_ERR_AGAIN) { /* its client takes it for lost, and is right */
+        yo_conn_abort(peer->conn);
+    }
+}
+
+void yo_move_writable(struct yo_peer *peer)
+{
+    if (peer->last_word) {
+        say_moved(peer);
+    }
+}
+
+static void depart(struct yo_peer *peer, yo_time now)
+{
+    struct yo_transfer *transfer = peer->transfer;
+    bool tells = yo_conn_reclaim(peer->conn, keep, transfer) == YOMO_OK;
+
+    YO_LOG(peer->worker->log, YOMO_LOG_DEBUG, "server", "%s: \"%s\" moves on",
+           peer->address, peer->id);
+    peer->departing = true;
+    peer->blocked = true;
+    yo_list_remove(&peer->dirty);
+    yo_timer_stop(&peer->timer);
+    if (transfer->error == YOMO_OK) {
+        transfer->error = ask_homes(peer, transfer);
+    }
+    if (transfer->error != YOMO_OK) {
+        yo_conn_abort(peer->conn);
+        yo_move_abandon(peer);
+        return;
+    }
+    if (tells) {
+        yo_conn_abort(peer->conn);
+    } else {
+        say_moved(peer);
+    }
+    yo_move_check(peer, now);
+}
+
+static bool may_take(const struct yo_peer *peer, const struct yo_transfer *transfer)
+{
+    return !peer->presencejs && !peer->departing && !peer->transfer &&
+           peer->moving == 0 && secret_equal(peer->secret, transfer->secret) &&
+           strcmp(peer->id, transfer->id) == 0 &&
+           strcmp(peer->app, transfer->app) == 0 && (transfer->proven || !peer->proven);
+}
+
+static void open_take(struct yo_letter *letter, void *box_user, yo_time now)
+{
+    struct yo_transfer *transfer = transfer_of(letter);
+    struct yo_worker *worker = box_user;
+    struct yo_peer *peer = yo_worker_find(worker, transfer->session);
+
+    if (worker->state != YO_WORKER_SERVING || !peer || !may_take(peer, transfer)) {
+        refuse(worker, transfer, YOMO_ERR_NOT_FOUND);
+        return;
+    }
+    peer->transfer = transfer;
+    if (peer->fenced || peer->transport == YOMO_TRANSPORT_WEBTRANSPORT) {
+        depart(peer, now);
+    }
+}
+
+void yo_move_fenced(struct yo_peer *peer, yo_time now)
+{
+    peer->fenced = true;
+    if (peer->transfer) {
+        depart(peer, now);
+    }
+}
+
+void yo_move_departed(struct yo_worker *worker, const struct yo_note *note, yo_time now)
+{
+    struct yo_peer *peer = yo_worker_find(worker, note->session);
+
+    if (!peer || !peer->departing) {
+        return;
+    }
+    peer->departures--;
+    YO_LIST_EACH(link, next, &peer->seats)
+    {
+        struct yo_seat *seat = YO_CONTAINER(link, struct yo_seat, in_peer);
+        if (seat->ticket != note->ticket) {
+            continue;
+        }
+        if (note->error != YOMO_OK) {
+            yo_move_abandon(peer);
+            return;
+        }
+        peer->transfer->seats++;
+        yo_seat_free(&worker->local, seat);
+        break;
+    }
+    yo_move_check(peer, now);
+}
+
+void yo_move_abandon(struct yo_peer *peer)
+{
+    struct yo_transfer *transfer = peer->transfer;
+    bool departing = peer->departing;
+
+    peer->transfer = NULL;
+    if (transfer && transfer->taker != peer->session_id) {
+        refuse(peer->worker, transfer, YOMO_ERR_NOT_FOUND);
+    } else if (transfer) {
+        transfer_free(transfer);
+    }
+    if (departing) {
+        yo_local_leave_all(&peer->worker->local, peer);
+        if (peer->last_word) {
+            yo_conn_abort(peer->conn);
+        }
+        forget(peer);
+    }
+}
+
+/* --- B: arriving ------------------------------------------------------------------ */
+
+static int append_tail(struct yo_peer *peer, const struct yo_transfer *transfer)
+{
+    const struct tail *tail = (const struct tail *)(const void *)transfer->tail.data;
+    int rv = YOMO_OK;
+
+    for (size_t i = 0; rv == YOMO_OK && i < transfer->tail.size / sizeof(*tail); i++) {
+        const struct yo_outgoing out = {.message = tail[i].message,
+                                        .delivery = YOMO_RELIABLE,
+                                        .lane = tail[i].lane};
+        rv = yo_outbox_put(&peer->outbox, &out);
+    }
+    return rv;
+}
+
+/* In the order in which the client is to have it. */
+static int take_over(struct yo_peer *peer, struct yo_transfer *transfer, yo_time now)
+{
+    struct yo_effects *effects = &peer->worker->effects;
+    char token[YO_MOVE_TOKEN_SIZE];
+    struct yo_outbox since;
+    int rv;
+
+    remove_session(peer);
+    peer->session_id = transfer->session;
+    rv = yo_map_put(&peer->worker->sessions, &peer->by_session,
+                    yo_span(&peer->session_id, sizeof(peer->session_id)));
+    if (rv != YOMO_OK) {
+        peer->session_id = 0; /* it is not in the map */
+        return rv;
+    }
+    yo_server_session_destroy(peer->session);
+    peer->session = transfer->state;
+    transfer->state = NULL;
+    yo_rand_bytes(peer->secret, sizeof(peer->secret)); /* a token serves once */
+
+    yo_outbox_init(&since, peer->worker->mem, &peer->worker->config->outbox);
+    rv = yo_outbox_append(&since, &peer->outbox);
+    yo_effects_clear(effects);
+    if (rv == YOMO_OK) {
+        rv = yo_server_moved(peer->session, yo_move_token(peer, token), transfer->again,
+                             now, effects);
+    }
+    if (rv == YOMO_OK) {
+        yo_peer_carry_out(peer, effects, now);
+        rv = append_tail(peer, transfer);
+    }
+    rv = rv == YOMO_OK ? yo_outbox_append(&peer->outbox, &transfer->outbox) : rv;
+    rv = rv == YOMO_OK ? yo_outbox_append(&peer->outbox, &since) : rv;
+    yo_outbox_finish(&since);
+    YO_LIST_EACH(link, next, &peer->seats)
+    {
+        struct yo_seat *seat = YO_CONTAINER(link, struct yo_seat, in_peer);
+        seat->lane =
+            yo_server_session_lane(peer->session, yo_room_key_name(seat->room->key));
+    }
+    return rv;
+}
+
+static void check_arrived(struct yo_peer *peer, yo_time now)
+{
+    struct yo_transfer *transfer = peer->transfer;
+    int rv;
+
+    if (!transfer || peer->arrivals < transfer->seats) {
+        return;
+    }
+    peer->transfer = NULL;
+    rv = take_over(peer, transfer, now);
+    transfer_free(transfer);
+    peer->moving = 0;
+    peer->arrivals = 0;
+    if (rv != YOMO_OK) {
+        bool slow = rv == YOMO_ERR_FULL;
+        yo_peer_end(peer, slow ? YO_CODE_SLOW : YO_CODE_TRY_LATER,
+                    slow ? YOMO_ERR_SLOW : rv,
+                    slow ? "too slow to receive" : "out of memory");
+        return;
+    }
+    yo_metric_add(&peer->worker->metrics->moved, 1);
+    yo_peer_mark(peer);
+}
+
+static void open_answer(struct yo_letter *letter, void *box_user, yo_time now)
+{
+    struct yo_transfer *transfer = transfer_of(letter);
+    struct yo_peer *peer = yo_worker_find(box_user, transfer->taker);
+
+    if (!peer || peer->moving != transfer->session) { /* gone meanwhile */
+        transfer_free(transfer);
+    } else if (transfer->error != YOMO_OK) {
+        int error = transfer->error;
+        bool arrived = peer->arrivals > 0;
+        transfer_free(transfer);
+        if (arrived) { /* some seats are here that the session does not know */
+            yo_peer_end(peer, YO_CODE_TRY_LATER, error, "the move failed");
+        } else {
+            tell_refused(peer, error);
+        }
+    } else {
+        peer->transfer = transfer;
+        check_arrived(peer, now);
+    }
+}
+
+bool yo_move_arrived(struct yo_worker *worker, struct yo_note *note, yo_time now)
+{
+    struct yo_peer *peer = yo_worker_find(worker, note->number);
+
+    if (peer && peer->moving == note->session) {
+        if (yo_local_arrive(&worker->local, peer, note) == YOMO_OK) {
+            peer->arrivals++;
+            check_arrived(peer, now);
+            return false;
+        }
+        yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
+    }
+    note->kind = YO_NOTE_LEAVE; /* nobody takes the seat */
+    yo_office_put(&worker->office, note->from, note);
+    return true;
+}
