@@ -194,6 +194,11 @@ static struct yo_seat *seat_make(struct yo_local *local, struct yo_peer *peer,
     return seat;
 }
 
+static unsigned may_in(const struct yo_peer *peer, struct yo_span room)
+{
+    return peer->grants ? yo_grants_for_room(peer->grants, room) : YO_MAY_ALL_BUT_ADMIN;
+}
+
 static int ask(struct yo_local *local, struct yo_peer *peer,
                const struct yo_effect *effect)
 {
@@ -204,8 +209,7 @@ static int ask(struct yo_local *local, struct yo_peer *peer,
     struct yomo_member member;
     int rv = YOMO_OK;
     bool state; /* there is one that he may have */
-    unsigned may = peer->grants ? yo_grants_for_room(peer->grants, effect->room)
-                                : YO_MAY_ALL_BUT_ADMIN;
+    unsigned may = may_in(peer, effect->room);
 
     if (seat) {
         return YOMO_ERR_EXISTS;
@@ -302,10 +306,36 @@ int yo_local_arrive(struct yo_local *local, struct yo_peer *peer,
     if (!seat) {
         return YOMO_ERR_NOMEM;
     }
+    seat->may = (uint8_t)may_in(peer, yo_room_key_name(note->room));
     seat->joined = true;
     yo_metric_add(&local->worker->metrics->members, 1);
     yo_list_push_back(&seat->room->seats, &seat->in_room);
     return YOMO_OK;
+}
+
+void yo_local_recheck(struct yo_local *local, struct yo_peer *peer, yo_time now)
+{
+    struct yo_effects *effects = &local->worker->effects;
+
+    YO_LIST_EACH(link, next, &peer->seats)
+    {
+        struct yo_seat *seat = YO_CONTAINER(link, struct yo_seat, in_peer);
+        if (seat->may & YO_MAY_JOIN) {
+            continue;
+        }
+        yo_effects_clear(effects);
+        if (yo_server_left(peer->session, yo_room_key_name(seat->room->key),
+                           YOMO_ERR_DENIED, yo_span_of(yomo_strerror(YOMO_ERR_DENIED)),
+                           effects) != YOMO_OK) {
+            yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
+            return;
+        }
+        seat_leave(local, seat);
+        yo_peer_carry_out(peer, effects, now);
+        if (peer->closing) {
+            return;
+        }
+    }
 }
 
 void yo_local_leave_all(struct yo_local *local, struct yo_peer *peer)

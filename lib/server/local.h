@@ -59,6 +59,9 @@ void yo_local_publish(struct yo_local *local, struct yo_peer *peer,
 int yo_local_arrive(struct yo_local *local, struct yo_peer *peer,
                     const struct yo_note *note);
 
+/* Out of the rooms that its own token does not allow: it has taken a session over. */
+void yo_local_recheck(struct yo_local *local, struct yo_peer *peer, yo_time now);
+
 /* Out of every room: the connection ends. */
 void yo_local_leave_all(struct yo_local *local, struct yo_peer *peer);
 

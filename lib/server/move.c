@@ -517,6 +517,7 @@ static void check_arrived(struct yo_peer *peer, yo_time now)
     }
     yo_metric_add(&peer->worker->metrics->moved, 1);
     yo_peer_mark(peer);
+    yo_local_recheck(&peer->worker->local, peer, now);
 }
 
 static void open_answer(struct yo_letter *letter, void *box_user, yo_time now)
