@@ -470,7 +470,7 @@ static void hello_brings_the_token(void **state)
     create((struct yo_server_identity){.extension = true, .token = yo_span_of("t0")},
            usual);
     assert_effects(&effects,
-                   "send 1: hello sid=7 ver=1 epoch=5 lim.msg=1000 lim.rooms=2 "
+                   "send 1: hello p=alice sid=7 ver=1 epoch=5 lim.msg=1000 lim.rooms=2 "
                    "lim.silence=15000 tok=t0\n");
 }
 
