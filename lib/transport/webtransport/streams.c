@@ -205,6 +205,9 @@ static int classify(struct yo_quic_conn *conn, int64_t id, struct held *held,
             bytes = yo_span_skip(bytes, (size_t)header - before);
             rv = feed(conn, id, stream, bytes, end);
         }
+    } else if (header < 0 && is_uni(id)) { /* RFC 9114 6.2: it is tolerated */
+        mark(conn, id, &yo_stream_discard);
+        give_credit(conn, id, before + bytes.size);
     } else if (server_bidi) {
         yo_quic_conn_fail(conn, YO_H3_GENERAL_PROTOCOL_ERROR, "a server's stream");
         rv = NGTCP2_ERR_CALLBACK_FAILURE;
@@ -252,6 +255,15 @@ int yo_quic_on_stream_data(struct yo_quic_conn *conn, int64_t id,
     return feed(conn, id, stream, bytes, end);
 }
 
+/* Nobody waits for an answer any more, or has asked for one: a stream of which only one
+ * half ends would stay, and count among those that the peer may have. */
+static void end_answer(struct yo_quic_conn *conn, int64_t id)
+{
+    if (!is_uni(id)) {
+        ngtcp2_conn_shutdown_stream_write(conn->quic, 0, id, YO_H3_REQUEST_CANCELLED);
+    }
+}
+
 int yo_quic_on_stream_reset(struct yo_quic_conn *conn, int64_t id,
                             struct yo_stream *stream, uint64_t code)
 {
@@ -261,8 +273,12 @@ int yo_quic_on_stream_reset(struct yo_quic_conn *conn, int64_t id,
             yo_quic_conn_note_end(
                 conn, &(struct yo_wt_end){.remote = true, .error = YOMO_ERR_CLOSED});
             yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
+        } else {
+            end_answer(conn, id);
         }
-    } else if (stream && stream->kind == YO_STREAM_WT) {
+    } else if (!stream || stream->kind == YO_STREAM_HELD) {
+        end_answer(conn, id);
+    } else if (stream->kind == YO_STREAM_WT) {
         struct yo_wt_stream *wt = (struct yo_wt_stream *)stream;
         uint32_t app = 0;
         bool given = yo_wt_code_from_h3(code, &app);
