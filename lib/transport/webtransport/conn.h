@@ -148,7 +148,7 @@ struct yo_quic_conn {
 
     /* Whether what came needs an answer (patience.c). */
     bool confirmed;  /* the handshake is (RFC 9001 4.1.2) */
-    bool wanting;    /* the last pass could not send all that there was */
+    bool wanting;    /* more than the last pass could send, or than it knew of */
     bool calm;       /* since ngtcp2 last had nothing to say, nothing came or rang */
     uint64_t lost;   /* packets, as far as it was looked at */
     yo_time unacked; /* since when an acknowledgement may be due; YO_NEVER: it is not */

@@ -67,9 +67,14 @@ void yo_quic_conn_passed(struct yo_quic_conn *conn, size_t sent, bool more, yo_t
 
     conn->wanting =
         more || ngtcp2_conn_get_cwnd_left(conn->quic) < NGTCP2_MAX_UDP_PAYLOAD_SIZE;
-    if (sent >
-        0) { /* and the acknowledgement with it, unless that is due in a moment */
-        conn->unacked = YO_NEVER;
+    if (sent > 0) {
+        /* The acknowledgement went with it, or is due in a moment: then `due` says so,
+         * which is looked at before pacing hides it. It must not be taken for pacing in
+         * yo_quic_conn_settled: what moves the estimate of the round-trip time moves
+         * this time too, and ngtcp2 forgets it for good once it has rung. */
+        if (conn->due > yo_time_after(now, MAX_ACK_DELAY)) {
+            conn->unacked = YO_NEVER;
+        }
         return;
     }
     if (conn->wanting || conn->unacked == YO_NEVER || !conn->confirmed ||

@@ -234,6 +234,7 @@ void yo_quic_allow_stream(struct yo_quic_conn *conn, int64_t id)
     if (conn->state == YO_QUIC_OVER || ngtcp2_conn_is_local_stream(conn->quic, id)) {
         return;
     }
+    conn->wanting = true; /* MAX_STREAMS: a mere acknowledgement may have led here */
     if (is_uni(id)) {
         ngtcp2_conn_extend_max_streams_uni(conn->quic, 1);
     } else {
