@@ -25,10 +25,13 @@ MAY_INCLUDE = {
     "transport/webtransport": ENGINE + ["transport/tls"],
     "transport": ["base", "loop", "transport/memory", "transport/tls", "transport/http",
                   "transport/websocket", "transport/webtransport"],
-    "client": ["base", "wire", "presence", "session", "options", "loop", "transport"],
+    "sessions": ["base", "options", "loop", "transport", "transport/tls",
+                 "transport/webtransport"],
+    "client": ["base", "wire", "presence", "session", "options", "loop", "transport",
+               "sessions"],
     "server/auth": ["base", "wire"],
     "server": ["server/auth", "base", "wire", "presence", "session", "options", "loop", "transport",
-               "transport/memory", "transport/tls", "transport/http",
+               "sessions", "transport/memory", "transport/tls", "transport/http",
                "transport/websocket", "transport/webtransport"],
 }
 ENGINES_SEE_OF_TRANSPORT = ["transport/transport.h"]

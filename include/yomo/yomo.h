@@ -12,5 +12,6 @@
 #include <yomo/transport.h>
 #include <yomo/types.h>
 #include <yomo/version.h>
+#include <yomo/webtransport.h>
 
 #endif

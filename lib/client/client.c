@@ -4,43 +4,14 @@
  * Its memory goes with the last of its references: the program's, the runner's (from a
  * start to on_closed), and one for each room and each transport of the host's own. */
 #include "base/check.h"
-#include "base/text.h"
 #include "client/inside.h"
-#include "transport/tls/devcert.h"
+#include "sessions/trust.h"
 
 static int make_tls(struct yomo_client *client)
 {
-    const struct yo_settings *settings = &client->settings;
-    if (!settings->target.secure) {
-        return YOMO_OK;
-    }
-    struct yo_tls_client_options options = {
-        .ca_file = settings->ca,
-        .dev_state_dir = settings->state_dir,
-        .keylog_file = settings->tls_keylog,
-    };
-    struct yo_span pin;
-    for (size_t i = 0; (pin = yo_options_item(client->options, "cert-hash", i)).data;
-         i++) {
-        if (i == YO_TLS_PINS_MAX ||
-            yo_hex_decode(options.pins[i], 32, pin) != YOMO_OK) {
-            return YOMO_ERR_OPTION;
-        }
-        options.pin_count = i + 1;
-    }
-    struct yo_buf why;
-    yo_buf_init(&why, &client->mem);
-    int rv =
-        settings->qlog_dir ? yo_state_dir_ready(settings->qlog_dir, &why) : YOMO_OK;
-    rv = rv != YOMO_OK
-             ? rv
-             : yo_tls_client_create(&client->tls, &client->mem, &options, &why);
-    if (rv != YOMO_OK) {
-        YO_LOG(&client->log, YOMO_LOG_ERROR, "client", "%.*s", (int)why.size,
-               why.data ? (const char *)why.data : "");
-    }
-    yo_buf_finish(&why);
-    return rv;
+    return client->settings.target.secure
+               ? yo_trust_create(&client->tls, &client->mem, client->options)
+               : YOMO_OK;
 }
 
 static void destroy(struct yomo_client *client)

@@ -39,9 +39,6 @@ struct yo_loop {
 /* Every callback that libuv makes into this folder begins with this. Returns `now`. */
 yo_time yo_loop_enter(struct yo_loop *loop);
 
-/* Is this thread inside a turn of `loop`, the end of which is still to come? */
-bool yo_loop_inside(const struct yo_loop *loop);
-
 /* A watcher was started or stopped. */
 void yo_loop_touch(struct yo_loop *loop);
 

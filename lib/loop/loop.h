@@ -46,6 +46,10 @@ yo_time yo_loop_now(const struct yo_loop *loop);
 /* Read the clock again, for after long work. */
 yo_time yo_loop_update(struct yo_loop *loop);
 
+/* Is this thread inside a turn of `loop`, the end of which is still to come?
+ * Thread: any; `loop` must be alive. */
+bool yo_loop_inside(const struct yo_loop *loop);
+
 /* Wall clock, milliseconds since 1970. Thread: any. */
 uint64_t yo_wall_ms(void);
 

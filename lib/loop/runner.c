@@ -186,8 +186,12 @@ static int spawn(struct yo_runner *runner)
 }
 
 /* From here on calls go to the loop, and those from before it too. */
-static void publish(struct yo_runner *runner, struct yo_mailbox *box)
+static void publish(struct yo_runner *runner, struct yo_loop *loop,
+                    struct yo_mailbox *box)
 {
+    if (runner->ops->begun) {
+        runner->ops->begun(runner->user, loop, box);
+    }
     lock(runner);
     runner->box = box;
     yo_mailbox_post_list(box, &runner->early);
@@ -207,6 +211,7 @@ static int begin(struct yo_runner *runner, enum yo_run_mode mode,
         unchoose(runner);
         return rv;
     }
+    struct yo_loop *loop = runner->loop;
     runner->ops->ref(runner->user); /* the runner's */
     if (mode == YO_RUN_THREAD && spawn(runner) != YOMO_OK) {
         runner->ops->unref(runner->user);
@@ -218,7 +223,7 @@ static int begin(struct yo_runner *runner, enum yo_run_mode mode,
         unchoose(runner);
         return YOMO_ERR_SYSTEM;
     }
-    publish(runner, box);
+    publish(runner, loop, box);
     return YOMO_OK;
 }
 

@@ -18,6 +18,9 @@ enum yo_run_mode { YO_RUN_NONE, YO_RUN_THREAD, YO_RUN_HOST, YO_RUN_POLL };
 
 struct yo_runner_ops {
     const char *thread_name; /* at most 15 characters */
+    /* The loop stands. On the starting thread; the loop's own may run already. NULL:
+     * need not be told. */
+    void (*begun)(void *user, struct yo_loop *loop, struct yo_mailbox *box);
     /* On the loop's thread, without the lock. False: over, nothing of it is left on the
      * loop. */
     bool (*turn)(void *user, yo_time now);

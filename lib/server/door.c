@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "server/claims.h"
 #include "server/echo.h"
 #include "server/handle.h"
 #include "server/worker.h"
@@ -261,6 +262,15 @@ static bool echo_wanted(const struct yo_worker *worker,
     return worker->config->echo && yo_span_is(request->path, "/echo");
 }
 
+/* What the host has claimed is WebTransport's only. */
+static const struct yo_claim *claim_on(const struct yo_worker *worker,
+                                       const struct yo_request *request)
+{
+    return request->transport == YOMO_TRANSPORT_WEBTRANSPORT
+               ? yo_claims_find(worker->server, request->path)
+               : NULL;
+}
+
 static void take(struct yo_worker *worker, struct yo_incoming *incoming,
                  const struct yo_request *request, yo_time now)
 {
@@ -287,11 +297,13 @@ void yo_door_knock(struct yo_worker *worker, struct yo_incoming *incoming,
                    const struct yo_request *request, yo_time now)
 {
     struct yo_metrics *metrics = worker->metrics;
+    const struct yo_claim *claim = claim_on(worker, request);
 
     if (worker->state != YO_WORKER_SERVING) {
         yo_metric_add(&metrics->refused_draining, 1);
         refuse_status(incoming, 503, "going away");
-    } else if (!yo_span_is(request->path, "/v1") && !echo_wanted(worker, request)) {
+    } else if (!yo_span_is(request->path, "/v1") && !echo_wanted(worker, request) &&
+               !claim) {
         yo_metric_add(&metrics->refused_path, 1);
         refuse_status(incoming, 404, "no such path; rooms are at /v1");
     } else if (!yo_config_origin(worker->config, request->origin)) {
@@ -306,6 +318,8 @@ void yo_door_knock(struct yo_worker *worker, struct yo_incoming *incoming,
                worker->config->connections_max) {
         yo_metric_add(&metrics->refused_full, 1);
         refuse_status(incoming, 503, "too many connections");
+    } else if (claim) {
+        yo_claims_take(worker, claim, incoming, request);
     } else if (echo_wanted(worker, request)) {
         yo_echo_accept(worker, incoming, request);
     } else {

@@ -12,6 +12,7 @@
  */
 #include "base/check.h"
 #include "base/rand.h"
+#include "server/claims.h"
 #include "server/door.h"
 #include "server/echo.h"
 #include "server/worker.h"
@@ -61,6 +62,7 @@ void yo_worker_drain(struct yo_worker *worker, uint64_t grace_ms, yo_time now)
     }
     yo_list_splice(&worker->due, &worker->peers);
     yo_echo_drain_all(worker);
+    yo_claims_drain(worker);
     /* All within half of the grace time. */
     steps = (size_t)(grace_ms * YO_MS / 2 / STEP_TIME) + 1;
     worker->drain_batch = count / steps + 1;
@@ -98,6 +100,7 @@ static void on_timer(struct yo_timer *timer, yo_time now)
     if (worker->state == YO_WORKER_CLOSING) {
         abort_all(worker);
         yo_echo_abort_all(worker);
+        yo_claims_abort(worker);
     } else if (now >= worker->drain_until) {
         yo_worker_close(worker, now);
     } else {
@@ -121,7 +124,9 @@ void yo_worker_close(struct yo_worker *worker, yo_time now)
     yo_list_splice(&worker->due, &worker->peers);
     end_peers(worker, SIZE_MAX);
     yo_echo_end_all(worker);
+    yo_claims_close(worker);
     yo_door_refuse_waiting(worker);
+    yo_claims_refuse_waiting(worker);
     (void)yo_timer_set(&worker->timer, now + CLOSE_TIME);
     yo_worker_gone(worker);
 }
@@ -129,7 +134,7 @@ void yo_worker_close(struct yo_worker *worker, yo_time now)
 void yo_worker_gone(struct yo_worker *worker)
 {
     if (worker->state == YO_WORKER_SERVING || !yo_list_empty(&worker->peers) ||
-        !yo_list_empty(&worker->due)) {
+        !yo_list_empty(&worker->due) || !yo_claims_empty(worker)) {
         return;
     }
     if (worker->state == YO_WORKER_DRAINING) {
@@ -152,6 +157,9 @@ static void close_loop(struct yo_worker *worker)
     yo_timer_stop(&worker->timer);
     yo_timer_stop(&worker->renewal);
     yo_timer_stop(&worker->census);
+    if (worker->house.hub) {
+        yo_house_close(&worker->house, yo_loop_now(worker->loop));
+    }
     if (worker->desk->box) {
         yo_mailbox_close(worker->desk->box);
     }

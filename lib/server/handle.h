@@ -51,6 +51,8 @@ struct yomo_server {
     struct yo_auth_keys *token_keys; /* NULL: none */
     struct yo_buf error; /* a sentence, NUL behind it */
 
+    struct yo_link claims; /* of struct yo_claim: the same once it listens */
+
     uint32_t worker_count;
     struct yo_worker **workers;
     pthread_t *threads;

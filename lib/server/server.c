@@ -6,6 +6,7 @@
  * since only a handle can say the sentence. */
 #include "base/check.h"
 #include "base/rand.h"
+#include "server/claims.h"
 #include "server/handle.h"
 #include "server/auth/keys.h"
 #include "server/hooks.h"
@@ -30,6 +31,7 @@ int32_t yomo_server_create(yomo_server **out, const yomo_options *options,
     server->mem = *server->config.mem;
     server->user = user;
     server->refs = 1;
+    yo_list_init(&server->claims);
     yo_buf_init(&server->error, server->config.mem);
     yo_buf_init(&server->state_dir, server->config.mem);
     yo_buf_init(&server->listening, server->config.mem);
@@ -80,6 +82,7 @@ void yo_server_unref(struct yomo_server *server)
         return;
     }
     drop_workers(server);
+    yo_claims_free(server);
     yo_tls_server_unref(server->tls);
     yo_auth_keys_unref(server->token_keys);
     yo_buf_finish(&server->error);

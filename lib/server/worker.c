@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "server/claims.h"
 #include "server/door.h"
 #include "server/handle.h"
 #include "server/site.h"
@@ -185,7 +186,9 @@ static void on_request(void *user, struct yo_incoming *incoming,
 static void on_gone(void *user, struct yo_incoming *incoming, yo_time now)
 {
     (void)now;
-    yo_door_gone(user, incoming);
+    if (!yo_incoming_tell_gone(incoming)) {
+        yo_door_gone(user, incoming);
+    }
 }
 
 static void on_http(void *user, struct yo_exchange *exchange, yo_time now)
@@ -274,6 +277,7 @@ static void init(struct yo_worker *worker, const struct yo_worker_options *optio
     yo_list_init(&worker->due);
     yo_list_init(&worker->waiting);
     yo_list_init(&worker->echoes);
+    yo_list_init(&worker->claimed);
     yo_map_init(&worker->sessions, worker->mem);
     yo_effects_init(&worker->effects, worker->mem);
     yo_buf_init(&worker->slot, worker->mem);
@@ -311,6 +315,12 @@ int yo_worker_create(struct yo_worker **out, const struct yo_worker_options *opt
         rv = yo_timer_set(&worker->renewal, yo_loop_now(worker->loop) + RENEWAL_TIME);
     }
     rv = rv == YOMO_OK ? yo_mailbox_open(&worker->desk->box, worker->loop, worker) : rv;
+    rv = rv == YOMO_OK
+             ? yo_house_init(&worker->house, mem, &yo_claims_house_ops, worker)
+             : rv;
+    if (rv == YOMO_OK) {
+        yo_house_open(&worker->house, worker->loop, worker->desk->box);
+    }
     rv = rv == YOMO_OK ? open_listener(worker, options->secret) : rv;
     if (rv == YOMO_OK && worker->config->web_root) {
         rv = yo_files_open(&worker->files, mem, worker->config->web_root, options->why);
@@ -336,6 +346,7 @@ void yo_worker_free(struct yo_worker *worker)
     }
     assert(!worker->loop);
     yo_files_close(worker->files);
+    yo_house_finish(&worker->house);
     yo_home_finish(&worker->home);
     yo_local_finish(&worker->local);
     yo_map_finish(&worker->sessions);

@@ -15,6 +15,7 @@
 #include "server/metrics.h"
 #include "server/peer.h"
 #include "session/effects.h"
+#include "sessions/house.h"
 #include "transport/http/files.h"
 #include "transport/listen.h"
 
@@ -45,6 +46,8 @@ struct yo_worker {
     struct yo_map sessions;    /* peers by session_id */
     struct yo_link waiting;    /* of struct yomo_auth: asked, not answered */
     struct yo_link echoes;     /* of struct yo_echo (echo.h) */
+    struct yo_link claimed;    /* requests that the host has not answered (claims.h) */
+    struct yo_house house;     /* sessions of the host's own */
     struct yo_effects effects; /* one call's at a time */
     struct yo_buf slot;        /* the name of one, while it is needed */
     struct yo_task turn_end;   /* letters, then what is to be sent */

@@ -29,6 +29,9 @@ struct yo_dial_options {
     enum yo_congestion congestion; /* as in listen.h */
     uint64_t key_update_packets;
     const char *qlog_dir;
+    /* Of a bare session (dial_quic.h): more headers (base/pairs.h), and subprotocols that
+     * are offered (webtransport/subprotocol.h). */
+    struct yo_span fields, protocols;
 };
 
 /* The connection, not open yet. Strings are copied, `tls` gets a reference.

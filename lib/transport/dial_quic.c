@@ -67,6 +67,8 @@ static int begin(struct attempt *attempt, const struct yo_dial_options *options,
             .authority = (const char *)authority.data,
             .path = options->path,
             .origin = options->origin,
+            .fields = options->fields,
+            .protocols = options->protocols,
         };
         struct yo_endpoint *endpoint = attempt->link.endpoint;
         yo_time now = yo_loop_update(attempt->link.loop);

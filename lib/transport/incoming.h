@@ -26,6 +26,8 @@ struct yo_incoming_ops { /* each as in listen.h */
 struct yo_incoming {
     const struct yo_incoming_ops *ops;
     void *user; /* yo_incoming_set_user */
+    void (*gone)(void *user);
+    void *gone_user; /* yo_incoming_set_gone */
 };
 
 #endif

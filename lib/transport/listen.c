@@ -78,6 +78,22 @@ struct yo_wt_session *yo_incoming_accept_session(struct yo_incoming *incoming,
                : NULL;
 }
 
+void yo_incoming_set_gone(struct yo_incoming *incoming, void (*gone)(void *user),
+                          void *user)
+{
+    incoming->gone = gone;
+    incoming->gone_user = user;
+}
+
+bool yo_incoming_tell_gone(struct yo_incoming *incoming)
+{
+    if (!incoming->gone) {
+        return false;
+    }
+    incoming->gone(incoming->gone_user);
+    return true;
+}
+
 void yo_incoming_refuse(struct yo_incoming *incoming,
                         const struct yo_response *response)
 {

@@ -98,6 +98,13 @@ void yo_incoming_refuse(struct yo_incoming *incoming, const struct yo_response *
  * WebSocket) and would come back for ever. */
 void yo_incoming_dismiss(struct yo_incoming *incoming, const struct yo_close *how);
 
+/* Who is to be told, instead of the listener's on_gone, that the client went away
+ * before the answer. NULL: nobody in particular. */
+void yo_incoming_set_gone(struct yo_incoming *incoming, void (*gone)(void *user),
+                          void *user);
+/* It has gone. False: nobody in particular wanted to know. */
+bool yo_incoming_tell_gone(struct yo_incoming *incoming);
+
 /* The caller's mark on a request that waits. */
 void yo_incoming_set_user(struct yo_incoming *incoming, void *user);
 void *yo_incoming_user(const struct yo_incoming *incoming);

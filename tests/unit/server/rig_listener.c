@@ -27,6 +27,8 @@ struct yo_incoming {
     struct yo_listener *listener;
     struct client *client;
     void *user;
+    void (*gone)(void *user);
+    void *gone_user;
     bool answered;
 };
 
@@ -128,6 +130,22 @@ struct yo_wt_session *yo_incoming_accept_session(struct yo_incoming *incoming,
     incoming->client->status = response->status;
     incoming->client->closing = incoming->client->closed = true;
     return NULL;
+}
+
+void yo_incoming_set_gone(struct yo_incoming *incoming, void (*gone)(void *user),
+                          void *user)
+{
+    incoming->gone = gone;
+    incoming->gone_user = user;
+}
+
+bool yo_incoming_tell_gone(struct yo_incoming *incoming)
+{
+    if (!incoming->gone) {
+        return false;
+    }
+    incoming->gone(incoming->gone_user);
+    return true;
 }
 
 void yo_incoming_set_user(struct yo_incoming *incoming, void *user)
