@@ -210,8 +210,8 @@ static const struct yo_option server_options[] = {
     NUMBER("connections-per-address-max", "10000", 1, 16 * MIB,
            "Connections from one address, of IPv6 from one /64, at each worker."),
     NUMBER("handshakes-max", "1000", 1, 16 * MIB,
-           "Handshakes at once; past that, QUIC clients must first prove their address "
-           "and TCP connections are closed."),
+           "Handshakes at once, at each worker; past that, QUIC clients must first prove "
+           "their address and TCP connections are closed."),
     LIST("trusted-proxies", NULL, YO_FORM_ANY,
          "Addresses or networks (192.0.2.0/24) of proxies whose X-Forwarded-For header "
          "is believed, for what comes by TCP: the last address in it that is not itself "

@@ -40,7 +40,7 @@ static void answer(struct yo_endpoint *endpoint, const struct yo_quic_packet *pa
 {
     ngtcp2_path path;
     yo_quic_path(&path, packet->socket, packet->local, packet->remote);
-    yo_endpoint_send(endpoint, &path, bytes);
+    yo_endpoint_send(endpoint, &path, 0, bytes);
 }
 
 /* RFC 9000 10.3: smaller than what it answers, so that no two of us go on for ever. */

@@ -389,7 +389,7 @@ static void say_farewell(struct yo_quic_conn *conn, yo_time now)
         ngtcp2_path_storage_zero(&ps);
         size = yo_quic_write_close(conn, packet, sizeof(packet), &ps.path, now);
         if (size > 0) {
-            yo_endpoint_send(endpoint, &ps.path, yo_span(packet, size));
+            yo_endpoint_send(endpoint, &ps.path, 0, yo_span(packet, size));
         }
     }
     if (conn->server) {

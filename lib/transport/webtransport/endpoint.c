@@ -100,7 +100,7 @@ static void stub_packet(struct yo_endpoint *endpoint, struct yo_stub *stub,
     if (answer.size > 0) {
         ngtcp2_path path;
         yo_quic_path(&path, packet->socket, packet->local, packet->remote);
-        yo_endpoint_send(endpoint, &path, answer);
+        yo_endpoint_send(endpoint, &path, 0, answer);
     }
 }
 
@@ -201,16 +201,17 @@ void yo_endpoint_sent(struct yo_quic_conn *conn, uint8_t *out, const ngtcp2_path
     }
     for (size_t at = 0; at < size; at += segment) { /* a probe of another path */
         size_t n = size - at < segment ? size - at : segment;
-        yo_endpoint_send(endpoint, path, yo_span(out + at, n));
+        yo_endpoint_send(endpoint, path, ecn, yo_span(out + at, n));
     }
 }
 
 void yo_endpoint_send(struct yo_endpoint *endpoint, const ngtcp2_path *path,
-                      struct yo_span bytes)
+                      uint8_t ecn, struct yo_span bytes)
 {
     struct yo_quic_packet packet = {.socket = path->user_data,
                                     .local = path->local.addr,
                                     .remote = path->remote.addr,
+                                    .ecn = ecn,
                                     .bytes = bytes};
     count_out(endpoint, bytes.size, 0);
     endpoint->events->send(endpoint->user, &packet);

@@ -44,7 +44,7 @@ void yo_endpoint_sent(struct yo_quic_conn *conn, uint8_t *out, const ngtcp2_path
                       uint8_t ecn, size_t size, size_t segment);
 /* One packet by the way. */
 void yo_endpoint_send(struct yo_endpoint *endpoint, const ngtcp2_path *path,
-                      struct yo_span bytes);
+                      uint8_t ecn, struct yo_span bytes);
 
 /* accept.c */
 void yo_endpoint_unknown(struct yo_endpoint *endpoint,

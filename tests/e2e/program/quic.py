@@ -17,6 +17,10 @@ import threading
 import time
 import urllib.request
 
+os.environ["ASAN_OPTIONS"] = ":".join( # memory is measured
+    filter(None, [os.environ.get("ASAN_OPTIONS"), "quarantine_size_mb=4"]))
+
+# pylint: disable=wrong-import-position
 from support import DEADLINE, TestCase, main
 
 IP_RECVTOS = getattr(socket, "IP_RECVTOS", 13)

@@ -554,6 +554,15 @@ static void packets_carry_marks_and_their_echo_is_believed(void **state)
         talk();
     }
     assert_true(world.marked[2] > marked + 80);
+    client->outside.sin_port = htons(7777); /* another path, tried out anew */
+    for (int i = 0; i < 50; i++) {
+        talk();
+    }
+    marked = world.marked[2];
+    for (int i = 0; i < 50; i++) {
+        talk();
+    }
+    assert_true(world.marked[2] > marked + 80);
 }
 
 static void marks_that_are_taken_off_are_given_up(void **state)
