@@ -6,10 +6,31 @@
 
 #include "base/mem.h"
 #include "transport/webtransport/capsule.h"
+#include "transport/webtransport/flow.h"
 #include "transport/webtransport/frames.h"
 #include "transport/webtransport/settings.h"
 
 #define MESSAGE_MAX 5000
+
+static struct yo_flow flow;
+
+/* Limits only grow, and what is said after that is never more than they allow. */
+static void hear(const struct yo_capsule *capsule)
+{
+    uint64_t before = yo_flow_left(&flow, YO_FLOW_DATA), type, number;
+    bool raised;
+    if (yo_flow_hear(&flow, capsule->type, capsule->number, &raised) == YOMO_OK) {
+        assert(yo_flow_left(&flow, YO_FLOW_DATA) >= before);
+        assert(yo_flow_left(&flow, YO_FLOW_UNI) <= UINT64_C(1) << 60);
+    }
+    yo_flow_blocked(&flow, capsule->number % YO_FLOW_KINDS);
+    if (yo_flow_take(&flow, YO_FLOW_DATA, capsule->number) == YOMO_OK) {
+        yo_flow_done(&flow, YO_FLOW_DATA, capsule->number);
+    }
+    while (yo_flow_say(&flow, &type, &number)) {
+        yo_flow_said(&flow, type);
+    }
+}
 
 static void read_capsules(struct yo_capsules *capsules, struct yo_span part)
 {
@@ -20,6 +41,9 @@ static void read_capsules(struct yo_capsules *capsules, struct yo_span part)
         }
         assert(capsule.event != YO_CAPSULE_IS_CLOSE ||
                capsule.text.size <= YO_CLOSE_TEXT_MAX);
+        if (capsule.event == YO_CAPSULE_IS_FLOW) {
+            hear(&capsule);
+        }
     }
 }
 
@@ -41,6 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct yo_frames frames;
     struct yo_settings_tee tee = {0};
     struct yo_peer_settings settings = {0};
+    struct yo_wt_limits limits = {1000, 10, 10};
     struct yo_buf spliced;
     bool good = true;
 
@@ -50,9 +75,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t piece = data[0] + 1u;
     struct yo_span bytes = yo_span(data + 1, size - 1);
     yo_buf_init(&spliced, &yo_mem_libc);
-    yo_settings_splice(&spliced, bytes);
+    yo_settings_splice(&spliced, bytes, &(struct yo_own_settings){.sessions = data[0]});
     yo_buf_finish(&spliced);
-    yo_capsules_init(&capsules);
+    yo_capsules_init(&capsules, &yo_mem_libc);
+    capsules.flow_control = data[0] & 1;
+    yo_flow_init(&flow, &limits, &limits);
     yo_frames_init(&frames, &yo_mem_libc);
     while (bytes.size > 0) {
         struct yo_span part =
@@ -63,5 +90,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         good = good && read_frames(&frames, part);
     }
     yo_frames_finish(&frames);
+    yo_capsules_finish(&capsules);
     return 0;
 }

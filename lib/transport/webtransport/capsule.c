@@ -1,19 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* capsule.c - HEAD collects type and length byte by byte; VALUE collects a CLOSE; SKIP
- * counts down what nobody wants. */
+/* capsule.c - HEAD collects type and length byte by byte; VALUE collects a CLOSE or a
+ * number; SKIP counts down what nobody wants. */
 #include "transport/webtransport/capsule.h"
 
+#include <string.h>
 #include <yomo/error.h>
 
 #include "base/text.h"
 #include "base/varint.h"
 
-void yo_capsules_init(struct yo_capsules *capsules)
+#define CLOSE_SIZE_MAX (4 + YO_CLOSE_TEXT_MAX)
+
+void yo_capsules_init(struct yo_capsules *capsules, const struct yomo_mem *mem)
 {
+    memset(capsules, 0, sizeof(*capsules));
+    capsules->mem = mem;
     capsules->state = YO_CAPSULE_HEAD;
-    capsules->head_size = 0;
-    capsules->closed = false;
-    capsules->value_size = 0;
+}
+
+void yo_capsules_finish(struct yo_capsules *capsules)
+{
+    yo_free(capsules->mem, capsules->value);
+    capsules->value = NULL;
 }
 
 bool yo_capsules_partial(const struct yo_capsules *capsules)
@@ -35,30 +43,57 @@ static bool head_complete(struct yo_capsules *c)
     return true;
 }
 
+static bool is_forbidden(uint64_t type)
+{
+    return type == YO_CAPSULE_MAX_STREAM_DATA || type == YO_CAPSULE_STREAM_DATA_BLOCKED;
+}
+
+/* One that has a number. */
+static bool is_flow(const struct yo_capsules *c)
+{
+    return c->flow_control && c->type >= YO_CAPSULE_MAX_DATA &&
+           c->type <= YO_CAPSULE_STREAMS_BLOCKED_UNI && !is_forbidden(c->type);
+}
+
 static int begin_value(struct yo_capsules *c)
 {
     c->head_size = 0;
     c->value_size = 0;
+    c->state = YO_CAPSULE_SKIP; /* a DRAIN has no value, but skip one all the same */
+    if (is_flow(c)) {
+        c->state = YO_CAPSULE_VALUE;
+        return c->left >= 1 && c->left <= YO_VARINT_SIZE_MAX ? YOMO_OK : YOMO_ERR_PROTO;
+    }
     if (c->type != YO_CAPSULE_CLOSE) {
-        c->state =
-            YO_CAPSULE_SKIP; /* a DRAIN has no value, but skip one all the same */
         return YOMO_OK;
     }
-    if (c->left < 4 || c->left > sizeof(c->value)) {
+    if (c->left < 4 || c->left > CLOSE_SIZE_MAX) {
         return YOMO_ERR_PROTO;
     }
     c->state = YO_CAPSULE_VALUE;
-    return YOMO_OK;
+    c->value = yo_malloc(c->mem, (size_t)c->left);
+    return c->value ? YOMO_OK : YOMO_ERR_NOMEM;
 }
 
 static int finish_value(struct yo_capsules *c, struct yo_capsule *capsule)
 {
     bool collected = c->state == YO_CAPSULE_VALUE;
     c->state = YO_CAPSULE_HEAD;
+    capsule->type = c->type;
     if (!collected) {
-        capsule->event =
-            c->type == YO_CAPSULE_DRAIN ? YO_CAPSULE_IS_DRAIN : YO_CAPSULE_NONE;
+        if (c->type == YO_CAPSULE_DRAIN) {
+            capsule->event = YO_CAPSULE_IS_DRAIN;
+        } else if (c->flow_control && is_forbidden(c->type)) {
+            capsule->event = YO_CAPSULE_IS_FORBIDDEN;
+        }
         return YOMO_OK;
+    }
+    if (c->type != YO_CAPSULE_CLOSE) {
+        capsule->event = YO_CAPSULE_IS_FLOW;
+        struct yo_span number = yo_span(c->head, c->value_size);
+        return yo_varint_read(number, &capsule->number) == c->value_size
+                   ? YOMO_OK
+                   : YOMO_ERR_PROTO;
     }
     const uint8_t *v = c->value;
     capsule->code =
@@ -77,7 +112,8 @@ static void take(struct yo_capsules *c, struct yo_span *bytes)
 {
     size_t n = bytes->size < c->left ? bytes->size : (size_t)c->left;
     if (c->state == YO_CAPSULE_VALUE && n > 0) {
-        memcpy(c->value + c->value_size, bytes->data, n);
+        uint8_t *into = c->type == YO_CAPSULE_CLOSE ? c->value : c->head;
+        memcpy(into + c->value_size, bytes->data, n);
         c->value_size += n;
     }
     c->left -= n;
@@ -133,4 +169,11 @@ size_t yo_capsule_write_drain(uint8_t *out)
 {
     size_t n = yo_varint_write(out, YO_CAPSULE_DRAIN);
     return n + yo_varint_write(out + n, 0);
+}
+
+size_t yo_capsule_write_flow(uint8_t *out, uint64_t type, uint64_t number)
+{
+    size_t n = yo_varint_write(out, type);
+    n += yo_varint_write(out + n, yo_varint_size(number));
+    return n + yo_varint_write(out + n, number);
 }

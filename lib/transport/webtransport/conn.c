@@ -122,7 +122,7 @@ void yo_quic_conn_note_end(struct yo_quic_conn *conn, const struct yo_wt_end *en
     }
     conn->ended = true;
     conn->end = *end;
-    if (!end->text.data || end->text.data == capsule + 4) {
+    if (!end->text.data || (capsule && end->text.data == capsule + 4)) {
         return;
     }
     struct yo_span text = end->text;

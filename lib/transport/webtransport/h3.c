@@ -89,12 +89,14 @@ static void on_rand(uint8_t *dest, size_t size)
 
 int yo_h3_create(struct yo_h3 **out, const struct yomo_mem *mem,
                  const struct yo_quic_mem *quic_mem, bool server,
-                 const struct yo_h3_events *events, void *user)
+                 const struct yo_own_settings *own, const struct yo_h3_events *events,
+                 void *user)
 {
     static const nghttp3_callbacks callbacks = {
         .begin_headers = yo_h3_on_begin_headers,
         .recv_header = yo_h3_on_header,
         .end_headers = yo_h3_on_end_headers,
+        .acked_stream_data = yo_h3_on_acked,
         .recv_data = on_data,
         .deferred_consume = on_deferred_consume,
         .end_stream = on_end_stream,
@@ -113,6 +115,7 @@ int yo_h3_create(struct yo_h3 **out, const struct yomo_mem *mem,
     h3->events = events;
     h3->user = user;
     h3->server = server;
+    h3->own = *own;
     h3->control = h3->peer_control = -1;
     yo_list_init(&h3->streams);
     yo_sendqueue_init(&h3->control_out, mem);
@@ -190,6 +193,10 @@ int yo_h3_read(struct yo_h3 *h3, int64_t id, struct yo_span bytes, bool end,
     }
     if (id == h3->peer_control) {
         yo_settings_tee_read(&h3->tee, bytes, &h3->peer);
+        if (h3->peer.wrong) {
+            h3->error = YO_H3_SETTINGS_ERROR;
+            return YOMO_ERR_PROTO;
+        }
     }
     *consumed = (size_t)n + h3->consumed;
     return YOMO_OK;
@@ -235,7 +242,7 @@ static int take_control(struct yo_h3 *h3, const nghttp3_vec *vecs, size_t count)
         rv = yo_buf_append(&bytes, vecs[i].base, vecs[i].len);
     }
     if (rv == YOMO_OK && !h3->spliced) {
-        rv = yo_settings_splice(&spliced, yo_buf_span(&bytes));
+        rv = yo_settings_splice(&spliced, yo_buf_span(&bytes), &h3->own);
     }
     if (rv == YOMO_OK) {
         rv = yo_sendqueue_push_bytes(&h3->control_out,

@@ -41,7 +41,8 @@ struct yo_h3_events {
 /* `mem` must outlive it. YOMO_ERR_NOMEM. */
 int yo_h3_create(struct yo_h3 **out, const struct yomo_mem *mem,
                  const struct yo_quic_mem *quic_mem, bool server,
-                 const struct yo_h3_events *events, void *user);
+                 const struct yo_own_settings *own, const struct yo_h3_events *events,
+                 void *user);
 void yo_h3_destroy(struct yo_h3 *h3); /* accepts NULL */
 
 /* The three streams that each side opens first. YOMO_ERR_NOMEM. */
@@ -85,10 +86,12 @@ int yo_h3_connect(struct yo_h3 *h3, int64_t id, const struct yo_h3_ask *ask);
 int yo_h3_answer(struct yo_h3 *h3, int64_t id, int status, const char *const *headers,
                  struct yo_span text);
 
-/* Put capsules on an open CONNECT stream, at most YO_H3_CAPSULES_MAX bytes in all.
- * YOMO_ERR_NOT_FOUND, YOMO_ERR_FULL, YOMO_ERR_NOMEM. */
+/* Put capsules on an open CONNECT stream; at most YO_H3_CAPSULES_MAX bytes wait there
+ * to be acknowledged, and of those of flow control (`lesser`) fewer, so that the last
+ * words always have room. YOMO_ERR_NOT_FOUND, YOMO_ERR_FULL, YOMO_ERR_NOMEM. */
 #define YO_H3_CAPSULES_MAX 1200
-int yo_h3_capsules(struct yo_h3 *h3, int64_t id, struct yo_span bytes);
+#define YO_H3_LESSER_MAX 128
+int yo_h3_capsules(struct yo_h3 *h3, int64_t id, struct yo_span bytes, bool lesser);
 int yo_h3_end(struct yo_h3 *h3, int64_t id); /* FIN behind them */
 
 int yo_h3_goaway(struct yo_h3 *h3); /* YOMO_ERR_NOMEM */

@@ -13,9 +13,7 @@ struct yo_h3_stream { /* of a request and its response */
     struct yo_buf fields; /* until the head is handed up: base/pairs.h */
     size_t head_size;     /* RFC 9114 4.2.2 */
     bool answered;
-    uint8_t *out; /* YO_H3_CAPSULES_MAX bytes or NULL; does not move */
-    size_t out_size, out_given;
-    bool end;
+    struct yo_sendqueue out; /* behind the head: capsules, or a text; its end is FIN */
 };
 
 struct yo_h3 {
@@ -35,6 +33,7 @@ struct yo_h3 {
     int64_t peer_control; /* -1: not seen yet */
     struct yo_settings_tee tee;
     struct yo_peer_settings peer;
+    struct yo_own_settings own;
     size_t consumed; /* by the callbacks of one read */
 };
 
@@ -47,6 +46,9 @@ int yo_h3_on_end_headers(nghttp3_conn *http, int64_t id, int fin, void *user,
                          void *stream_user);
 int yo_h3_on_stream_close(nghttp3_conn *http, int64_t id, uint64_t code, void *user,
                           void *stream_user);
+
+int yo_h3_on_acked(nghttp3_conn *http, int64_t id, uint64_t size, void *user,
+                   void *stream_user);
 
 void yo_h3_free_streams(struct yo_h3 *h3);
 

@@ -3,8 +3,7 @@
  *
  * The fields of a head are kept until it is complete; they count towards
  * YO_H3_HEAD_MAX, which nghttp3 announces but does not enforce. What goes out behind a
- * head lies in one buffer that does not move, since nghttp3 points into it until it is
- * acknowledged. */
+ * head stays in its queue until it is acknowledged, since nghttp3 points into it. */
 #include <stdio.h>
 #include <yomo/error.h>
 
@@ -30,6 +29,7 @@ static struct yo_h3_stream *add_stream(struct yo_h3 *h3, int64_t id)
     if (stream) {
         stream->id = id;
         yo_buf_init(&stream->fields, h3->mem);
+        yo_sendqueue_init(&stream->out, h3->mem);
         yo_list_push_back(&h3->streams, &stream->link);
     }
     return stream;
@@ -39,7 +39,7 @@ static void free_stream(struct yo_h3 *h3, struct yo_h3_stream *stream)
 {
     yo_list_remove(&stream->link);
     yo_buf_finish(&stream->fields);
-    yo_free(h3->mem, stream->out);
+    yo_sendqueue_finish(&stream->out);
     yo_free(h3->mem, stream);
 }
 
@@ -138,26 +138,46 @@ int yo_h3_on_end_headers(nghttp3_conn *http, int64_t id, int fin, void *user,
 
 /* --- Requests and answers --------------------------------------------------------- */
 
+#define DATA_VECS_MAX 4
+
 static nghttp3_ssize on_read_data(nghttp3_conn *http, int64_t id, nghttp3_vec *vec,
                                   size_t count, uint32_t *flags, void *user,
                                   void *stream_user)
 {
     struct yo_h3_stream *stream = stream_user;
-    size_t left = stream->out_size - stream->out_given;
+    struct yo_span spans[DATA_VECS_MAX];
+    size_t size = 0;
+    bool last;
     (void)http, (void)id, (void)user;
-    if (left == 0 && !stream->end) {
+    if (!yo_sendqueue_ready(&stream->out)) {
         return NGHTTP3_ERR_WOULDBLOCK;
     }
-    if (stream->end) {
+    size_t n = yo_sendqueue_peek(&stream->out, spans,
+                                 count < DATA_VECS_MAX ? count : DATA_VECS_MAX, &last);
+    for (size_t i = 0; i < n; i++) {
+        vec[i].base = (uint8_t *)(uintptr_t)spans[i].data;
+        vec[i].len = spans[i].size;
+        size += spans[i].size;
+    }
+    if (size > 0) {
+        yo_sendqueue_sent(&stream->out, size);
+    }
+    if (last && stream->out.end) {
+        stream->out.end_sent = true;
         *flags |= NGHTTP3_DATA_FLAG_EOF;
     }
-    if (left == 0 || count == 0) {
-        return 0;
+    return (nghttp3_ssize)n;
+}
+
+int yo_h3_on_acked(nghttp3_conn *http, int64_t id, uint64_t size, void *user,
+                   void *stream_user)
+{
+    struct yo_h3_stream *stream = stream_user;
+    (void)http, (void)id, (void)user;
+    if (stream) {
+        yo_sendqueue_acked(&stream->out, (size_t)size);
     }
-    vec[0].base = stream->out + stream->out_given;
-    vec[0].len = left;
-    stream->out_given = stream->out_size;
-    return 1;
+    return 0;
 }
 
 static nghttp3_nv pair(struct yo_span name, struct yo_span value)
@@ -235,18 +255,16 @@ int yo_h3_answer(struct yo_h3 *h3, int64_t id, int status, const char *const *he
         fields[n++] = text_pair("content-length", length);
         if (text.size > 0) {
             fields[n++] = text_pair("content-type", "text/plain; charset=utf-8");
-            stream->out = yo_malloc(h3->mem, YO_H3_CAPSULES_MAX);
-            if (!stream->out) {
+            if (yo_sendqueue_push_bytes(&stream->out, text) != YOMO_OK) {
                 return YOMO_ERR_NOMEM;
             }
-            memcpy(stream->out, text.data, text.size);
-            stream->out_size = text.size;
         }
-        stream->end = true;
+        stream->out.end = true;
     }
     nghttp3_data_reader reader = {on_read_data};
-    int rv = nghttp3_conn_submit_response(h3->http, id, fields, n,
-                                          stream->end && !stream->out ? NULL : &reader);
+    int rv = nghttp3_conn_submit_response(
+        h3->http, id, fields, n,
+        stream->out.end && stream->out.size == 0 ? NULL : &reader);
     if (rv == NGHTTP3_ERR_STREAM_NOT_FOUND) {
         return YOMO_ERR_NOT_FOUND;
     }
@@ -255,23 +273,19 @@ int yo_h3_answer(struct yo_h3 *h3, int64_t id, int status, const char *const *he
     return rv == 0 ? YOMO_OK : YOMO_ERR_NOMEM;
 }
 
-int yo_h3_capsules(struct yo_h3 *h3, int64_t id, struct yo_span bytes)
+int yo_h3_capsules(struct yo_h3 *h3, int64_t id, struct yo_span bytes, bool lesser)
 {
     struct yo_h3_stream *stream = find_stream(h3, id);
-    if (!stream || stream->end) {
+    size_t max = lesser ? YO_H3_LESSER_MAX : YO_H3_CAPSULES_MAX;
+    if (!stream || stream->out.end) {
         return YOMO_ERR_NOT_FOUND;
     }
-    if (bytes.size > YO_H3_CAPSULES_MAX - stream->out_size) {
+    if (stream->out.size > max || bytes.size > max - stream->out.size) {
         return YOMO_ERR_FULL;
     }
-    if (!stream->out) {
-        stream->out = yo_malloc(h3->mem, YO_H3_CAPSULES_MAX);
-        if (!stream->out) {
-            return YOMO_ERR_NOMEM;
-        }
+    if (yo_sendqueue_push_bytes(&stream->out, bytes) != YOMO_OK) {
+        return YOMO_ERR_NOMEM;
     }
-    memcpy(stream->out + stream->out_size, bytes.data, bytes.size);
-    stream->out_size += bytes.size;
     nghttp3_conn_resume_stream(h3->http, id);
     h3->quiet = false;
     return YOMO_OK;
@@ -283,7 +297,7 @@ int yo_h3_end(struct yo_h3 *h3, int64_t id)
     if (!stream) {
         return YOMO_ERR_NOT_FOUND;
     }
-    stream->end = true;
+    stream->out.end = true;
     nghttp3_conn_resume_stream(h3->http, id);
     h3->quiet = false;
     return YOMO_OK;

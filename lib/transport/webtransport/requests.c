@@ -250,7 +250,12 @@ void yo_wt_read_capsules(struct yo_quic_conn *conn, struct yo_span bytes)
     struct yo_wt_session *session = &conn->session;
     while (bytes.size > 0 && conn->state != YO_QUIC_OVER) {
         struct yo_capsule capsule;
-        if (yo_capsules_read(&session->capsules, &bytes, &capsule) != YOMO_OK) {
+        int rv = yo_capsules_read(&session->capsules, &bytes, &capsule);
+        if (rv == YOMO_ERR_NOMEM) {
+            out_of_memory(conn);
+            return;
+        }
+        if (rv != YOMO_OK) {
             yo_quic_conn_note_end(
                 conn, &(struct yo_wt_end){.remote = true, .error = YOMO_ERR_PROTO});
             yo_quic_conn_fail(conn, YO_H3_MESSAGE_ERROR, "capsule");

@@ -41,7 +41,7 @@ void yo_wt_session_init(struct yo_quic_conn *conn)
     yo_list_init(&session->unopened);
     yo_list_init(&session->early);
     yo_list_init(&session->early_datagrams);
-    yo_capsules_init(&session->capsules);
+    yo_capsules_init(&session->capsules, conn->mem);
     yo_buf_init(&session->offered, conn->mem);
     yo_buf_init(&session->answered, conn->mem);
 }
@@ -51,6 +51,7 @@ void yo_wt_session_forget(struct yo_wt_session *session)
 {
     yo_wt_asked_free(session);
     yo_wt_ask_free(session);
+    yo_capsules_finish(&session->capsules);
     yo_buf_finish(&session->offered);
     yo_buf_finish(&session->answered);
     yo_free(mem_of(session), session->protocol);
@@ -391,7 +392,8 @@ void yo_wt_session_close(struct yo_wt_session *session, uint32_t code,
     bool told = false;
     if (session->open) {
         size_t n = yo_capsule_write_close(capsule, code, text);
-        told = yo_h3_capsules(conn->h3, session->id, yo_span(capsule, n)) == YOMO_OK &&
+        told = yo_h3_capsules(conn->h3, session->id, yo_span(capsule, n), false) ==
+                   YOMO_OK &&
                yo_h3_end(conn->h3, session->id) == YOMO_OK;
     }
     leave(session, &(struct yo_wt_end){.clean = true, .code = code, .text = text});
@@ -432,7 +434,7 @@ int yo_wt_session_drain(struct yo_wt_session *session)
         return YOMO_ERR_CLOSED;
     }
     size_t n = yo_capsule_write_drain(capsule);
-    int rv = yo_h3_capsules(session->conn->h3, session->id, yo_span(capsule, n));
+    int rv = yo_h3_capsules(session->conn->h3, session->id, yo_span(capsule, n), false);
     if (rv == YOMO_OK) {
         rv = yo_h3_goaway(session->conn->h3);
     }

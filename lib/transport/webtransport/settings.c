@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* settings.c - RFC 9114 7.2.4: pairs of varints in the first frame of a control stream.
  *
- * MAX_SESSIONS stays 1 in every dialect: more would declare session flow control in
- * drafts 13 and 14 (5.1), which we do not need with one session for each connection. */
+ * Drafts 07 to 14 give a number of sessions, -15 and later only flow control: where
+ * that is not wanted each number stays 1, since more would declare it in -13 and -14
+ * (5.1). */
 #include "transport/webtransport/settings.h"
 
 #include <yomo/error.h>
@@ -13,27 +14,97 @@
 #define SETTING_DRAFT07 UINT64_C(0xc671706a)
 #define SETTING_DRAFT13 UINT64_C(0x14e9cd29)
 #define SETTING_DRAFT15 UINT64_C(0x2c7cf000)
+#define SETTING_QUINN UINT64_C(0x2b603743)
+#define SETTING_MAX_DATA 0x2b61
+#define SETTING_MAX_STREAMS_UNI 0x2b64
+#define SETTING_MAX_STREAMS_BIDI 0x2b65
+#define STREAMS_MAX (UINT64_C(1) << 60)
 #define SETTING_CONNECT_PROTOCOL 0x08 /* RFC 9220 3 */
 #define SETTING_H3_DATAGRAM 0x33      /* RFC 9297 2.1.1 */
 #define SETTING_H3_DATAGRAM_04 0xffd277
 #define FRAME_SETTINGS 0x04
 
+static const struct {
+    uint64_t id, max;
+} known[] = {
+    /* those that a frame may have once, and their greatest value */
+    {SETTING_CONNECT_PROTOCOL, 1},
+    {SETTING_H3_DATAGRAM, 1},
+    {SETTING_H3_DATAGRAM_04, 1},
+    {SETTING_DRAFT02, 1},
+    {SETTING_DRAFT07, UINT64_MAX},
+    {SETTING_DRAFT13, UINT64_MAX},
+    {SETTING_DRAFT15, 1},
+    {SETTING_QUINN, UINT64_MAX},
+    {SETTING_MAX_DATA, UINT64_MAX},
+    {SETTING_MAX_STREAMS_UNI, STREAMS_MAX},
+    {SETTING_MAX_STREAMS_BIDI, STREAMS_MAX},
+};
+
+/* RFC 9114 7.2.4: none twice, and none that HTTP/2 had and HTTP/3 has not. */
+static bool may_be(struct yo_settings_tee *tee, uint64_t id, uint64_t value)
+{
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (known[i].id == id) {
+            uint32_t bit = UINT32_C(1) << i;
+            bool twice = (tee->known & bit) != 0;
+            tee->known |= bit;
+            return !twice && value <= known[i].max;
+        }
+    }
+    return id == 0x01 || id > 0x05;
+}
+
+static void count_sessions(struct yo_peer_settings *settings, unsigned dialect,
+                           uint64_t value)
+{
+    if (value > 0) {
+        settings->webtransport |= dialect;
+        settings->sessions = value > settings->sessions ? value : settings->sessions;
+    }
+}
+
 static void note(struct yo_peer_settings *settings, uint64_t id, uint64_t value)
 {
-    if (id == SETTING_DRAFT02 && value == 1) {
-        settings->webtransport |= YO_WT_DRAFT02;
-    } else if (id == SETTING_DRAFT07 && value > 0) {
-        settings->webtransport |= YO_WT_DRAFT07;
-    } else if (id == SETTING_DRAFT13 && value > 0) {
-        settings->webtransport |= YO_WT_DRAFT13;
-    } else if (id == SETTING_DRAFT15 && value > 0) {
-        settings->webtransport |= YO_WT_DRAFT15;
-    } else if (id == SETTING_CONNECT_PROTOCOL) {
+    switch (id) {
+    case SETTING_DRAFT02:
+        settings->webtransport |= value == 1 ? YO_WT_DRAFT02 : 0;
+        break;
+    case SETTING_DRAFT07:
+        count_sessions(settings, YO_WT_DRAFT07, value);
+        break;
+    case SETTING_DRAFT13:
+        count_sessions(settings, YO_WT_DRAFT13, value);
+        settings->flow_control = settings->flow_control || value > 1;
+        break;
+    case SETTING_DRAFT15:
+        settings->webtransport |= value == 1 ? YO_WT_DRAFT15 : 0;
+        break;
+    case SETTING_QUINN:
+        count_sessions(settings, YO_WT_QUINN, value);
+        break;
+    case SETTING_MAX_DATA:
+        settings->limits.data = value;
+        break;
+    case SETTING_MAX_STREAMS_UNI:
+        settings->limits.unidirectional = value;
+        break;
+    case SETTING_MAX_STREAMS_BIDI:
+        settings->limits.bidirectional = value;
+        break;
+    case SETTING_CONNECT_PROTOCOL:
         settings->connect_protocol = value == 1;
-    } else if ((id == SETTING_H3_DATAGRAM || id == SETTING_H3_DATAGRAM_04) &&
-               value == 1) {
-        settings->h3_datagram = true;
+        break;
+    case SETTING_H3_DATAGRAM:
+    case SETTING_H3_DATAGRAM_04:
+        settings->h3_datagram = settings->h3_datagram || value == 1;
+        break;
+    default:
+        return;
     }
+    settings->flow_control = settings->flow_control ||
+                             (settings->limits.data | settings->limits.bidirectional |
+                              settings->limits.unidirectional) != 0;
 }
 
 /* One more byte of a varint; true when it is complete. */
@@ -72,6 +143,7 @@ static void take_number(struct yo_settings_tee *tee, uint64_t value,
             tee->id = value;
         } else {
             tee->have_id = false;
+            settings->wrong = settings->wrong || !may_be(tee, tee->id, value);
             note(settings, tee->id, value);
         }
         break;
@@ -98,11 +170,21 @@ void yo_settings_tee_read(struct yo_settings_tee *tee, struct yo_span bytes,
     }
 }
 
-int yo_settings_splice(struct yo_buf *out, struct yo_span head)
+int yo_settings_splice(struct yo_buf *out, struct yo_span head,
+                       const struct yo_own_settings *own)
 {
-    static const uint64_t ours[] = {SETTING_DRAFT02, SETTING_DRAFT07, SETTING_DRAFT13,
-                                    SETTING_DRAFT15};
-    uint8_t extra[sizeof(ours) / sizeof(ours[0]) * (YO_VARINT_SIZE_MAX + 1)];
+    const uint64_t ours[][2] = {
+        {SETTING_DRAFT02, 1},
+        {SETTING_DRAFT07, own->sessions},
+        {SETTING_DRAFT13, own->sessions},
+        {SETTING_DRAFT15, 1},
+        /* From here on it is flow control. */
+        {SETTING_MAX_DATA, own->limits.data},
+        {SETTING_MAX_STREAMS_UNI, own->limits.unidirectional},
+        {SETTING_MAX_STREAMS_BIDI, own->limits.bidirectional},
+    };
+    size_t count = own->sessions > 1 ? 7 : 4;
+    uint8_t extra[sizeof(ours) / sizeof(ours[0]) * 2 * YO_VARINT_SIZE_MAX];
     uint8_t start[2 + YO_VARINT_SIZE_MAX] = {0x00, FRAME_SETTINGS};
     size_t extra_size = 0;
     uint64_t length = 0;
@@ -116,9 +198,9 @@ int yo_settings_splice(struct yo_buf *out, struct yo_span head)
     if (n == 0 || length > rest.size) {
         return YOMO_ERR_STATE;
     }
-    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
-        extra_size += yo_varint_write(extra + extra_size, ours[i]);
-        extra_size += yo_varint_write(extra + extra_size, 1);
+    for (size_t i = 0; i < count; i++) {
+        extra_size += yo_varint_write(extra + extra_size, ours[i][0]);
+        extra_size += yo_varint_write(extra + extra_size, ours[i][1]);
     }
     n = 2 + yo_varint_write(start + 2, length + extra_size);
     int rv = yo_buf_reserve(out, n + extra_size + rest.size);

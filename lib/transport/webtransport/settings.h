@@ -16,22 +16,39 @@ enum {
     YO_WT_DRAFT02 = 1 << 0, /* 0x2b603742 = 1: Chromium, Firefox */
     YO_WT_DRAFT07 = 1 << 1, /* 0xc671706a > 0 */
     YO_WT_DRAFT13 = 1 << 2, /* 0x14e9cd29 > 0: Safari */
-    YO_WT_DRAFT15 = 1 << 3  /* 0x2c7cf000 = 1 */
+    YO_WT_DRAFT15 = 1 << 3, /* 0x2c7cf000 = 1 */
+    YO_WT_QUINN = 1 << 4 /* 0x2b603743 > 0: a count of sessions that is in no draft */
+};
+
+/* What one session may send at first (5.5, WT_INITIAL_MAX_...). */
+struct yo_wt_limits {
+    uint64_t data, bidirectional, unidirectional;
 };
 
 struct yo_peer_settings {
-    bool seen; /* the frame has been read to its end */
+    bool seen;  /* the frame has been read to its end */
+    bool wrong; /* what it says cannot be: YO_H3_SETTINGS_ERROR */
     unsigned webtransport;
     bool h3_datagram, connect_protocol;
+    uint64_t sessions; /* at once, the largest number that it gave; 0: none */
+    struct yo_wt_limits limits;
+    bool flow_control; /* of sessions; it is on when both sides declare it (5.1) */
+};
+
+/* What we say. With more than one session flow control is declared. */
+struct yo_own_settings {
+    uint32_t sessions; /* at once */
+    struct yo_wt_limits limits;
 };
 
 /* Reads the SETTINGS frame at the start of a control stream, in pieces of any size. The
- * frame's correctness is nghttp3's business; this one only looks on. */
+ * frame's correctness is nghttp3's business, but for what it does not know. */
 struct yo_settings_tee {
     enum { YO_TEE_TYPE, YO_TEE_FRAME, YO_TEE_PAIRS, YO_TEE_DONE } state;
     uint8_t partial[8];
     uint8_t partial_size;
     bool have_id, have_type;
+    uint32_t known; /* bits: which of those that we know have come */
     uint64_t id, left;
 };
 
@@ -42,6 +59,7 @@ void yo_settings_tee_read(struct yo_settings_tee *tee, struct yo_span bytes,
 /* `head` is what nghttp3 writes first on its control stream: the stream's type and one
  * SETTINGS frame. Append it to `out` with our settings added to the frame.
  * YOMO_ERR_NOMEM; YOMO_ERR_STATE when it is not that. */
-int yo_settings_splice(struct yo_buf *out, struct yo_span head);
+int yo_settings_splice(struct yo_buf *out, struct yo_span head,
+                       const struct yo_own_settings *own);
 
 #endif

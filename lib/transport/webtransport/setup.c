@@ -201,7 +201,8 @@ static int begin_http(struct yo_quic_conn *conn)
     if (conn->h3) {
         return 0;
     }
-    int rv = yo_h3_create(&conn->h3, conn->mem, &endpoint->quic_mem, conn->server,
+    const struct yo_own_settings own = {.sessions = 1};
+    int rv = yo_h3_create(&conn->h3, conn->mem, &endpoint->quic_mem, conn->server, &own,
                           &yo_quic_h3_events, conn);
     if (rv == YOMO_OK) {
         if (conn->server) {

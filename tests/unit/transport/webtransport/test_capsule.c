@@ -8,14 +8,19 @@
 #include <yomo/error.h>
 
 #include "base/varint.h"
+#include "support/fault.h"
 #include "transport/webtransport/capsule.h"
+
+static bool flow_control;
+static uint64_t last_number;
 
 /* Read `bytes` in pieces of `piece`; what came out, as a letter for each capsule. */
 static int read_all(struct yo_span bytes, size_t piece, char *out, uint32_t *code,
                     char *text)
 {
     struct yo_capsules capsules;
-    yo_capsules_init(&capsules);
+    yo_capsules_init(&capsules, &yo_mem_libc);
+    capsules.flow_control = flow_control;
     while (bytes.size > 0) {
         struct yo_span part =
             yo_span(bytes.data, bytes.size < piece ? bytes.size : piece);
@@ -25,10 +30,16 @@ static int read_all(struct yo_span bytes, size_t piece, char *out, uint32_t *cod
             int rv = yo_capsules_read(&capsules, &part, &capsule);
             if (rv != YOMO_OK) {
                 *out = '\0';
+                yo_capsules_finish(&capsules);
                 return rv;
             }
             if (capsule.event == YO_CAPSULE_IS_DRAIN) {
                 *out++ = 'd';
+            } else if (capsule.event == YO_CAPSULE_IS_FORBIDDEN) {
+                *out++ = 'x';
+            } else if (capsule.event == YO_CAPSULE_IS_FLOW) {
+                *out++ = (char)('0' + (capsule.type - YO_CAPSULE_MAX_DATA));
+                last_number = capsule.number;
             } else if (capsule.event == YO_CAPSULE_IS_CLOSE) {
                 *out++ = 'c';
                 *code = capsule.code;
@@ -43,6 +54,7 @@ static int read_all(struct yo_span bytes, size_t piece, char *out, uint32_t *cod
         *out++ = '.';
     }
     *out = '\0';
+    yo_capsules_finish(&capsules);
     return YOMO_OK;
 }
 
@@ -144,6 +156,66 @@ static void a_cut_capsule_is_seen(void **state)
            3, YOMO_OK, ".");
 }
 
+static void flow_control_is_read_where_it_is_on(void **state)
+{
+    static const uint64_t types[] = {YO_CAPSULE_MAX_DATA,
+                                     YO_CAPSULE_MAX_STREAMS_BIDI,
+                                     YO_CAPSULE_MAX_STREAMS_UNI,
+                                     YO_CAPSULE_DATA_BLOCKED,
+                                     YO_CAPSULE_STREAMS_BLOCKED_BIDI,
+                                     YO_CAPSULE_STREAMS_BLOCKED_UNI};
+    static const uint64_t numbers[] = {0, 63, 64, 16384, UINT64_C(1) << 60};
+    uint8_t bytes[200];
+    char out[16], text[16];
+    uint32_t code;
+    (void)state;
+    for (int on = 0; on < 2; on++) {
+        flow_control = on;
+        for (size_t i = 0; i < 5; i++) {
+            size_t n = 0;
+            for (size_t t = 0; t < 6; t++) {
+                n += yo_capsule_write_flow(bytes + n, types[t], numbers[i]);
+            }
+            for (size_t piece = 1; piece <= n; piece++) {
+                last_number = 1;
+                assert_int_equal(read_all(yo_span(bytes, n), piece, out, &code, text),
+                                 YOMO_OK);
+                assert_string_equal(out, on ? "023467" : "");
+                assert_int_equal(last_number, on ? numbers[i] : 1);
+            }
+        }
+    }
+    flow_control = true;
+    expect("\x99\x0b\x4d\x3e\x02\x01\x02", 7, YOMO_OK, "x");
+    expect("\x99\x0b\x4d\x3d\x00", 5, YOMO_ERR_PROTO, "");
+    expect("\x99\x0b\x4d\x3d\x02\x01\x01", 7, YOMO_ERR_PROTO, "");
+    expect("\x99\x0b\x4d\x3d\x01\x40", 6, YOMO_ERR_PROTO, "");
+    expect("\x99\x0b\x4d\x3d\x09"
+           "123456789",
+           14, YOMO_ERR_PROTO, "");
+    flow_control = false;
+}
+
+static void without_memory_for_a_close(struct fault *fault, void *user)
+{
+    struct yo_capsules capsules;
+    struct yo_capsule capsule;
+    struct yo_span bytes = yo_span("\x68\x43\x05"
+                                   "abcde",
+                                   8);
+    (void)user;
+    yo_capsules_init(&capsules, &fault->mem);
+    int rv = yo_capsules_read(&capsules, &bytes, &capsule);
+    assert_int_equal(rv, fault->failed ? YOMO_ERR_NOMEM : YOMO_OK);
+    yo_capsules_finish(&capsules);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    fault_each(without_memory_for_a_close, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +225,8 @@ int main(void)
         cmocka_unit_test(a_broken_close_is_an_error),
         cmocka_unit_test(nothing_may_follow_a_close),
         cmocka_unit_test(a_cut_capsule_is_seen),
+        cmocka_unit_test(flow_control_is_read_where_it_is_on),
+        cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests_name("transport/webtransport/capsule", tests, NULL,
                                        NULL);

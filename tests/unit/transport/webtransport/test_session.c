@@ -754,8 +754,9 @@ static void a_drain_is_told_and_nothing_ends(void **state)
 static void capsules(const char *bytes, size_t size)
 {
     struct yo_quic_conn *conn = at_client.session->conn;
-    assert_int_equal(yo_h3_capsules(conn->h3, conn->session.id, yo_span(bytes, size)),
-                     YOMO_OK);
+    assert_int_equal(
+        yo_h3_capsules(conn->h3, conn->session.id, yo_span(bytes, size), false),
+        YOMO_OK);
     yo_quic_conn_touch(conn);
 }
 

@@ -7,12 +7,15 @@
 #include <cmocka.h>
 #include <yomo/error.h>
 
+#include "base/varint.h"
 #include "support/fault.h"
 #include "transport/webtransport/settings.h"
 
 /* What nghttp3 1.15 writes for a server. */
 static const uint8_t head[] = {0x00, 0x04, 0x0d, 0x06, 0x80, 0x00, 0x40, 0x00, 0x01,
                                0x00, 0x07, 0x00, 0x33, 0x01, 0x08, 0x01, 0x40};
+
+static const struct yo_own_settings one = {.sessions = 1};
 
 static struct yo_peer_settings tee(struct yo_span bytes, size_t piece)
 {
@@ -31,7 +34,7 @@ static void our_settings_join_those_of_nghttp3(void **state)
     struct yo_buf out;
     (void)state;
     yo_buf_init(&out, &yo_mem_libc);
-    assert_int_equal(yo_settings_splice(&out, yo_span(head, sizeof(head) - 1)),
+    assert_int_equal(yo_settings_splice(&out, yo_span(head, sizeof(head) - 1), &one),
                      YOMO_OK);
     for (size_t piece = 1; piece <= out.size; piece++) {
         struct yo_peer_settings settings = tee(yo_buf_span(&out), piece);
@@ -50,7 +53,8 @@ static void what_follows_the_frame_follows(void **state)
     struct yo_buf out;
     (void)state;
     yo_buf_init(&out, &yo_mem_libc);
-    assert_int_equal(yo_settings_splice(&out, yo_span(head, sizeof(head))), YOMO_OK);
+    assert_int_equal(yo_settings_splice(&out, yo_span(head, sizeof(head)), &one),
+                     YOMO_OK);
     assert_int_equal(out.data[out.size - 1], 0x40);
     yo_buf_finish(&out);
 }
@@ -60,11 +64,11 @@ static void only_the_start_of_a_control_stream_is_spliced(void **state)
     struct yo_buf out;
     (void)state;
     yo_buf_init(&out, &yo_mem_libc);
-    assert_int_equal(yo_settings_splice(&out, yo_span("\x00\x07\x00", 3)),
+    assert_int_equal(yo_settings_splice(&out, yo_span("\x00\x07\x00", 3), &one),
                      YOMO_ERR_STATE);
-    assert_int_equal(yo_settings_splice(&out, yo_span("\x00\x04\x05\x01", 4)),
+    assert_int_equal(yo_settings_splice(&out, yo_span("\x00\x04\x05\x01", 4), &one),
                      YOMO_ERR_STATE);
-    assert_int_equal(yo_settings_splice(&out, yo_span(head, 2)), YOMO_ERR_STATE);
+    assert_int_equal(yo_settings_splice(&out, yo_span(head, 2), &one), YOMO_ERR_STATE);
     assert_int_equal(out.size, 0);
     yo_buf_finish(&out);
 }
@@ -93,12 +97,95 @@ static void a_stream_that_begins_otherwise_is_left_to_nghttp3(void **state)
     assert_false(tee(yo_span("\x00\x07\x01\x00\x04\x00", 6), 1).seen);
 }
 
+static void with_several_sessions_flow_control_is_declared(void **state)
+{
+    const struct yo_own_settings own = {8, {.data = 1 << 20, 100, 70}};
+    struct yo_buf out;
+    (void)state;
+    yo_buf_init(&out, &yo_mem_libc);
+    assert_int_equal(yo_settings_splice(&out, yo_span(head, sizeof(head) - 1), &own),
+                     YOMO_OK);
+    struct yo_peer_settings settings = tee(yo_buf_span(&out), 1);
+    assert_true(settings.seen && settings.flow_control && !settings.wrong);
+    assert_int_equal(settings.sessions, 8);
+    assert_int_equal(settings.limits.data, 1 << 20);
+    assert_int_equal(settings.limits.bidirectional, 100);
+    assert_int_equal(settings.limits.unidirectional, 70);
+    yo_buf_clear(&out);
+    assert_int_equal(yo_settings_splice(&out, yo_span(head, sizeof(head) - 1), &one),
+                     YOMO_OK);
+    assert_false(tee(yo_buf_span(&out), 1).flow_control);
+    yo_buf_finish(&out);
+}
+
+/* A frame of pairs that are given as one byte of identifier and value each, or as
+ * text. */
+static struct yo_peer_settings of_pairs(const uint64_t *pairs, size_t count)
+{
+    uint8_t bytes[256] = {0x00, 0x04}, body[200];
+    size_t n = 0;
+    for (size_t i = 0; i < 2 * count; i++) {
+        n += yo_varint_write(body + n, pairs[i]);
+    }
+    size_t at = 2 + yo_varint_write(bytes + 2, n);
+    memcpy(bytes + at, body, n);
+    struct yo_peer_settings settings = tee(yo_span(bytes, at + n), 1);
+    assert_true(settings.seen);
+    return settings;
+}
+
+static void what_contradicts_itself_is_wrong(void **state)
+{
+    static const uint64_t wrong[][4] = {
+        {0x2b603742, 1, 0x2b603742, 1}, /* twice, even if it says the same */
+        {0x14e9cd29, 1, 0x14e9cd29, 2},
+        {0x2b61, 5, 0x2b61, 5},
+        {0x2b603742, 2, 0x33, 1}, /* neither yes nor no */
+        {0x2c7cf000, 2, 0x33, 1},
+        {0x33, 2, 0x07, 0},
+        {0xffd277, 2, 0x07, 0},
+        {0x08, 2, 0x07, 0},
+        {0x02, 0, 0x07, 0}, /* HTTP/2's */
+        {0x05, 0, 0x07, 0},
+        {0x00, 0, 0x07, 0},
+        {0x2b64, (UINT64_C(1) << 60) + 1, 0x07, 0}, /* more than there can be */
+    };
+    static const uint64_t right[][4] = {
+        {0x2b603742, 0, 0x2c7cf000, 0},
+        {0x2b603742, 1, 0x2b603743, 1},
+        {0x21, 7, 0x21, 7}, /* whatever it is */
+        {0x2b64, UINT64_C(1) << 60, 0x2b61, UINT64_C(1) << 61},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_true(of_pairs(wrong[i], 2).wrong);
+    }
+    for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
+        assert_false(of_pairs(right[i], 2).wrong);
+    }
+}
+
+static void what_declares_flow_control_is_known(void **state)
+{
+    static const uint64_t pairs[][2] = {
+        {0x2b61, 1},      {0x2b64, 1},     {0x2b65, 1},     {0x14e9cd29, 2},
+        {0x2b61, 0},      {0x2b64, 0},     {0x2b65, 0},     {0x14e9cd29, 1},
+        {0xc671706a, 16}, {0x2c7cf000, 1}, {0x2b603743, 9},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        assert_int_equal(of_pairs(pairs[i], 1).flow_control, i < 4);
+    }
+    assert_int_equal(of_pairs(pairs[8], 1).sessions, 16);
+    assert_int_equal(of_pairs(pairs[10], 1).webtransport, YO_WT_QUINN);
+}
+
 static void without_memory_nothing_is_spliced(struct fault *fault, void *user)
 {
     struct yo_buf out;
     (void)user;
     yo_buf_init(&out, &fault->mem);
-    if (yo_settings_splice(&out, yo_span(head, sizeof(head))) != YOMO_OK) {
+    if (yo_settings_splice(&out, yo_span(head, sizeof(head)), &one) != YOMO_OK) {
         assert_true(fault->failed);
         assert_int_equal(out.size, 0);
     }
@@ -119,6 +206,9 @@ int main(void)
         cmocka_unit_test(only_the_start_of_a_control_stream_is_spliced),
         cmocka_unit_test(every_browsers_settings_are_understood),
         cmocka_unit_test(a_stream_that_begins_otherwise_is_left_to_nghttp3),
+        cmocka_unit_test(with_several_sessions_flow_control_is_declared),
+        cmocka_unit_test(what_contradicts_itself_is_wrong),
+        cmocka_unit_test(what_declares_flow_control_is_known),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests_name("transport/webtransport/settings", tests, NULL,
