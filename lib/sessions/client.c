@@ -101,6 +101,8 @@ static int reach(void *user, struct yomo_wt_session *session, yo_time now)
         .idle_ms = yo_options_ms(o, "idle-timeout"),
         .keepalive_ms = yo_options_ms(o, "keep-alive"),
         .silence_ms = yo_options_ms(o, "silence-timeout"),
+        .congestion = (enum yo_congestion)yo_options_choice(o, "congestion-control"),
+        .key_update_packets = yo_options_number(o, "key-update-packets"),
         .qlog_dir = text(o, "qlog-dir"),
     };
     struct yo_buf fields, protocols;

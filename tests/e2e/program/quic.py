@@ -198,6 +198,25 @@ class Restart(Quic):
         self.assertGreater(self.numbers()["yomo_quic_stateless_resets_total"], 0)
 
 
+class Silence(Quic):
+    def test_idle_connections_end_unless_somebody_keeps_them_alive(self):
+        quiet = ["--keep-alive", "1h", "--silence-timeout", "1h", "--idle-timeout"]
+        for server, client in [("1s", "1h"), ("1h", "1s")]:
+            with self.subTest(server=server, client=client):
+                self.serve(*quiet, server)
+                kept = self.sub("--keep-alive", "200ms", "--idle-timeout", client)
+                left = self.sub(*quiet, client)
+                left.err.until("connection lost")
+                self.assertEqual(kept.err.seen, [])
+                left.kill()
+                self.serve("--keep-alive", "200ms", "--idle-timeout", server)
+                both = self.sub(*quiet, client)
+                time.sleep(1.5) # longer than the one second
+                self.pub(data="1")
+                self.assertEqual(both.record("message")["data"], 1)
+                self.assertEqual(both.err.seen, [])
+
+
 class Addresses(Quic):
     def first_flight(self):
         """What a client says first, caught by a socket that does not answer."""

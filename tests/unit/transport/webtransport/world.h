@@ -92,6 +92,9 @@ bool world_step(struct world *world);
 void world_for(struct world *world, yo_time span); /* let time pass */
 void world_inject(struct node *to, const struct node *from, struct yo_span bytes);
 
+/* `text` as a C string in `out`. */
+void world_keep(char *out, size_t size, struct yo_span text);
+
 #define UNTIL(world, condition)                                \
     do {                                                       \
         yo_time until_ = (world)->now + 120 * YO_SECOND;       \
