@@ -55,7 +55,8 @@ typedef struct yomo_wt_session_callbacks {
 
     /** What became of the datagram that was sent with `token`: 0 when the peer's QUIC
      * acknowledged it, TIMEOUT when it was lost on the way, AGAIN when it gave way or
-     * became too old before it was sent. */
+     * became too old before it was sent, TOO_BIG when it was sent from another thread
+     * and the path has become narrower. */
     void (*on_datagram_fate)(void *user, yomo_wt_session *session, uint64_t token,
                              int32_t error);
 
@@ -97,6 +98,12 @@ typedef struct yomo_wt_stream_callbacks {
     /** Both directions are over. Exactly once, last. */
     void (*on_closed)(void *user, yomo_wt_stream *stream);
 } yomo_wt_stream_callbacks;
+
+/** What a full datagram queue does with one datagram more. */
+enum yomo_wt_drop {
+    YOMO_WT_DROP_OLDEST = 0, /**< the one that has waited longest gives way */
+    YOMO_WT_DROP_NEW = 1     /**< the call returns YOMO_ERR_AGAIN; on_writable follows */
+};
 
 /** How a session is doing. Times are in microseconds, sizes in bytes; what is not known
  * is 0. Counts are of the session, or of its connection where that says so. */
@@ -249,6 +256,12 @@ YOMO_API void yomo_wt_session_address(const yomo_wt_session *session, char *out,
  * path. */
 YOMO_API size_t yomo_wt_session_datagram_max(const yomo_wt_session *session);
 
+/** How many datagrams may wait (default 256), for how long at most (milliseconds,
+ * default 0: for ever), and what happens when the queue is full (enum yomo_wt_drop).
+ * Errors: INVALID, CLOSED. */
+YOMO_API int32_t yomo_wt_session_set_datagrams(yomo_wt_session *session, uint32_t count,
+                                               uint32_t age_ms, int32_t drop);
+
 /** Send a datagram. `data` is copied. With a `token` other than 0 on_datagram_fate
  * follows, unless the session ends before.
  * Errors: TOO_BIG, AGAIN (the queue is full), CLOSED, STATE (not open yet), NOMEM. */
@@ -275,7 +288,10 @@ YOMO_API int32_t yomo_wt_session_drain(yomo_wt_session *session);
 YOMO_API void yomo_wt_session_close(yomo_wt_session *session, uint32_t code,
                                     const char *reason);
 
-/** How it is doing; fills as much of `stats` as its `size` says. Errors: INVALID. */
+/** How it is doing; fills as much of `stats` as its `size` says. From another thread, how
+ * it was doing a tenth of a second ago at most, if anything has happened since; the same
+ * goes for the address and datagram_max. After the end: how it was doing last.
+ * Errors: INVALID. */
 YOMO_API int32_t yomo_wt_session_stats(const yomo_wt_session *session,
                                        yomo_wt_stats *stats);
 /** @} */
@@ -308,7 +324,8 @@ YOMO_API int32_t yomo_wt_stream_set_buffer(yomo_wt_stream *stream, size_t size);
 
 /** Write as much of `data` as the buffer has room for. `*taken` (may be NULL: all or
  * nothing, AGAIN) says how much; when it is less than `size`, on_writable follows.
- * Errors: CLOSED (finished, reset, stopped, or not ours to write), AGAIN, NOMEM. */
+ * Errors: CLOSED (finished, reset, stopped, or not ours to write), AGAIN, TOO_BIG (all or
+ *         nothing, and more than the whole buffer), NOMEM. */
 YOMO_API int32_t yomo_wt_stream_write(yomo_wt_stream *stream, const void *data,
                                       size_t size, size_t *taken);
 
@@ -323,6 +340,12 @@ YOMO_API int32_t yomo_wt_stream_stop(yomo_wt_stream *stream, uint32_t code);
 
 /** Offer what is kept again: on_data follows. */
 YOMO_API int32_t yomo_wt_stream_resume(yomo_wt_stream *stream);
+
+/** W3C's sendOrder and sendGroup: of the streams of one group (0: the session's own) that
+ * were given an order the one with the highest goes first; groups, and streams without an
+ * order, share fairly what there is to send. */
+YOMO_API int32_t yomo_wt_stream_set_priority(yomo_wt_stream *stream, uint32_t group,
+                                             int64_t order);
 /** @} */
 
 #ifdef __cplusplus

@@ -5,7 +5,32 @@
 
 void yo_session_read_stats(const struct yomo_wt_session *session, yomo_wt_stats *stats)
 {
-    stats->smoothed_rtt = yo_wt_session_rtt(session->engine) / YO_US;
+    struct yo_wt_stats engine;
+    yo_wt_session_stats(session->engine, &engine);
+    *stats = (yomo_wt_stats){
+        .size = sizeof(*stats),
+        .path_mtu = (uint32_t)engine.path_mtu,
+        .smoothed_rtt = engine.rtt_smoothed / YO_US,
+        .rtt_variation = engine.rtt_variation / YO_US,
+        .min_rtt = engine.rtt_min / YO_US,
+        .latest_rtt = engine.rtt_latest / YO_US,
+        .congestion_window = engine.congestion_window,
+        .bytes_in_flight = engine.bytes_in_flight,
+        .connection_bytes_sent = engine.bytes_sent,
+        .connection_bytes_received = engine.bytes_received,
+        .packets_sent = engine.packets_sent,
+        .packets_received = engine.packets_received,
+        .packets_lost = engine.packets_lost,
+        .bytes_sent = engine.stream_bytes_sent + engine.datagram_bytes_sent,
+        .bytes_received = engine.stream_bytes_received + engine.datagram_bytes_received,
+        .streams_opened = engine.streams_opened,
+        .streams_accepted = engine.streams_accepted,
+        .datagrams_sent = engine.datagrams_sent,
+        .datagrams_received = engine.datagrams_received,
+        .datagrams_lost = engine.datagrams_lost,
+        .datagrams_dropped = engine.datagrams_dropped,
+        .datagrams_expired = engine.datagrams_expired,
+    };
 }
 
 /* With the lock: have what other threads see renewed. */

@@ -87,6 +87,7 @@ struct yomo_wt_session {
     struct yomo_wt_request *request; /* a client's, until it is over */
     struct yo_reach *reach;          /* a client's, until there is an engine */
     yo_time looked_at;
+    size_t full_at; /* bytes of datagrams that waited when one was refused */
     bool was_open;
     int why; /* the end's, when the house is to tell it */
     const char *why_text;
@@ -129,6 +130,9 @@ void yo_session_bind(struct yomo_wt_session *session, struct yo_wt_session *engi
 
 /* A client's was accepted, or a server's has begun. */
 void yo_session_opened(struct yomo_wt_session *session, bool tell, yo_time now);
+
+/* Something has happened to it: what other threads see may be due to be renewed. */
+void yo_session_look(struct yomo_wt_session *session, yo_time now);
 
 /* What the server has answered, as the program will see it. YOMO_ERR_NOMEM. */
 int yo_session_read_answer(struct yomo_wt_session *session, struct yo_span fields,

@@ -12,10 +12,8 @@
 #include "sessions/house.h"
 
 #define LOOK_TIME (100 * YO_MS) /* how old what other threads see may be */
-#define QUEUE_SIZE \
-    (YO_SESSION_DATAGRAMS * 1200) /* bytes of datagrams with the engine */
-#define DATAGRAM_MAX 65535        /* no path takes more */
-#define FATES_MAX 4096            /* datagrams with a token that gave way, not told */
+#define DATAGRAM_MAX 65535      /* no path takes more */
+#define FATES_MAX 4096          /* datagrams with a token that gave way, not told */
 
 static void run_slip(struct yo_slip *slip, yo_time now);
 
@@ -33,6 +31,7 @@ int yo_session_create(struct yomo_wt_session **out, struct yo_hub *hub, bool ser
     session->server = server;
     session->user = user;
     session->datagrams_max = YO_SESSION_DATAGRAMS;
+    session->full_at = SIZE_MAX;
     if (callbacks) {
         size_t size = callbacks->size;
         memcpy(&session->on, callbacks,
@@ -128,7 +127,7 @@ static void look(struct yomo_wt_session *session, yo_time now)
     yo_hub_leave(session->hub);
 }
 
-static void look_again(struct yomo_wt_session *session, yo_time now)
+void yo_session_look(struct yomo_wt_session *session, yo_time now)
 {
     if (session->engine && now - session->looked_at >= LOOK_TIME) {
         look(session, now);
@@ -137,18 +136,6 @@ static void look_again(struct yomo_wt_session *session, yo_time now)
 
 /* --- Datagrams of other threads -----------------------------------------------------
  */
-
-static bool has_room(const struct yomo_wt_session *session)
-{
-    return yo_wt_session_datagrams_queued(session->engine) < QUEUE_SIZE;
-}
-
-static int send_to_engine(struct yomo_wt_session *session, struct yo_blob *blob,
-                          uint64_t token)
-{
-    return has_room(session) ? yo_wt_session_send(session->engine, blob, token)
-                             : YOMO_ERR_AGAIN;
-}
 
 /* Give the engine what it takes. What it refuses for good has that for its fate. */
 static void empty_outbox(struct yomo_wt_session *session)
@@ -159,7 +146,7 @@ static void empty_outbox(struct yomo_wt_session *session)
             YO_CONTAINER(session->outbox.next, struct yo_session_datagram, link);
         yo_list_remove(&datagram->link);
         yo_hub_leave(session->hub);
-        int rv = send_to_engine(session, datagram->blob, datagram->token);
+        int rv = yo_wt_session_send(session->engine, datagram->blob, datagram->token);
         yo_hub_lock(session->hub);
         if (rv == YOMO_ERR_AGAIN) {
             yo_list_push_front(&session->outbox, &datagram->link);
@@ -209,14 +196,20 @@ static void tell_lost(struct yomo_wt_session *session)
 
 static void tell_writable(struct yomo_wt_session *session)
 {
+    size_t queued =
+        session->engine ? yo_wt_session_datagrams_queued(session->engine) : 0;
     yo_hub_lock(session->hub);
     bool due = session->want_writable && session->engine &&
-               yo_list_empty(&session->outbox) && has_room(session);
+               yo_list_empty(&session->outbox) &&
+               (queued == 0 || queued < session->full_at);
     bool wait = session->want_writable && session->engine && !due;
     session->want_writable = session->want_writable && !due;
     yo_hub_leave(session->hub);
     if (wait) {
         yo_wt_session_want_progress(session->engine);
+    }
+    if (due) {
+        session->full_at = SIZE_MAX;
     }
     if (due && session->on.on_writable) {
         session->on.on_writable(session->user, session);
@@ -231,12 +224,26 @@ static void settle(struct yomo_wt_session *session, yo_time now)
     tell_fates(session);
     tell_lost(session);
     tell_writable(session);
-    look_again(session, now);
+    yo_session_look(session, now);
     yomo_wt_session_unref(session);
 }
 
 /* --- What the engine tells ---------------------------------------------------------
  */
+
+/* What waits, waits with the engine. */
+static void apply_limits(struct yomo_wt_session *session)
+{
+    struct yo_datagram_limits limits;
+    yo_hub_lock(session->hub);
+    limits = (struct yo_datagram_limits){
+        .count = session->datagrams_max,
+        .age = session->age_ms * YO_MS,
+        .drop_oldest = session->drop == YOMO_WT_DROP_OLDEST,
+    };
+    yo_hub_leave(session->hub);
+    yo_wt_session_limit_datagrams(session->engine, &limits);
+}
 
 void yo_session_opened(struct yomo_wt_session *session, bool tell, yo_time now)
 {
@@ -245,6 +252,7 @@ void yo_session_opened(struct yomo_wt_session *session, bool tell, yo_time now)
     session->phase = YO_SESSION_OPEN;
     yo_hub_leave(session->hub);
     session->was_open = true;
+    apply_limits(session);
     if (tell && session->on.on_open) {
         session->on.on_open(session->user, session);
     }
@@ -285,7 +293,7 @@ static void on_stream(void *user, struct yo_wt_stream *stream, yo_time now)
 static void on_datagram(void *user, struct yo_span bytes, yo_time now)
 {
     struct yomo_wt_session *session = user;
-    look_again(session, now);
+    yo_session_look(session, now);
     if (session->on.on_datagram) {
         session->on.on_datagram(session->user, session,
                                 bytes.size > 0 ? (const void *)bytes.data : "",
@@ -299,8 +307,9 @@ static void on_fate(void *user, uint64_t token, enum yo_fate fate, yo_time now)
     (void)now;
     if (session->on.on_datagram_fate) {
         session->on.on_datagram_fate(session->user, session, token,
-                                     fate == YO_FATE_ACKED ? YOMO_OK
-                                                           : YOMO_ERR_TIMEOUT);
+                                     fate == YO_FATE_ACKED  ? YOMO_OK
+                                     : fate == YO_FATE_LOST ? YOMO_ERR_TIMEOUT
+                                                            : YOMO_ERR_AGAIN);
     }
 }
 
@@ -325,7 +334,9 @@ static void on_drain(void *user, yo_time now)
 
 static void on_end(void *user, const struct yo_wt_end *end, yo_time now)
 {
-    yo_session_over(user, end, now);
+    struct yomo_wt_session *session = user;
+    look(session, now); /* for the last time */
+    yo_session_over(session, end, now);
 }
 
 static const struct yo_wt_session_events events = {
@@ -401,13 +412,13 @@ static void run_slip(struct yo_slip *slip, yo_time now)
     struct yo_hub *hub = session->hub;
     (void)now;
     yo_hub_lock(hub);
-    bool begin = session->begin_due;
+    bool begin = session->begin_due, policy = session->policy_due;
     bool send = session->datagrams_due, wanted = session->want_writable;
     bool drain = session->drain_due, close = session->close_due;
     bool look_due = session->look_due, fates = !yo_list_empty(&session->fates);
     uint32_t code = session->close_code;
     char *reason = session->close_reason;
-    session->begin_due = session->datagrams_due = false;
+    session->begin_due = session->datagrams_due = session->policy_due = false;
     session->drain_due = session->close_due = session->look_due = false;
     session->close_reason = NULL;
     yo_hub_leave(hub);
@@ -416,6 +427,9 @@ static void run_slip(struct yo_slip *slip, yo_time now)
         yo_house_begin(session->house, session, now);
     }
     if (session->engine && session->phase == YO_SESSION_OPEN) {
+        if (policy) {
+            apply_limits(session);
+        }
         if (send) {
             empty_outbox(session);
         }
@@ -452,12 +466,14 @@ static int send_inside(struct yomo_wt_session *session, struct yo_blob *blob,
         return YOMO_ERR_CLOSED;
     }
     /* What other threads have sent before and the engine has not taken is first. */
-    int rv = yo_list_empty(&session->outbox) ? send_to_engine(session, blob, token)
-                                             : YOMO_ERR_AGAIN;
+    int rv = yo_list_empty(&session->outbox)
+                 ? yo_wt_session_send(session->engine, blob, token)
+                 : YOMO_ERR_AGAIN;
     if (rv == YOMO_ERR_AGAIN) {
         yo_hub_lock(session->hub);
         session->want_writable = true;
         yo_hub_leave(session->hub);
+        session->full_at = yo_wt_session_datagrams_queued(session->engine);
         yo_wt_session_want_progress(session->engine);
     }
     return rv;
@@ -468,7 +484,8 @@ static bool make_room(struct yomo_wt_session *session)
 {
     struct yo_session_datagram *oldest =
         YO_CONTAINER(session->outbox.next, struct yo_session_datagram, link);
-    if (oldest->token != 0 && session->fate_count >= FATES_MAX) {
+    if (session->drop == YOMO_WT_DROP_NEW ||
+        (oldest->token != 0 && session->fate_count >= FATES_MAX)) {
         session->want_writable = true;
         return false;
     }
@@ -538,6 +555,30 @@ int32_t yomo_wt_session_send(yomo_wt_session *session, const void *data, size_t 
     yo_blob_unref(blob);
     yo_free(mem, datagram);
     return rv;
+}
+
+int32_t yomo_wt_session_set_datagrams(yomo_wt_session *session, uint32_t count,
+                                      uint32_t age_ms, int32_t drop)
+{
+    YO_REQUIRE(session && count > 0);
+    YO_REQUIRE(drop == YOMO_WT_DROP_OLDEST || drop == YOMO_WT_DROP_NEW);
+    bool inside = yo_hub_enter(session->hub);
+    bool over = session->phase == YO_SESSION_OVER || session->close_asked;
+    bool now = inside && session->phase == YO_SESSION_OPEN;
+    if (!over) {
+        session->datagrams_max = count;
+        session->age_ms = age_ms;
+        session->drop = drop;
+        session->policy_due = !now;
+        if (!now) {
+            yo_session_post(session);
+        }
+    }
+    yo_hub_leave(session->hub);
+    if (!over && now && session->engine) {
+        apply_limits(session);
+    }
+    return over ? YOMO_ERR_CLOSED : YOMO_OK;
 }
 
 int32_t yomo_wt_session_drain(yomo_wt_session *session)

@@ -92,7 +92,8 @@ static size_t on_data(void *user, struct yo_wt_stream *engine, struct yo_span by
                       bool end, yo_time now)
 {
     struct yomo_wt_stream *stream = user;
-    (void)engine, (void)now;
+    (void)engine;
+    yo_session_look(stream->session, now);
     if (!stream->on.on_data) {
         return bytes.size;
     }
@@ -154,7 +155,7 @@ static void tell_finished(struct yomo_wt_stream *stream)
 static void on_acked(void *user, struct yo_wt_stream *engine, size_t size, yo_time now)
 {
     struct yomo_wt_stream *stream = user;
-    (void)now;
+    yo_session_look(stream->session, now);
     yo_hub_lock(hub_of(stream));
     stream->id = (uint64_t)yo_wt_stream_id(engine);
     stream->held -= size < stream->held ? size : stream->held;
@@ -254,6 +255,9 @@ static void carry_out(struct yomo_wt_stream *stream, const struct noted *noted)
 {
     struct yo_wt_stream *engine = stream->engine;
     size_t taken;
+    if (noted->priority) {
+        (void)yo_wt_stream_order(engine, noted->group, noted->order); /* or fairly */
+    }
     if (noted->bytes.size > 0 &&
         yo_wt_stream_write(engine, yo_buf_span(&noted->bytes), SIZE_MAX, &taken) ==
             YOMO_ERR_NOMEM) {
@@ -511,6 +515,25 @@ int32_t yomo_wt_stream_resume(yomo_wt_stream *stream)
     yo_hub_leave(hub_of(stream));
     if (rv == YOMO_OK && inside && stream->engine) {
         yo_wt_stream_resume(stream->engine);
+    }
+    return rv;
+}
+
+int32_t yomo_wt_stream_set_priority(yomo_wt_stream *stream, uint32_t group,
+                                    int64_t order)
+{
+    YO_REQUIRE(stream);
+    bool inside = yo_hub_enter(hub_of(stream));
+    int rv = stream->over ? YOMO_ERR_CLOSED : YOMO_OK;
+    if (rv == YOMO_OK && !inside) {
+        stream->priority_due = true;
+        stream->group = group;
+        stream->order = order;
+        post(stream);
+    }
+    yo_hub_leave(hub_of(stream));
+    if (rv == YOMO_OK && inside && stream->engine) {
+        rv = yo_wt_stream_order(stream->engine, group, order);
     }
     return rv;
 }

@@ -103,7 +103,10 @@ static size_t on_data(void *user, yomo_wt_stream *stream, const void *data, size
     size_t taken = size < pipe->take ? size : pipe->take;
     append(pipe, data, taken);
     pipe->offers++;
-    pipe->fin = pipe->fin || (fin && taken == size);
+    if (fin && taken == size && !pipe->fin) {
+        pipe->fin = true;
+        pipe->fin_place = ++pipe->end->fins;
+    }
     changed(rig);
     if (pipe->end->echo) {
         echo(pipe);

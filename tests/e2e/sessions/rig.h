@@ -29,6 +29,7 @@ struct pipe {
     size_t size, capacity;
     size_t offers; /* calls of on_data */
     bool fin, closed, finished, got_reset, got_stopped;
+    size_t fin_place; /* the how manyeth FIN of its end's streams it was */
     int64_t reset, stopped;
     unsigned writable;
     size_t take;       /* bytes that one on_data takes at most; SIZE_MAX: all */
@@ -52,6 +53,7 @@ struct end {
     uint8_t last[2048];
     size_t last_size;
     uint64_t fate_token;
+    size_t fins;
     size_t take; /* for new pipes; 0: all, unless ... */
     bool hold;   /* ... nothing is taken */
     bool echo;   /* everything goes back */
