@@ -55,6 +55,35 @@ class Examples(TestCase):
         self.assertRegex(one.out.next(), r"^\S+ 0\.\d\d 0\.\d\d$")
         self.assertEqual(two.wait(), 0)
 
+    def echo(self, *args):
+        client = self.example("echo_client", *args)
+        code = client.wait()
+        return code, client.out.rest(), client.err.rest()
+
+    def test_the_echo_client_sees_everything_come_back(self):
+        server = self.serve()
+        said = {'datagram: "hello in a datagram"', 'bidirectional stream: "hello both ways"',
+                'unidirectional stream: "hello one way"', "all of it came back"}
+        for more in ([], [server.listening["certificate_sha256"]]):
+            code, out, err = self.echo(server.url + "/echo", *more)
+            self.assertEqual((code, err), (0, []))
+            self.assertRegex(out[0], r"^open; datagrams of up to \d{4,5} bytes$")
+            self.assertEqual(set(out[1:]), said)
+
+    def test_the_echo_client_says_why_it_failed(self):
+        server = self.serve()
+        code, out, err = self.echo(server.url + "/nowhere")
+        self.assertEqual((code, out), (1, ["not all of it came back"]))
+        self.assertIn("HTTP status 404", err[0])
+        code, _, err = self.echo(server.url + "/echo", "00" * 32)
+        self.assertEqual(code, 1)
+        self.assertIn("certificate", err[0])
+        code, _, err = self.echo(server.url + "/echo", "short")
+        self.assertEqual(code, 1)
+        self.assertEqual(err, ["the certificate's hash: unknown option, or a value it does "
+                               "not take"])
+        self.assertEqual(self.echo()[0], 2)
+
     def test_the_embedded_server_has_its_rules(self):
         server = self.example("embedded_server", "0", self.path("state"))
         line = server.out.until("listening {")
