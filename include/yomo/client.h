@@ -127,7 +127,8 @@ YOMO_API uint64_t yomo_client_rtt_us(const yomo_client *client);
 /** `"webtransport"`, `"websocket"`, ... Static, never NULL. */
 YOMO_API const char *yomo_transport_name(int32_t kind);
 
-/** This client's user id: the option `id`, or the one that was made for it; and its
+/** This client's user id: the one that the server knows it by, which a token may
+ * prescribe, and before that the option `id`, or the one that was made for it; and its
  * session on the server, 0 before the first connection or without the extension. The
  * text is valid as long as the client. */
 YOMO_API const char *yomo_client_id(const yomo_client *client);

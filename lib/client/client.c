@@ -20,6 +20,9 @@ static void destroy(struct yomo_client *client)
     yo_engine_finish(client);
     yo_map_finish(&client->rooms);
     yo_tls_client_unref(client->tls);
+    for (size_t i = 0; i < client->id_count; i++) {
+        yo_free(&client->mem, client->ids[i]);
+    }
     yo_settings_finish(&client->settings);
     yomo_options_free(client->options);
     pthread_mutex_destroy(&client->lock);
@@ -153,5 +156,32 @@ uint64_t yomo_client_session(const yomo_client *client)
 
 const char *yomo_client_id(const yomo_client *client)
 {
-    return client ? client->settings.id : "";
+    return client ? yo_client_own_id((yomo_client *)(uintptr_t)client) : "";
+}
+
+const char *yo_client_own_id(struct yomo_client *client)
+{
+    yo_client_lock(client);
+    const char *id =
+        client->id_count > 0 ? client->ids[client->id_count - 1] : client->settings.id;
+    yo_client_unlock(client);
+    return id;
+}
+
+int yo_client_adopt_id(struct yomo_client *client, struct yo_span id)
+{
+    if (!id.data || yo_span_is(id, yo_client_own_id(client))) {
+        return YOMO_OK;
+    }
+    if (client->id_count == YO_CLIENT_IDS_MAX || memchr(id.data, 0, id.size)) {
+        return YOMO_ERR_PROTO;
+    }
+    char *text = yo_strndup(&client->mem, id.data, id.size);
+    if (!text) {
+        return YOMO_ERR_NOMEM;
+    }
+    yo_client_lock(client);
+    client->ids[client->id_count++] = text;
+    yo_client_unlock(client);
+    return YOMO_OK;
 }

@@ -28,6 +28,11 @@ static void send_control(struct yomo_client *client, const struct yo_effect *eff
 static void ready(struct yomo_client *client, const struct yo_effect *effect,
                   yo_time now)
 {
+    int rv = yo_client_adopt_id(client, effect->peer);
+    if (rv != YOMO_OK) {
+        yo_link_drop(client, rv, "the server changes this client's id again and again");
+        return;
+    }
     yo_link_ready(client, effect);
     yo_engine_open(client, now);
 }

@@ -35,6 +35,7 @@
 #define YO_CLIENT_ROOMS_MAX 1024          /* rooms one client may be in */
 #define YO_ROOM_SUBSCRIPTIONS_MAX 1024    /* subscriptions of one room */
 #define YO_CLIENT_STABLE (10 * YO_SECOND) /* open so long: the next wait is short */
+#define YO_CLIENT_IDS_MAX 8               /* that servers prescribed, one after the other */
 #define YO_ROOM_SWEEP (3 * YO_SECOND)     /* presencejs: to show themselves anew */
 
 enum yo_client_phase {
@@ -73,6 +74,8 @@ struct yomo_client {
     uint64_t next_number; /* of messages that want on_sent, and of subscriptions */
     int32_t transport;
     uint64_t rtt_us, session_id;
+    char *ids[YO_CLIENT_IDS_MAX]; /* that servers prescribed; the last one counts */
+    size_t id_count;
     struct yo_letter connect_letter, close_letter;
 
     /* The engine's: what the client is doing. */
@@ -200,6 +203,11 @@ struct yo_packed {
 /* client.c */
 void yo_client_ref(struct yomo_client *client);
 void yo_client_unref(struct yomo_client *client);
+/* The user id as the server knows it; valid as long as the client. Thread: any. */
+const char *yo_client_own_id(struct yomo_client *client);
+/* Servers may prescribe another id than was claimed. YOMO_ERR_PROTO: too often. */
+int yo_client_adopt_id(struct yomo_client *client, struct yo_span id);
+
 void yo_client_lock(const struct yomo_client *client);
 void yo_client_unlock(const struct yomo_client *client);
 void yo_client_post(struct yomo_client *client, struct yo_letter *letter); /* locked */

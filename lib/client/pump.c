@@ -172,14 +172,37 @@ static bool pump_box(struct yomo_room *room, const struct yo_conn_info *info)
 
 /* Calls of the session, and what comes of them. */
 
+/* The room's own state, with the id under which the server knows this client. NULL: no
+ * memory. The caller's to give back. */
+static struct yo_blob *own_state(struct yomo_room *room)
+{
+    struct yomo_client *client = room->client;
+    struct yo_buf state;
+    if (client->id_count == 0) { /* changed by this thread only */
+        return yo_blob_ref(room->own_state);
+    }
+    yo_buf_init(&state, &client->mem);
+    struct yo_blob *blob = NULL;
+    if (yo_state_rename(&state, yo_blob_span(room->own_state),
+                        yo_span_of(client->settings.id),
+                        yo_span_of(yo_client_own_id(client))) == YOMO_OK) {
+        blob = yo_blob_create(&client->mem, yo_buf_span(&state));
+    }
+    yo_buf_finish(&state);
+    return blob;
+}
+
 static void ask(struct yomo_room *room, yo_time now)
 {
     struct yomo_client *client = room->client;
     yo_effects_clear(&client->effects);
     room->state = YO_ROOM_ASKED;
     room->state_dirty = false;
-    int rv = yo_client_join(client->session, room->name, yo_blob_span(room->own_state),
-                            now, &client->effects);
+    struct yo_blob *state = own_state(room);
+    int rv = state ? yo_client_join(client->session, room->name, yo_blob_span(state),
+                                    now, &client->effects)
+                   : YOMO_ERR_NOMEM;
+    yo_blob_unref(state);
     if (rv == YOMO_OK) {
         yo_dispatch(client, now);
     } else if (rv == YOMO_ERR_NOMEM) {
@@ -194,8 +217,11 @@ static void restate(struct yomo_room *room, yo_time now)
     struct yomo_client *client = room->client;
     yo_effects_clear(&client->effects);
     room->state_dirty = false;
-    int rv = yo_client_state(client->session, room->name, yo_blob_span(room->own_state),
-                             now, &client->effects);
+    struct yo_blob *state = own_state(room);
+    int rv = state ? yo_client_state(client->session, room->name, yo_blob_span(state),
+                                     now, &client->effects)
+                   : YOMO_ERR_NOMEM;
+    yo_blob_unref(state);
     if (rv == YOMO_OK) {
         yo_dispatch(client, now);
     } else if (rv == YOMO_ERR_NOMEM) {

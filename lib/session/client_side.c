@@ -129,8 +129,9 @@ int yo_client_done(struct yo_effects *effects)
 
 /* --- the dialect --- */
 
+/* `hello`: what was said in it; NULL: there was none. */
 static void become_ready(struct yo_client_session *session, enum yo_client_mode mode,
-                         struct yo_span token, struct yo_effects *effects)
+                         const struct yo_message *hello, struct yo_effects *effects)
 {
     struct yo_effect *ready = yo_effects_add(effects, YO_EFFECT_READY);
 
@@ -138,7 +139,8 @@ static void become_ready(struct yo_client_session *session, enum yo_client_mode 
         ready->extension = mode == CLIENT_YOMO;
         ready->session = session->session;
         ready->epoch = session->epoch;
-        ready->token = token;
+        ready->peer = hello ? hello->peer : YO_SPAN_NONE;
+        ready->token = hello ? hello->token : YO_SPAN_NONE;
         session->mode = mode;
         session->hello_due = YO_NEVER;
     }
@@ -193,7 +195,7 @@ static void on_hello(struct yo_client_session *session, const struct yo_arrival 
     session->epoch = hello->epoch;
     session->limits = hello->limits;
     set_ping_due(session, in->now);
-    become_ready(session, CLIENT_YOMO, hello->token, in->effects);
+    become_ready(session, CLIENT_YOMO, hello, in->effects);
     if (late && session->mode == CLIENT_YOMO) {
         start_anew(session, in->now, in->effects);
     }
@@ -334,7 +336,7 @@ int yo_client_session_recv(struct yo_client_session *session, uint32_t lane,
         if (lane == LANE_DATAGRAM) {
             return yo_client_done(effects); /* may have overtaken hello */
         }
-        become_ready(session, CLIENT_PRESENCEJS, YO_SPAN_NONE,
+        become_ready(session, CLIENT_PRESENCEJS, NULL,
                      effects); /* hello would be the first */
     }
     if (session->mode == CLIENT_PRESENCEJS && message.op != YO_OP_HELLO &&
@@ -393,7 +395,7 @@ int yo_client_session_tick(struct yo_client_session *session, yo_time now,
 {
     yo_client_spent_free(session);
     if (session->mode == CLIENT_WAITING && now >= session->hello_due) {
-        become_ready(session, CLIENT_PRESENCEJS, YO_SPAN_NONE, effects);
+        become_ready(session, CLIENT_PRESENCEJS, NULL, effects);
     } else if (session->mode == CLIENT_PRESENCEJS) {
         yo_presencejs_tick(session, now, effects);
     } else if (now >= silent_at(session)) {

@@ -194,6 +194,14 @@ static void hello_makes_it_ready(void **state)
     recv(hello, "drop code=PROTO\n");
 }
 
+static void hello_says_who_the_client_is(void **state)
+{
+    struct yo_message named = hello;
+    (void)state;
+    named.peer = yo_span_of("alice");
+    recv(named, "ready p=alice sid=7 epoch=5 extension\n");
+}
+
 static void without_hello_it_is_presencejs(void **state)
 {
     (void)state;
@@ -938,6 +946,7 @@ int main(void)
         TEST(after_a_move_nothing_is_told_twice),
         TEST(the_last_word_on_an_old_connection),
         TEST(hello_makes_it_ready),
+        TEST(hello_says_who_the_client_is),
         TEST(without_hello_it_is_presencejs),
         TEST(another_first_message_is_presencejs_unless_it_overtook),
         TEST(another_version_is_the_end),
