@@ -18,7 +18,7 @@
 
 #define RENEWAL_TIME (3600 * YO_SECOND)
 #define CENSUS_TIME YO_SECOND /* how old a number in /metrics may be */
-#define COMPLAINTS_MAX 5 /* log lines about bad input in one second */
+#define COMPLAINTS_MAX 5      /* log lines about bad input in one second */
 #define CONN_QUEUE_SIZE                                          \
     131072u /* bytes that a transport takes ahead of the network \
              */
@@ -197,10 +197,16 @@ static void on_http(void *user, struct yo_exchange *exchange, yo_time now)
     yo_site_answer(user, exchange);
 }
 
+static void on_fault(void *user, const char *address, const char *text, yo_time now)
+{
+    yo_worker_complain(user, YO_COMPLAINT_CONNECTION, now, "%s: %s", address, text);
+}
+
 static const struct yo_listener_events listener_events = {
     .on_request = on_request,
     .on_gone = on_gone,
     .on_http = on_http,
+    .on_fault = on_fault,
     .on_foreign_packet = on_foreign_packet,
 };
 

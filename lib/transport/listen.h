@@ -27,6 +27,10 @@ struct yo_listener_events {
     void (*on_gone)(void *user, struct yo_incoming *incoming, yo_time now);
     /* A plain HTTP request (GET or HEAD of a page, ...): answer the exchange, now. */
     void (*on_http)(void *user, struct yo_exchange *exchange, yo_time now);
+    /* A client that broke the rules of QUIC or HTTP, or asked for nothing in time, is sent
+     * away: why, in a few words. Both texts are lent. Not for failed handshakes, which
+     * are logged by their number, nor for what a connection's on_closed tells. */
+    void (*on_fault)(void *user, const char *address, const char *text, yo_time now);
     /* A QUIC packet whose connection ID names another worker: hand it over there and
      * give it to that worker's yo_listener_packet. Bytes are lent. */
     void (*on_foreign_packet)(void *user, uint32_t worker, const struct yo_packet *packet,

@@ -115,6 +115,14 @@ static void on_foreign(void *user, uint16_t worker, const struct yo_quic_packet 
     }
 }
 
+static void on_fault(void *user, const char *address, const char *text, yo_time now)
+{
+    struct yo_quic_door *door = user;
+    if (door->events->on_fault) {
+        door->events->on_fault(door->user, address, text, now);
+    }
+}
+
 /* The socket through which `packet` would have come, had it come to this worker. */
 static struct yo_quic_socket *socket_for(struct yo_quic_door *door,
                                          const union yo_address *local)
@@ -175,7 +183,7 @@ static void after_turn(struct yo_quic_link *link, yo_time now)
 
 static const struct yo_endpoint_events endpoint_events = {
     YO_QUIC_LINK_EVENTS,      .on_request = on_request, .on_gone = on_gone,
-    .on_foreign = on_foreign, .on_empty = on_empty,
+    .on_foreign = on_foreign, .on_fault = on_fault,     .on_empty = on_empty,
 };
 
 int yo_quic_door_create(struct yo_quic_door **out, struct yo_loop *loop,

@@ -17,6 +17,7 @@
 #include "transport/listen_tcp.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <yomo/error.h>
 
 #include "base/map.h"
@@ -459,6 +460,18 @@ static struct member *make_member(struct visitor *visitor,
     return member;
 }
 
+/* A request that is none. */
+static void tell_fault(const struct visitor *visitor, int status, yo_time now)
+{
+    const struct yo_tcp_door *door = visitor->door;
+    char text[64];
+    if (door->events->on_fault) {
+        snprintf(text, sizeof(text), "closed (HTTP %d): %s", status,
+                 yo_http_reason(status));
+        door->events->on_fault(door->user, visitor->address, text, now);
+    }
+}
+
 /* --- A visitor's bytes ------------------------------------------------------------ */
 
 /* Keep `bytes` for later; past AHEAD_MAX nothing more is read from the client. Returns
@@ -489,6 +502,7 @@ static void read_requests(struct visitor *visitor, struct yo_span bytes, yo_time
             break;
         case YO_HTTP_BAD:
             visitor->door->stats.messages_bad++;
+            tell_fault(visitor, yo_http_reader_status(visitor->reader), now);
             answer_and_leave(visitor, yo_http_reader_status(visitor->reader),
                              YO_SPAN_NONE, NULL);
             return;

@@ -15,6 +15,7 @@
 
 #include <assert.h>
 #include <openssl/ssl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <yomo/error.h>
 
@@ -154,12 +155,38 @@ static void keep_reason(struct yo_quic_conn *conn, const char *reason)
     snprintf(conn->reason, sizeof(conn->reason), "%s", reason);
 }
 
+static void tell_fault(struct yo_quic_conn *conn, const char *format, ...)
+{
+    const struct yo_endpoint *endpoint = conn->endpoint;
+    char text[192];
+    va_list args;
+
+    if (!conn->server || conn->counted_handshake || !endpoint->events->on_fault) {
+        return; /* handshakes that fail are told of by their number */
+    }
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    endpoint->events->on_fault(endpoint->user, conn->address, text, conn->now);
+}
+
+static bool peers_fault(uint64_t h3_code)
+{
+    return h3_code != YO_H3_NO_ERROR && h3_code != YO_H3_REQUEST_CANCELLED &&
+           h3_code != YO_H3_INTERNAL_ERROR;
+}
+
 void yo_quic_conn_fail(struct yo_quic_conn *conn, uint64_t h3_code, const char *reason)
 {
     if (conn->state == YO_QUIC_OVER) {
         return;
     }
     keep_reason(conn, reason);
+    if (peers_fault(h3_code)) {
+        conn->endpoint->stats.messages_bad++;
+        tell_fault(conn, "closed (HTTP/3 error 0x%llx)%s%s",
+                   (unsigned long long)h3_code, *reason ? ": " : "", reason);
+    }
     ngtcp2_ccerr_set_application_error(
         &conn->error, h3_code, (const uint8_t *)conn->reason, strlen(conn->reason));
     if (h3_code != YO_H3_NO_ERROR) { /* the peer's fault, unless we know better */
@@ -201,6 +228,9 @@ void yo_quic_conn_fail_quic(struct yo_quic_conn *conn, int liberr)
                                                                     : YOMO_ERR_PROTO,
                                 .text = yo_span_of(ngtcp2_strerror(liberr))});
     }
+    conn->endpoint->stats.messages_bad++;
+    tell_fault(conn, "closed (QUIC error 0x%llx): %s",
+               (unsigned long long)conn->error.error_code, ngtcp2_strerror(liberr));
     yo_quic_conn_over(conn, YO_QUIC_SAY_CLOSE);
 }
 
@@ -324,6 +354,7 @@ static void give_up(struct yo_quic_conn *conn)
     conn->give_up = YO_NEVER;
     if (conn->state != YO_QUIC_LEAVING) {
         note_timeout(conn, conn->server ? "no request in time" : "no answer in time");
+        tell_fault(conn, "closed: no request in time");
     }
     if (conn->state == YO_QUIC_HANDSHAKE) {
         yo_quic_conn_over(conn, YO_QUIC_SILENT);

@@ -51,6 +51,8 @@ struct yo_endpoint_events {
     /* A packet for another worker. */
     void (*on_foreign)(void *user, uint16_t worker, const struct yo_quic_packet *packet,
                        yo_time now);
+    /* As in listen.h. Servers only. */
+    void (*on_fault)(void *user, const char *address, const char *text, yo_time now);
     void (*on_empty)(void *user); /* after yo_endpoint_close: nothing is left */
     /* Bytes of a qlog (JSON text sequences), if asked for; of the connection `id`. */
     void (*on_qlog)(void *user, struct yo_span id, struct yo_span bytes, bool last);

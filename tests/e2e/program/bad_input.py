@@ -254,6 +254,8 @@ class Frames(House):
             raw.frame(opcode, b"x", size=size)
             self.assertEqual(raw.close_code(), code)
             self.assertRegex(self.logged(f"closed ({code})"), r"127\.0\.0\.1:\d+: closed")
+        self.assertEqual(self.raw().status(b"BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n"), 501)
+        self.logged("closed (HTTP 501)")
         self.all_is_well()
 
     def test_pongs_may_be_short_and_unasked_for(self):

@@ -107,6 +107,26 @@ class Settings(Quic):
         self.all_is_well()
 
 
+class Log(Quic):
+    def test_each_fault_is_one_line_and_counted(self):
+        self.open_house("--handshake-timeout", "500ms")
+        bad = self.metrics()["yomo_frames_bad_total"]
+        reserved = self.wild()
+        reserved.hello([(2, 0)])
+        self.ends(reserved, SETTINGS_ERROR)
+        self.assertRegex(self.logged("0x109"), r"127\.0\.0\.1:\d+: closed \(HTTP/3 error 0x109\)")
+        session = self.wild().session() # one that was let in
+        session.write("connect", frame(DATA, close_capsule(1, b"x" * 2000)))
+        self.ends(session, MESSAGE_ERROR)
+        self.logged("closed (HTTP/3 error 0x10e): capsule")
+        silent = self.wild()
+        silent.event("ready")
+        self.ends(silent, NO_ERROR)
+        self.logged("no request in time")
+        self.assertEqual(self.counted("yomo_frames_bad_total", bad + 2), bad + 2)
+        self.all_is_well()
+
+
 class Requests(Quic):
     def test_requests_that_are_none_get_their_status(self):
         self.open_house()
