@@ -138,7 +138,8 @@ static void on_http(void *user, struct yo_exchange *exchange, yo_time now)
     }
 }
 
-static const struct yo_listener_events events = {on_request, on_gone, on_http, NULL};
+static const struct yo_listener_events events = {
+    .on_request = on_request, .on_gone = on_gone, .on_http = on_http};
 
 static struct yo_listener_options options;
 
@@ -623,8 +624,7 @@ static void clients_of_a_proxy_are_counted_one_by_one(void **state)
                       "X-Forwarded-For: 1.0.0.4\r\nX-Say: four\r\n\r\n");
     UNTIL(loop, raw_has(&raws[4], "four"));
     assert_true(raw_has(&raws[4], "three"));
-    raw_say(&raws[4], "GET /x HTTP/1.1\r\n" HOST
-                      "X-Forwarded-For: 1.0.0.1\r\n\r\n");
+    raw_say(&raws[4], "GET /x HTTP/1.1\r\n" HOST "X-Forwarded-For: 1.0.0.1\r\n\r\n");
     UNTIL(loop, raw_ended(&raws[4]));
     assert_true(raw_has(&raws[4], "HTTP/1.1 429"));
     raw_close(&raws[0]);

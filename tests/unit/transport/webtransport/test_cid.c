@@ -87,8 +87,9 @@ static void a_stub_answers_ever_less_often_and_goes(void **state)
     struct yo_cid_owner *found = yo_cid_map_find(&map, yo_span_of("id"));
     assert_true(found->stub);
     int answers = 0;
+    assert_int_equal(yo_stub_packet((struct yo_stub *)found, 0).size, 0); /* too small */
     for (int i = 0; i < 1000; i++) {
-        answers += yo_stub_packet((struct yo_stub *)found).size == 3;
+        answers += yo_stub_packet((struct yo_stub *)found, 30).size == 3;
     }
     assert_int_equal(answers, 10); /* the 1st, 2nd, 4th, ... 512th */
     assert_int_equal(yo_stubs_deadline(&stubs), 100);
