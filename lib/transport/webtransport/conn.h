@@ -80,6 +80,8 @@ struct yo_wt_stream {
     bool readable;    /* on_data may still come */
     bool ended;       /* FIN has come */
     bool resume;      /* offer `in` again in the next turn */
+    bool stop_due;    /* yo_wt_stream_stop came before the ID */
+    uint32_t stop_code;
     bool in_event;
     bool early;          /* in session->early */
     bool closed;         /* QUIC has forgotten it; `in` has not been taken yet, ... */

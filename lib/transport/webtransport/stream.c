@@ -185,7 +185,10 @@ void yo_wt_stream_stop(struct yo_wt_stream *stream, uint32_t code)
     }
     if (stream->closed) {
         yo_wt_stream_resume(stream); /* which frees it */
-    } else if (stream->id >= 0 && !stream->session->conn->ended) {
+    } else if (stream->id < 0) {
+        stream->stop_due = true;
+        stream->stop_code = code;
+    } else if (!stream->session->conn->ended) {
         ngtcp2_conn_shutdown_stream_read(stream->session->conn->quic, 0, stream->id,
                                          yo_wt_code_to_h3(code));
         yo_quic_conn_touch(stream->session->conn);

@@ -269,6 +269,11 @@ static void open_streams(struct yo_wt_session *session)
         session->unopened_count--;
         session->counts.opened++;
         session->progress = true;
+        if (stream->stop_due) {
+            stream->stop_due = false;
+            ngtcp2_conn_shutdown_stream_read(quic, 0, stream->id,
+                                             yo_wt_code_to_h3(stream->stop_code));
+        }
         yo_wt_stream_ready(stream);
     }
 }

@@ -534,6 +534,17 @@ static void a_stopped_writer_is_told(void **state)
 }
 
 /* It is for HTTP/3 to say what is none of WebTransport's codes. */
+static void a_stop_in_the_turn_that_opened_the_stream_is_told(void **state)
+{
+    (void)state;
+    struct heard *stream = peer_open(&at_client, true);
+    yo_wt_stream_stop(stream->stream, 9); /* it has no ID yet */
+    peer_write(stream, "blah", false);
+    UNTIL(&world, at_server.stream_count == 1 && at_server.streams[0].bytes.size == 4);
+    UNTIL(&world, at_server.streams[0].stopped && at_server.streams[0].has_stop_code);
+    assert_int_equal(at_server.streams[0].stop_code, 9);
+}
+
 static void a_stop_without_an_applications_code_is_told_as_one(void **state)
 {
     (void)state;
@@ -863,6 +874,7 @@ int main(void)
         OPEN(a_reset_carries_its_code),
         OPEN(a_reset_at_once_still_tells_whose_stream_it_was),
         OPEN(a_stopped_writer_is_told),
+        OPEN(a_stop_in_the_turn_that_opened_the_stream_is_told),
         OPEN(a_stop_without_an_applications_code_is_told_as_one),
         OPEN(everything_stopped_at_once_is_told_with_its_code),
         OPEN(stopping_inside_on_data_is_legal),
