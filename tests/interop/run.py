@@ -47,18 +47,17 @@ CASES = {
     'refused': 'a path that is not there is refused with 404',
     'subprotocol': 'a subprotocol is agreed on',
 }
-ECHO = ['session', 'datagrams', 'refused']
-if 'YOMO_HANDLERS' not in os.environ:
-    CASES = {case: CASES[case] for case in ECHO}
+ECHO = ['session', 'datagrams', 'bidi', 'uni', 'refused']
 
 
 class Program:
-    """A process that says in a line where it listens, and ends when its input does."""
+    """A process that says in a line where it listens, and ends when its input does, or
+    by SIGTERM."""
 
-    def __init__(self, command, start, environment=None):
+    def __init__(self, command, start, by_signal=False):
+        self.by_signal = by_signal
         self.child = subprocess.Popen(command, stdin=subprocess.PIPE, encoding='utf-8',
-                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                      env=environment)
+                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.lines = []
         for line in self.child.stdout:
             self.lines.append(line)
@@ -70,11 +69,11 @@ class Program:
     def stop(self):
         """Its exit code; what it printed since then is shown when that is not 0."""
         self.child.stdin.close()
-        if self.child.poll() is None:
+        if self.by_signal:
             self.child.terminate()
         said = self.child.stdout.read()
         code = self.child.wait(20)
-        if code not in (0, -15):
+        if code != 0:
             print(''.join(self.lines) + said)
         return code
 
@@ -89,7 +88,8 @@ class Backend:
     def serve(self):
         """The base of the URLs of `yomo serve`."""
         program = Program([os.environ['YOMO_PROGRAM'], 'serve', '--port', '0', '--http-port',
-                           'none', '--state-dir', str(self.folder / 'serve')], 'listening ')
+                           'none', '--state-dir', str(self.folder / 'serve')], 'listening ',
+                          by_signal=True)
         self.programs.append(program)
         return f'https://localhost:{json.loads(program.rest)["port"]}'
 

@@ -200,6 +200,10 @@ class Protocol(QuicConnectionProtocol):
 
     def quic_event_received(self, event):
         if isinstance(event, StreamReset):
+            # aioquic tells of a stream with its first bytes; there may have been none.
+            raw = self.h3._stream.get(event.stream_id)
+            if raw and raw.session_id in self.sessions:
+                self.sessions[raw.session_id].stream(event.stream_id)
             for session in self.sessions.values():
                 if event.stream_id in session.streams or event.stream_id == session.number:
                     self.on_reset(session, event)
