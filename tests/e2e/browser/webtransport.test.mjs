@@ -6,7 +6,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { artefact, browserPath, startBackend, startChromium, within } from './support.mjs';
+import {
+    DEADLINE, artefact, browserPath, startBackend, startChromium, within,
+} from './support.mjs';
 
 if (!browserPath()) {
     console.log('skipped: no Chromium on this machine');
@@ -45,7 +47,16 @@ async function connect(page) {
     await page.locator(`${id('state')}[data-state="open"]`).waitFor();
 }
 
-const event = (page, text) => page.locator(`${id('log')} li`).filter({ hasText: text }).first();
+/** An event of the page's log that has `text` in it. */
+async function seen(page, text) {
+    const event = page.locator(`${id('log')} li`).filter({ hasText: text }).first();
+    try {
+        await event.waitFor({ timeout: DEADLINE });
+    } catch {
+        const log = await page.locator(id('log')).innerText();
+        throw new Error(`not seen: ${text}; but:\n${log}`);
+    }
+}
 
 async function number(page, name) {
     const row = page.locator(`${id('numbers')} div`)
@@ -75,22 +86,21 @@ test('by hand: datagrams, streams of both kinds, statistics, the end', async () 
 
     await page.locator(id('datagram-text')).fill('Is anybody there?');
     await page.locator(id('datagram-text')).press('Enter');
-    await event(page, 'datagram received: “Is anybody there?”, back after').waitFor();
+    await seen(page, 'datagram received: “Is anybody there?”, back after');
     await page.locator(id('datagram-random')).click();
-    await event(page, 'datagram received: 1,000 bytes').waitFor();
+    await seen(page, 'datagram received: 1,000 bytes');
     await until('round trips', async () => /ms/.test(await number(page, 'Round trip')));
     assert.equal(await number(page, 'Datagrams sent'), '2');
 
     await page.locator(id('stream-open')).click(); // text, bidirectional, with FIN
-    await event(page, 'received “Hello, stream”').waitFor();
-    await event(page, 'ended after 13 bytes, the same that was sent').waitFor();
+    await seen(page, 'received “Hello, stream”');
+    await seen(page, 'ended after 13 bytes, the same that was sent');
 
     await page.locator(id('kind-uni')).check();
     await page.locator(id('what-random')).check();
     await page.locator(id('stream-size')).fill('1000000');
     await page.locator(id('stream-open')).click();
-    await event(page, 'incoming unidirectional stream 3: ended after 1,000,000 bytes, the same')
-        .waitFor();
+    await seen(page, 'incoming unidirectional stream 3: ended after 1,000,000 bytes, the same');
 
     await page.locator(id('kind-bidi')).check();
     await page.locator(id('stream-file')).setInputFiles({
@@ -103,7 +113,7 @@ test('by hand: datagrams, streams of both kinds, statistics, the end', async () 
     const file = page.locator(id('flow')).filter({ hasText: 'Bidirectional stream 4' });
     await file.getByText('received 1000.0 kB').waitFor();
     await file.getByRole('button', { name: /^Finish/ }).click();
-    await event(page, 'stream 4: ended after 1,000,000 bytes, the same that was sent').waitFor();
+    await seen(page, 'stream 4: ended after 1,000,000 bytes, the same that was sent');
 
     await page.screenshot({ path: artefact('webtransport-light.png') });
     await page.emulateMedia({ colorScheme: 'dark' });
@@ -118,7 +128,7 @@ test('by hand: datagrams, streams of both kinds, statistics, the end', async () 
     await page.locator(id('close-reason')).fill('enough');
     assert.equal(await metric('yomo_echo_connections{transport="webtransport"}'), 1);
     await page.locator(id('close')).click();
-    await event(page, 'closed with code 4242: enough').waitFor();
+    await seen(page, 'closed with code 4242: enough');
     await until('the server to know', async () =>
         await metric('yomo_echo_connections{transport="webtransport"}') === 0);
     assert.deepEqual(page.errors, []);
@@ -130,34 +140,34 @@ test('by hand: reset and stop, each with its code', async () => {
     await connect(page);
     await page.locator(id('stream-finish')).uncheck();
     await page.locator(id('stream-open')).click();
-    await event(page, 'received “Hello, stream”').waitFor();
+    await seen(page, 'received “Hello, stream”');
     await page.locator(id('stream-code')).fill('77');
     const first = page.locator(id('flow')).filter({ hasText: 'Bidirectional stream 1' });
     await first.getByRole('button', { name: /^Reset/ }).click();
-    await event(page, 'stream 1: the peer broke it off (code 77)').waitFor();
+    await seen(page, 'stream 1: the peer broke it off (code 77)');
 
-    // Chromium knows the code of a stop for streams of one way; where both ways end at once
-    // it may only know that they did.
+    // Whether Chromium tells the code of a stop is a race of its own between two messages
+    // inside it: it always knows that nobody reads any more. tests/e2e/echo.c has the codes.
     await page.locator(id('stream-open')).click();
-    await event(page, 'stream 2: received “Hello, stream”').waitFor();
+    await seen(page, 'stream 2: received “Hello, stream”');
     const second = page.locator(id('flow')).filter({ hasText: 'Bidirectional stream 2' });
     await second.getByRole('button', { name: /^Stop/ }).click();
-    await event(page, 'bidirectional stream 2: the peer reads no more').waitFor();
+    await seen(page, 'bidirectional stream 2: the peer reads no more');
 
     await page.locator(id('kind-uni')).check();
     await page.locator(id('stream-open')).click();
-    await event(page, 'incoming unidirectional stream 4: received “Hello, stream”').waitFor();
+    await seen(page, 'incoming unidirectional stream 4: received “Hello, stream”');
     await page.locator(id('stream-code')).fill('255');
     const third = page.locator(id('flow')).filter({ hasText: 'Unidirectional stream 3' });
     await third.getByRole('button', { name: /^Reset/ }).click();
-    await event(page, 'stream 4: the peer broke it off (code 255)').waitFor();
+    await seen(page, 'stream 4: the peer broke it off (code 255)');
 
     await page.locator(id('stream-open')).click();
-    await event(page, 'incoming unidirectional stream 6: received “Hello, stream”').waitFor();
+    await seen(page, 'incoming unidirectional stream 6: received “Hello, stream”');
     await page.locator(id('stream-code')).fill('78');
     const fourth = page.locator(id('flow')).filter({ hasText: 'Incoming unidirectional stream 6' });
     await fourth.getByRole('button', { name: /^Stop/ }).click();
-    await event(page, 'unidirectional stream 5: the peer reads no more (code 78)').waitFor();
+    await seen(page, /unidirectional stream 5: the peer reads no more \((code 78|The stream .*)\)/);
     await until('no stream to be left', async () => await metric('yomo_echo_streams') === 0);
     assert.deepEqual(page.errors, []);
     await page.context().close();
@@ -167,11 +177,11 @@ test('what cannot be connected is said', async () => {
     const page = await open();
     await page.locator(id('hash')).fill('not a hash');
     await page.locator(id('connect')).click();
-    await event(page, 'not connected: a SHA-256 has 64').waitFor();
+    await seen(page, 'not connected: a SHA-256 has 64');
     await page.locator(id('hash')).fill(Buffer.alloc(32, 7).toString('base64'));
     await page.locator(id('connect')).click();
     await page.locator(`${id('state')}[data-state="failed"]`).waitFor();
-    await event(page, 'not connected: Opening handshake failed').waitFor();
+    await seen(page, 'not connected: Opening handshake failed');
     assert.ok(await page.locator(id('connect')).isEnabled());
     assert.deepEqual(page.errors, []);
     await page.context().close();
@@ -181,7 +191,7 @@ test('the demo leads here, and a keyboard is enough', async () => {
     const page = await (await browser.newContext()).newPage();
     await page.goto(`http://localhost:${backend.http_port}/`);
     await page.locator(id('by-hand')).click();
-    await event(page, 'ready').waitFor();
+    await seen(page, 'ready');
     await page.locator(id('url')).focus();
     await page.keyboard.press('Enter');
     await page.locator(`${id('state')}[data-state="open"]`).waitFor();
@@ -189,7 +199,7 @@ test('the demo leads here, and a keyboard is enough', async () => {
     await page.keyboard.type('bye');
     await page.keyboard.press('Tab');
     await page.keyboard.press('Enter');
-    await event(page, 'closed with code 0: bye').waitFor();
+    await seen(page, 'closed with code 0: bye');
     const nameless = await page.evaluate(() => [...document.querySelectorAll(
         'input, textarea, select, button')].filter((control) => !(control.ariaLabel ||
         control.labels?.length || control.textContent.trim())).length);
