@@ -177,37 +177,40 @@ static int save(struct yo_ticket_keys *keys, struct yo_buf *why)
     return rv;
 }
 
-static int lock_file(const struct yo_ticket_keys *keys, struct yo_buf *why)
+/* -1: there is none to be had. */
+static int lock_file(const struct yo_ticket_keys *keys)
 {
     struct yo_buf path;
     int fd = -1;
     yo_buf_init(&path, keys->mem);
     yo_buf_printf(&path, "%s.lock", keys->path);
     if (yo_buf_append_byte(&path, 0) == YOMO_OK && !path.failed) {
-        fd = yo_tls_lock((const char *)path.data, why);
+        fd = yo_tls_lock((const char *)path.data, NULL);
     }
     yo_buf_finish(&path);
     return fd;
 }
 
-/* What the file has, and a new key if that is due, written down. */
+/* What the file has, and a new key if that is due, written down. A folder that cannot
+ * be written is good enough as long as there is a file with keys in it. */
 static int refresh(struct yo_ticket_keys *keys, uint64_t now_s, struct yo_buf *why)
 {
     if (!keys->path) {
         add_new(keys, now_s);
         return YOMO_OK;
     }
-    int lock = lock_file(keys, why);
-    if (lock < 0) {
-        return YOMO_ERR_FILE;
-    }
     struct yo_ticket_keys now = {.mem = keys->mem, .path = keys->path};
+    int lock = lock_file(keys);
     int rv = load(&now, why);
+    bool had_some = now.count > 0;
     if (rv == YOMO_OK && due(&now, now_s)) {
         add_new(&now, now_s);
-        rv = save(&now, why);
+        rv = save(&now, had_some ? NULL : why);
+        rv = had_some ? YOMO_OK : rv;
     }
-    close(lock);
+    if (lock >= 0) {
+        close(lock);
+    }
     if (rv == YOMO_OK) {
         memcpy(keys->keys, now.keys, sizeof(keys->keys));
         keys->count = now.count;

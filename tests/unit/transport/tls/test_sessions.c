@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <yomo/error.h>
 
 #include "support/fault.h"
@@ -152,6 +153,35 @@ static void without_memory_nothing_is_kept(void **state)
     fault_each(body, NULL);
 }
 
+static void *visit(void *user)
+{
+    const char *key = user;
+    uint8_t token[YO_TOKEN_SIZE_MAX];
+    for (int i = 1; i <= 500; i++) {
+        uint64_t mark = 0;
+        put(i % 3 == 0 ? "all" : key, 2 * i);
+        (void)get(i % 2 == 0 ? "all" : key, &mark);
+        yo_sessions_put_token(sessions, yo_span_of(key), yo_span_of("token"));
+        (void)yo_sessions_token(sessions, yo_span_of("all"), token, &mark);
+        yo_sessions_spent(sessions, yo_span_of("all"), mark);
+    }
+    return NULL;
+}
+
+static void connections_of_several_threads_share_it(void **state)
+{
+    static char keys[3][2] = {"a", "b", "c"};
+    pthread_t threads[3];
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, visit, keys[i]), 0);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(get(keys[i], NULL), 1000);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +192,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_servers_used_last_are_remembered, begin,
                                         end),
         cmocka_unit_test_setup_teardown(tokens_are_kept_beside_tickets, begin, end),
+        cmocka_unit_test_setup_teardown(connections_of_several_threads_share_it, begin,
+                                        end),
         cmocka_unit_test_setup_teardown(without_memory_nothing_is_kept, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -349,6 +349,7 @@ static void a_ticket_is_good_for_all_servers_with_the_same_key_file(void **state
     SSL_CTX_sess_set_new_cb(ctx, keep_session);
     assert_int_equal(bare_handshake(first, ctx, NULL), 0);
     assert_non_null(session);
+    assert_int_equal(SSL_SESSION_get_max_early_data(session), 0);
     SSL_SESSION *ticket = SSL_SESSION_dup(session);
     assert_int_equal(bare_handshake(second, ctx, ticket), 1);
     assert_int_equal(bare_handshake(server_tls, ctx, ticket), 0); /* another secret */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <yomo/error.h>
@@ -234,6 +235,21 @@ static void a_folder_that_went_away_does_not_stop_the_change(void **state)
     assert_int_equal(mkdir(dir, 0700), 0);
 }
 
+static void without_a_lock_what_is_there_is_read(void **state)
+{
+    (void)state;
+    struct yo_ticket_keys *keys = open_at(START);
+    struct yo_ticket_seal seal = newest(keys, START);
+    yo_ticket_keys_close(keys);
+    unlink(lock);
+    assert_int_equal(mkdir(lock, 0700),
+                     0); /* as in a folder that is not ours to write */
+    keys = open_at(START);
+    assert_int_equal(try(keys, &seal, START), 1);
+    yo_ticket_keys_close(keys);
+    assert_int_equal(rmdir(lock), 0);
+}
+
 static void open_body(struct fault *fault, void *user)
 {
     struct yo_ticket_keys *keys;
@@ -253,6 +269,38 @@ static void opening_survives_every_failing_allocation(void **state)
     fault_each(open_body, NULL);
 }
 
+/* Workers seal and open, each at its own idea of the time, while keys change. */
+static void *work(void *user)
+{
+    struct yo_ticket_keys *keys = user;
+    uintptr_t opened = 0;
+    for (uint64_t i = 0; i < 400; i++) {
+        uint64_t now_s = START + i * (YO_TICKET_KEY_S / 100);
+        struct yo_ticket_seal seal = newest(keys, now_s), found;
+        bool renew;
+        opened += yo_ticket_keys_find(keys, YO_TICKETS_QUIC, seal.name, now_s, &found,
+                                      &renew);
+    }
+    return (void *)opened;
+}
+
+static void workers_share_them(void **state)
+{
+    struct yo_ticket_keys *keys = open_at(START);
+    pthread_t threads[4];
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, work, keys), 0);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        void *opened;
+        assert_int_equal(pthread_join(threads[i], &opened), 0);
+        /* One that is far behind may seal with a key that only others' clocks know. */
+        assert_true((uintptr_t)opened > 0);
+    }
+    yo_ticket_keys_close(keys);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +318,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_a_file_keys_stay_in_memory, begin, end),
         cmocka_unit_test_setup_teardown(
             a_folder_that_went_away_does_not_stop_the_change, begin, end),
+        cmocka_unit_test_setup_teardown(without_a_lock_what_is_there_is_read, begin,
+                                        end),
+        cmocka_unit_test_setup_teardown(workers_share_them, begin, end),
         cmocka_unit_test_setup_teardown(opening_survives_every_failing_allocation,
                                         begin, end),
     };

@@ -4,6 +4,7 @@
 #include "world.h"
 
 #include <arpa/inet.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <yomo/error.h>
 
@@ -130,7 +131,11 @@ static void nothing_is_sent_before_the_handshake(void **state)
         at_server.conn =
             yo_quic_accept(server->request, &yes, &side_events, &at_server);
         UNTIL(&world, at_client.opened);
-        talk();
+        talk(); /* the ticket has come, and allows none the next time */
+        struct yo_quic_conn *ours = client->endpoint->only;
+        SSL *ssl = ngtcp2_crypto_ossl_ctx_get_ssl(ours->tls);
+        assert_true(SSL_SESSION_has_ticket(SSL_get0_session(ssl)));
+        assert_int_equal(SSL_SESSION_get_max_early_data(SSL_get0_session(ssl)), 0);
         hang_up(&at_client, &at_server);
         server->request = NULL;
     }
