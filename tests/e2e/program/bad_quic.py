@@ -426,12 +426,12 @@ class Capsules(Quic):
         self.all_is_well()
 
     def test_what_is_unknown_is_skipped_however_long_it_is(self):
-        self.open_house()
+        self.open_house("--silence-timeout", "5m") # it says nothing else for a while
         wild = self.wild().session()
         before = self.resident()
         wild.write("connect", frame(DATA, capsule(0x99, b"")) + frame(0x21, b"grease") +
-                   frame(DATA, varint(0x99) + varint(20 << 20)))
-        for _ in range(20):
+                   frame(DATA, varint(0x99) + varint(16 << 20)))
+        for _ in range(16):
             wild.write("connect", frame(DATA, bytes(1 << 20)))
             wild.arrived("connect")
         wild.write("connect", frame(DATA, capsule(0x78ae, b""))) # DRAIN

@@ -142,7 +142,7 @@ static struct stream *find(struct quic_peer *peer, const char *name)
     char *end;
     long long id = strtoll(name, &end, 10);
     for (struct stream *s = peer->streams; s; s = s->next) {
-        if (*name && !s->over && strcmp(s->name, name) == 0) {
+        if (*name && strcmp(s->name, name) == 0) {
             return s;
         }
     }

@@ -32,7 +32,8 @@ void quic_peer_destroy(struct quic_peer *peer);
 /* A new stream under `name`, as soon as the server allows one: "opened" is told. One at
  * a time. */
 void quic_peer_open(struct quic_peer *peer, const char *name, bool bidirectional);
-/* False: there is no stream of that name. A number is the ID of one of the server's. */
+/* False: there was never a stream of that name. Nothing happens to one that is over. A
+ * number is the ID of one of the server's. */
 bool quic_peer_write(struct quic_peer *peer, const char *name, const uint8_t *bytes,
                      size_t size, bool end);
 bool quic_peer_reset(struct quic_peer *peer, const char *name, uint64_t code);
