@@ -8,6 +8,7 @@
 
 /* The endpoints that hand each other packets, of the unit tests. */
 #include "unit/transport/webtransport/world.c"
+#include "unit/transport/webtransport/world_ends.c"
 
 #include "transport/webtransport/conn.h"
 
