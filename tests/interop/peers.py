@@ -82,6 +82,9 @@ class Aioquic(Peer):
     def server(self, certificate, key):
         return [self.python, '-B', str(self.source / 'server.py'), certificate, key]
 
+    def quic(self, program):
+        return [self.python, '-B', str(self.source / 'quic.py'), program]
+
 
 class Go(Peer):
     """webtransport-go: one source, with the go.mod of a version."""

@@ -4,6 +4,7 @@
 
     run.py client PEER    PEER's client against `yomo serve` and our handlers
     run.py server PEER    our client against PEER's server
+    run.py quic PEER      what QUIC brings below all that (aioquic only)
     run.py table          write what these runs found into docs/interop.md
 
 Peers are installed from their registries, pinned, into a cache outside the tree; where
@@ -195,6 +196,8 @@ def main():
     except Missing as why:
         print(f'skipped {role} {name}: {why}')
         return 77
+    if role == 'quic':
+        return subprocess.run(peer.quic(os.environ['YOMO_PROGRAM']), timeout=600).returncode
     return 1 if report(role, peer, {'client': as_client, 'server': as_server}[role](peer)) else 0
 
 
