@@ -42,7 +42,7 @@ static void say(uint8_t what, struct yo_span bytes)
     size_t taken;
     switch (what % 6) {
     case 0:
-        yo_h3_capsules(conn->h3, conn->session.id, bytes, false);
+        yo_h3_capsules(conn->h3, rogue.session->id, bytes, false);
         break;
     case 1:
     case 2:

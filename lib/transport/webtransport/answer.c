@@ -32,7 +32,8 @@ void *yo_quic_user(const struct yo_wt_session *session)
 
 static bool waits(const struct yo_wt_session *session)
 {
-    return session->asked && session->conn->state == YO_QUIC_ASKED;
+    return session->asked && session->phase == YO_WT_ASKED &&
+           session->conn->state != YO_QUIC_OVER;
 }
 
 #define ANSWER_HEADERS_MAX 40 /* of names and values */
@@ -79,20 +80,22 @@ struct yo_wt_session *yo_quic_accept_session(struct yo_wt_session *session,
         return NULL;
     }
     int rv = say_yes(session, response);
+    if (rv == YOMO_OK) {
+        rv = yo_wt_session_begin(session);
+    }
     if (rv != YOMO_OK) {
         yo_wt_asked_free(session); /* on_gone does not follow any more */
-        yo_quic_conn_fail(conn, YO_H3_INTERNAL_ERROR, "");
+        yo_wt_session_fail(session, YO_H3_INTERNAL_ERROR, "");
         return NULL;
     }
     yo_buf_init(&capsules, conn->mem);
     yo_buf_swap(&capsules, &session->asked->capsules);
     yo_wt_asked_free(session);
-    yo_wt_session_begin(session);
     conn->endpoint->stats.accepted++;
     yo_quic_conn_touch(conn);
     /* What was said before the answer counts from now on; it makes no event but the
      * end, and that comes from the turn. */
-    yo_wt_read_capsules(conn, yo_buf_span(&capsules));
+    yo_wt_read_capsules(session, yo_buf_span(&capsules));
     yo_buf_finish(&capsules);
     return session;
 }
@@ -142,13 +145,21 @@ void yo_quic_refuse(struct yo_wt_session *session, const struct yo_response *res
         response->status == 200 ? 500 : response->status; /* never by mistake */
     int rv =
         yo_h3_answer(conn->h3, session->id, status, response->headers, response->text);
-    yo_quic_conn_note_end(conn, &(struct yo_wt_end){.error = YOMO_ERR_DENIED});
+    yo_wt_session_note_end(session, &(struct yo_wt_end){.error = YOMO_ERR_DENIED});
     if (rv != YOMO_OK) {
-        yo_quic_conn_fail(conn, YO_H3_INTERNAL_ERROR, "");
+        yo_wt_session_fail(session, YO_H3_INTERNAL_ERROR, "");
         return;
     }
-    conn->state = YO_QUIC_LEAVING;
-    conn->give_up = yo_time_after(conn->now, REFUSED_STAYS);
+    yo_wt_session_reject_early(session, YO_WT_BUFFERED_STREAM_REJECTED);
+    session->phase = YO_WT_LEAVING;
+    yo_time until = yo_time_after(conn->now, REFUSED_STAYS);
+    if (yo_quic_conn_several(conn)) {
+        session->give_up = until;
+        yo_wt_sessions_alarm(conn);
+    } else {
+        conn->state = YO_QUIC_LEAVING;
+        conn->give_up = until;
+    }
     yo_quic_conn_touch(conn);
 }
 
@@ -197,9 +208,27 @@ static int keep_ask(struct yo_wt_session *session,
     return rv;
 }
 
+/* A session that is wanted, on a connection that is there. */
+static int want(struct yo_quic_conn *conn, const struct yo_endpoint_connect *options,
+                struct yo_wt_session **out)
+{
+    struct yo_wt_session *session = yo_wt_session_create(conn, -1);
+    if (!session) {
+        return YOMO_ERR_NOMEM;
+    }
+    int rv = keep_ask(session, options);
+    if (rv != YOMO_OK) {
+        yo_wt_session_discard(session);
+        return rv;
+    }
+    session->phase = YO_WT_WANTED;
+    *out = session;
+    return YOMO_OK;
+}
+
 static int connect_conn(struct yo_endpoint *endpoint,
                         const struct yo_endpoint_connect *options,
-                        struct yo_quic_conn **out, yo_time now)
+                        struct yo_wt_session **out, yo_time now)
 {
     struct yo_quic_conn *conn;
     if (endpoint->options.server || endpoint->only || endpoint->closing) {
@@ -215,7 +244,7 @@ static int connect_conn(struct yo_endpoint *endpoint,
     conn->counted_handshake = true;
     endpoint->stats.handshakes_now++;
     yo_sockaddr_print(options->remote, conn->address);
-    rv = keep_ask(&conn->session, options);
+    rv = want(conn, options, out);
     if (rv == YOMO_OK) {
         rv = yo_quic_setup_client(conn, options, now);
     }
@@ -225,8 +254,34 @@ static int connect_conn(struct yo_endpoint *endpoint,
     }
     endpoint->only = conn;
     yo_quic_conn_touch(conn);
-    *out = conn;
     return YOMO_OK;
+}
+
+/* Another session on the connection that there is. */
+static int add_session(struct yo_endpoint *endpoint,
+                       const struct yo_endpoint_connect *options,
+                       struct yo_wt_session **out, yo_time now)
+{
+    struct yo_quic_conn *conn = endpoint->only;
+    if (endpoint->closing || conn->ended || conn->going_away ||
+        conn->state >= YO_QUIC_LEAVING) {
+        return YOMO_ERR_CLOSED;
+    }
+    int rv = YOMO_OK;
+    if (conn->h3 && yo_h3_peer(conn->h3)->seen) {
+        rv = yo_wt_sessions_room(conn, false);
+    } else if (endpoint->options.sessions <= 1) {
+        rv = YOMO_ERR_VERSION;
+    }
+    if (rv == YOMO_OK) {
+        rv = want(conn, options, out);
+    }
+    if (rv == YOMO_OK) {
+        conn->now = now;
+        yo_quic_conn_touch(conn);
+        yo_quic_progress(conn);
+    }
+    return rv;
 }
 
 int yo_endpoint_connect(struct yo_endpoint *endpoint,
@@ -234,13 +289,14 @@ int yo_endpoint_connect(struct yo_endpoint *endpoint,
                         const struct yo_conn_events *events, void *user,
                         struct yo_conn **out, yo_time now)
 {
-    struct yo_quic_conn *conn;
-    int rv = connect_conn(endpoint, options, &conn, now);
+    struct yo_wt_session *session;
+    int rv = connect_conn(endpoint, options, &session, now);
     if (rv != YOMO_OK) {
         return rv;
     }
+    struct yo_quic_conn *conn = session->conn;
     struct yo_messages_options messages = messages_options(conn, extension, 0);
-    *out = yo_messages_create(&conn->session, &messages, events, user);
+    *out = yo_messages_create(session, &messages, events, user);
     if (!*out) {
         yo_quic_conn_destroy(conn);
         return YOMO_ERR_NOMEM;
@@ -252,10 +308,6 @@ int yo_endpoint_connect_session(struct yo_endpoint *endpoint,
                                 const struct yo_endpoint_connect *options,
                                 struct yo_wt_session **out, yo_time now)
 {
-    struct yo_quic_conn *conn;
-    int rv = connect_conn(endpoint, options, &conn, now);
-    if (rv == YOMO_OK) {
-        *out = &conn->session;
-    }
-    return rv;
+    return endpoint->only ? add_session(endpoint, options, out, now)
+                          : connect_conn(endpoint, options, out, now);
 }

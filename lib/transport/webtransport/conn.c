@@ -37,7 +37,8 @@ int yo_quic_conn_create(struct yo_quic_conn **out, struct yo_endpoint *endpoint,
     conn->due = conn->alarm = conn->give_up = conn->unacked = YO_NEVER;
     yo_list_init(&conn->owner.ids);
     yo_list_init(&conn->dirty);
-    yo_wt_session_init(conn);
+    yo_list_init(&conn->sessions);
+    yo_list_init(&conn->sending);
     ngtcp2_ccerr_default(&conn->error);
     if (yo_heap_set(&endpoint->timers, &conn->timer, YO_NEVER) != YOMO_OK) {
         yo_free(conn->mem, conn);
@@ -47,21 +48,6 @@ int yo_quic_conn_create(struct yo_quic_conn **out, struct yo_endpoint *endpoint,
     endpoint->stats.connections_now++;
     *out = conn;
     return YOMO_OK;
-}
-
-static void tell_end(struct yo_quic_conn *conn)
-{
-    struct yo_wt_session *session = &conn->session;
-    if (session->events) {
-        const struct yo_wt_session_events *events = session->events;
-        session->events = NULL;
-        if (events->on_end) {
-            events->on_end(session->user, &conn->end, conn->now);
-        }
-    } else if (session->asked && conn->state == YO_QUIC_OVER && session->asked->user &&
-               conn->endpoint->events->on_gone) {
-        conn->endpoint->events->on_gone(conn->endpoint->user, session, conn->now);
-    }
 }
 
 static void free_tls(struct yo_quic_conn *conn)
@@ -81,16 +67,13 @@ void yo_quic_conn_destroy(struct yo_quic_conn *conn)
 {
     struct yo_endpoint *endpoint = conn->endpoint;
     conn->state = YO_QUIC_OVER;
-    conn->session.open = false;
     conn->ended = true;
-    yo_wt_session_finish(&conn->session);
-    tell_end(conn);
+    yo_wt_sessions_finish(conn);
     if (conn->counted_handshake) {
         endpoint->stats.handshakes_now--;
         yo_endpoint_handshake_failed(conn);
     }
     endpoint->stats.connections_now--;
-    yo_wt_session_forget(&conn->session);
     yo_h3_destroy(conn->h3);
     ngtcp2_conn_del(conn->quic);
     free_tls(conn);
@@ -117,15 +100,11 @@ void yo_quic_conn_touch(struct yo_quic_conn *conn)
 
 void yo_quic_conn_note_end(struct yo_quic_conn *conn, const struct yo_wt_end *end)
 {
-    const uint8_t *capsule = conn->session.capsules.value;
     if (conn->ended) {
         return;
     }
     conn->ended = true;
     conn->end = *end;
-    if (!end->text.data || (capsule && end->text.data == capsule + 4)) {
-        return;
-    }
     struct yo_span text = end->text;
     if (text.size > sizeof(conn->end_text)) {
         text.size = sizeof(conn->end_text);
@@ -133,8 +112,16 @@ void yo_quic_conn_note_end(struct yo_quic_conn *conn, const struct yo_wt_end *en
     while (text.size > 0 && !yo_utf8_valid(text)) {
         text.size--;
     }
-    memcpy(conn->end_text, text.data, text.size);
-    conn->end.text = yo_span(conn->end_text, text.size);
+    if (text.size > 0) {
+        memcpy(conn->end_text, text.data, text.size);
+    }
+    conn->end.text = text.data ? yo_span(conn->end_text, text.size) : YO_SPAN_NONE;
+    YO_LIST_EACH(link, next, &conn->sessions)
+    {
+        struct yo_wt_session *session = YO_CONTAINER(link, struct yo_wt_session, link);
+        yo_wt_session_note_end(session, &conn->end);
+        session->open = false;
+    }
 }
 
 void yo_quic_conn_over(struct yo_quic_conn *conn, enum yo_quic_farewell farewell)
@@ -144,7 +131,6 @@ void yo_quic_conn_over(struct yo_quic_conn *conn, enum yo_quic_farewell farewell
     }
     yo_quic_conn_note_end(
         conn, &(struct yo_wt_end){.remote = true, .error = YOMO_ERR_CLOSED});
-    conn->session.open = false;
     conn->state = YO_QUIC_OVER;
     conn->farewell = farewell;
     yo_quic_conn_touch(conn);
@@ -434,7 +420,7 @@ void yo_quic_conn_turn(struct yo_quic_conn *conn, yo_time now)
     conn->now = now;
     conn->busy = true;
     if (conn->state != YO_QUIC_OVER) {
-        yo_wt_session_run(&conn->session, now);
+        yo_wt_sessions_run(conn, now);
     }
     if (conn->state != YO_QUIC_OVER &&
         yo_quic_conn_write(conn, now) == YOMO_ERR_AGAIN) {
@@ -452,7 +438,7 @@ void yo_quic_conn_turn(struct yo_quic_conn *conn, yo_time now)
 void yo_quic_conn_flush(struct yo_quic_conn *conn, yo_time now)
 {
     if (conn->busy || conn->state == YO_QUIC_OVER || conn->endpoint->blocked ||
-        yo_list_empty(&conn->dirty) || yo_wt_session_deferred(&conn->session, now)) {
+        yo_list_empty(&conn->dirty) || yo_wt_sessions_deferred(conn, now)) {
         return;
     }
     conn->now = now;

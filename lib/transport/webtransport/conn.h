@@ -4,8 +4,9 @@
  *
  * conn.c: life, packets in, expiry, the end. setup.c: how ngtcp2 and OpenSSL are set
  * up. streams.c: what comes on streams and datagrams. requests.c: HTTP/3's events.
- * write.c: packets out. patience.c: when there is no hurry to write any. session.c,
- * stream.c: the session. */
+ * write.c: packets out. patience.c: when there is no hurry to write any. sessions.c:
+ * the sessions of a connection, what comes before they are open, and their ends.
+ * session.c, stream.c: one session. */
 #ifndef YO_WEBTRANSPORT_CONN_H
 #define YO_WEBTRANSPORT_CONN_H
 
@@ -18,6 +19,7 @@
 #include "transport/webtransport/cid_map.h"
 #include "transport/webtransport/datagram.h"
 #include "transport/webtransport/endpoint.h"
+#include "transport/webtransport/flow.h"
 #include "transport/webtransport/h3.h"
 #include "transport/webtransport/priority.h"
 #include "transport/webtransport/sendqueue.h"
@@ -26,9 +28,9 @@
 enum yo_quic_state {
     YO_QUIC_HANDSHAKE, /* TLS is not done */
     YO_QUIC_READY,     /* TLS is; no session asked for yet */
-    YO_QUIC_ASKED,     /* server: the request was handed up; client: it was sent */
-    YO_QUIC_SESSION,   /* the session is open */
-    YO_QUIC_LEAVING,   /* the end was sent in HTTP/3 and waits to be acknowledged */
+    YO_QUIC_ASKED,     /* server: a request was handed up; client: it was sent */
+    YO_QUIC_SESSION,   /* one has been open */
+    YO_QUIC_LEAVING,   /* the end of its only session waits to be acknowledged */
     YO_QUIC_OVER       /* it goes in the next turn */
 };
 
@@ -84,24 +86,43 @@ struct yo_wt_stream {
     uint32_t stop_code;
     bool in_event;
     bool early;          /* in session->early */
+    bool counted;        /* flow control counts it */
+    uint8_t header_in;   /* size of the header that came */
     bool closed;         /* QUIC has forgotten it; `in` has not been taken yet, ... */
     bool held;           /* ... or yo_wt_stream_hold keeps it */
-    uint64_t session_id; /* as its header says */
+    uint64_t received, done; /* bytes that came; that nobody keeps any more */
+};
+
+enum yo_wt_phase {
+    YO_WT_EXPECTED,  /* server: streams or datagrams came before its request */
+    YO_WT_WANTED,    /* client: not asked for yet */
+    YO_WT_REQUESTED, /* server: the request is there, the client's SETTINGS may not be
+                      */
+    YO_WT_ASKED,     /* server: it was handed up; client: it was sent */
+    YO_WT_OPEN,
+    YO_WT_LEAVING, /* its end was sent and waits to be acknowledged */
+    YO_WT_OVER     /* told in the next turn; gone when QUIC has forgotten its streams */
 };
 
 struct yo_wt_session {
     struct yo_quic_conn *conn;
-    int64_t id; /* -1: none yet */
-    bool open;
+    struct yo_link link;    /* in conn->sessions */
+    struct yo_link sending; /* in conn->sending while it may have something to send */
+    int64_t id;             /* -1: none yet */
+    enum yo_wt_phase phase;
+    bool open;                                 /* as the phase says */
+    bool told;                                 /* its end was */
     const struct yo_wt_session_events *events; /* NULL: nobody listens yet */
     void *user;
     struct yo_datagrams datagrams;
     size_t datagram_safe; /* what fits on any path of QUIC's, once open */
     struct yo_link streams, unopened, early;
     struct yo_turns turns; /* of streams that can send */
-    size_t unopened_count, early_count;
+    size_t unopened_count;
     struct yo_link early_datagrams;
-    size_t early_datagram_count;
+    struct yo_flow *flow; /* NULL: not negotiated */
+    yo_time alarm;        /* of its owner */
+    yo_time give_up;      /* while it leaves */
     struct yo_capsules capsules;
     struct yo_wt_asked *asked;
     struct yo_wt_ask *ask;
@@ -115,6 +136,15 @@ struct yo_wt_session {
         uint64_t stream_out, stream_in, datagram_out, datagram_in; /* bytes */
         uint64_t opened, accepted, received, acked, lost;
     } counts;
+    bool ended; /* its end was decided: */
+    struct yo_wt_end end;
+    char end_text[128]; /* end.text, unless it lies in the capsule that brought it */
+};
+
+#define YO_WT_DEAD_MAX 16
+struct yo_wt_dead { /* the last sessions that ended: nothing of theirs is early */
+    int64_t ids[YO_WT_DEAD_MAX];
+    size_t count;
 };
 
 struct yo_quic_conn {
@@ -138,14 +168,18 @@ struct yo_quic_conn {
     void *socket; /* where the last packet came from */
 
     struct yo_h3 *h3; /* from the time on when TLS has keys */
-    struct yo_wt_session session;
+    struct yo_link sessions; /* the first is the first that was there */
+    struct yo_link sending;
+    size_t early_streams, early_datagrams; /* of all sessions */
+    struct yo_wt_dead *dead;               /* NULL: none yet */
+    bool going_away;                       /* the peer's GOAWAY has come */
 
     ngtcp2_cid trace_id; /* the client's first one: names the qlog */
     bool has_next_keys;
     uint64_t packets_out; /* with the keys of now */
     yo_time heard;   /* when the last packet came */
     yo_time due;     /* what ngtcp2 waits for, as far as it is waited for */
-    yo_time alarm;   /* of the session's owner */
+    yo_time alarm;   /* the first of its sessions' */
     yo_time give_up; /* of the connection itself: no request, or no acknowledgement */
 
     /* Whether what came needs an answer (patience.c). */
@@ -160,8 +194,8 @@ struct yo_quic_conn {
     ngtcp2_ccerr error;
     char reason[128]; /* error.reason points here */
     struct yo_wt_end end;
-    char end_text[128]; /* end.text, unless it lies in the capsule that brought it */
-    bool ended;         /* the session's end was decided */
+    char end_text[128]; /* end.text */
+    bool ended;         /* that was decided, for all sessions that had not ended */
 };
 
 /* conn.c */
@@ -210,7 +244,8 @@ void yo_quic_conn_passed(struct yo_quic_conn *conn, size_t sent, bool more,
 int yo_quic_on_stream_data(struct yo_quic_conn *conn, int64_t id,
                            struct yo_stream *stream, struct yo_span bytes, bool end);
 int yo_quic_on_stream_reset(struct yo_quic_conn *conn, int64_t id,
-                            struct yo_stream *stream, uint64_t code);
+                            struct yo_stream *stream, uint64_t final_size,
+                            uint64_t code);
 int yo_quic_on_stream_close(struct yo_quic_conn *conn, int64_t id,
                             struct yo_stream *stream, const uint64_t *code);
 struct yo_stop;
@@ -230,21 +265,61 @@ extern const struct yo_h3_events yo_quic_h3_events;
 void yo_quic_progress(struct yo_quic_conn *conn); /* after each packet: what is due? */
 void yo_wt_asked_free(struct yo_wt_session *session);
 void yo_wt_ask_free(struct yo_wt_session *session);
-void yo_wt_read_capsules(struct yo_quic_conn *conn, struct yo_span bytes);
-void yo_wt_peer_finished(struct yo_quic_conn *conn); /* FIN on the CONNECT stream */
+void yo_wt_read_capsules(struct yo_wt_session *session, struct yo_span bytes);
+void yo_wt_peer_finished(struct yo_wt_session *session); /* FIN on its CONNECT stream */
 
 /* write.c */
 int yo_quic_conn_write(struct yo_quic_conn *conn, yo_time now); /* YOMO_ERR_AGAIN */
 size_t yo_quic_write_close(struct yo_quic_conn *conn, uint8_t *out, size_t size,
                            ngtcp2_path *path, yo_time now);
 
-/* session.c */
-void yo_wt_session_init(struct yo_quic_conn *conn);
-void yo_wt_session_finish(struct yo_wt_session *session);
-void yo_wt_session_forget(struct yo_wt_session *session);
-void yo_wt_session_begin(struct yo_wt_session *session); /* it is open from now on */
+/* sessions.c */
+extern const struct yo_wt_limits
+    yo_wt_own_limits; /* what each session may send at first */
+/* May the connection have several sessions, as both sides' SETTINGS say? */
+bool yo_quic_conn_several(const struct yo_quic_conn *conn);
+struct yo_wt_session *yo_wt_session_create(struct yo_quic_conn *conn,
+                                           int64_t id);    /* NULL: no memory */
+void yo_wt_session_discard(struct yo_wt_session *session); /* nobody knows it yet */
+struct yo_wt_session *yo_wt_session_find(const struct yo_quic_conn *conn, int64_t id);
+/* For something of a session that is not open: NULL, and `code` says why not. */
+struct yo_wt_session *yo_wt_session_expect(struct yo_quic_conn *conn, int64_t id,
+                                           uint64_t *code);
+/* A client's: may another one be asked for? `counted`: those that wait do not count.
+ * YOMO_ERR_VERSION: there can only be one; YOMO_ERR_FULL. */
+int yo_wt_sessions_room(const struct yo_quic_conn *conn, bool counted);
+size_t yo_wt_sessions_live(const struct yo_quic_conn *conn); /* that count */
+int yo_wt_session_hold_datagram(struct yo_wt_session *session, struct yo_span bytes);
 void yo_wt_session_adopt_early(struct yo_wt_session *session, yo_time now);
+/* What came early for it is refused. */
+void yo_wt_session_reject_early(struct yo_wt_session *session, uint64_t code);
 void yo_wt_session_drop_streams(struct yo_wt_session *session, uint64_t code);
+/* Decide its end: the first to call wins. */
+void yo_wt_session_note_end(struct yo_wt_session *session, const struct yo_wt_end *end);
+/* It ends with an error of HTTP/3's: alone, or with its connection if it has no other.
+ */
+void yo_wt_session_fail(struct yo_wt_session *session, uint64_t code,
+                        const char *reason);
+/* The peer has ended it. */
+void yo_wt_session_left(struct yo_wt_session *session, const struct yo_wt_end *end);
+void yo_wt_session_over(struct yo_wt_session *session); /* nothing is left to be said */
+/* Tell ends, and free what is free. May end the connection. */
+void yo_wt_sessions_reap(struct yo_quic_conn *conn, yo_time now);
+void yo_wt_sessions_finish(struct yo_quic_conn *conn); /* all of it, told */
+void yo_wt_sessions_alarm(struct yo_quic_conn *conn);  /* conn->alarm anew */
+void yo_wt_sessions_run(struct yo_quic_conn *conn, yo_time now);
+bool yo_wt_sessions_deferred(const struct yo_quic_conn *conn, yo_time now);
+
+/* session.c */
+void yo_wt_session_forget(struct yo_wt_session *session);
+int yo_wt_session_begin(struct yo_wt_session *session); /* it is open; YOMO_ERR_NOMEM */
+void yo_wt_session_announce(struct yo_wt_session *session, struct yo_wt_stream *stream,
+                            yo_time now);
+void yo_wt_session_sends(struct yo_wt_session *session); /* it may have something */
+/* Capsules of flow control that are due and have room. True: some went. */
+bool yo_wt_session_say_flow(struct yo_wt_session *session);
+/* The peer does not heed the limits. */
+void yo_wt_session_overrun(struct yo_wt_session *session);
 void yo_wt_session_run(struct yo_wt_session *session,
                        yo_time now); /* deferred events */
 bool yo_wt_session_deferred(const struct yo_wt_session *session,
@@ -252,7 +327,6 @@ bool yo_wt_session_deferred(const struct yo_wt_session *session,
 void yo_wt_session_datagram(struct yo_wt_session *session, struct yo_span bytes,
                             yo_time now); /* hand it up */
 void yo_wt_session_tell_unsent(struct yo_wt_session *session, yo_time now);
-int yo_wt_session_hold_datagram(struct yo_wt_session *session, struct yo_span bytes);
 
 /* stream.c */
 struct yo_wt_stream *yo_wt_stream_new(struct yo_wt_session *session, int64_t id,
@@ -264,6 +338,7 @@ void yo_wt_stream_receive(struct yo_wt_stream *stream, struct yo_span bytes, boo
 /* What is kept; may free the stream. */
 void yo_wt_stream_offer(struct yo_wt_stream *stream, yo_time now);
 void yo_wt_stream_ready(struct yo_wt_stream *stream);
+void yo_wt_stream_settle(struct yo_wt_stream *stream); /* nobody keeps what came */
 void yo_wt_stream_acked(struct yo_wt_stream *stream, size_t size, yo_time now);
 /* The peer reads no more, and gave `code`, or none (NULL). */
 void yo_wt_stream_shut_write(struct yo_wt_stream *stream, const uint32_t *code,

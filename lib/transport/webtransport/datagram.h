@@ -61,6 +61,21 @@ bool yo_datagrams_expire(struct yo_datagrams *datagrams, yo_time now);
 /* The token of one that was not sent because of the limits, each once; 0: no more. */
 uint64_t yo_datagrams_untold(struct yo_datagrams *datagrams);
 
+/* What QUIC knows a datagram by: its session, and its number there. 24 bits of the one
+ * and 40 of the other: neither grows so large while a datagram flies. */
+static inline uint64_t yo_datagram_id(int64_t session, uint64_t number)
+{
+    return ((uint64_t)session / 4 & 0xffffff) << 40 | (number & 0xffffffffff);
+}
+static inline int64_t yo_datagram_session(uint64_t id)
+{
+    return (int64_t)(id >> 40) * 4;
+}
+static inline uint64_t yo_datagram_number(uint64_t id)
+{
+    return id & 0xffffffffff;
+}
+
 /* QUIC told of `id`: its token, or 0 when there was none or it has been told. */
 uint64_t yo_datagrams_land(struct yo_datagrams *datagrams, uint64_t id);
 

@@ -73,6 +73,9 @@ struct yo_endpoint_options {
     enum yo_congestion congestion;
     uint64_t key_update_packets; /* new keys after so many sent packets; 0: only when the
                                     cipher's limit is near */
+    uint32_t sessions;       /* of WebTransport on one connection; with more than 1 flow
+                                control       of sessions is declared, and they are possible where
+                                the peer       declares it too. 0 is 1 */
     uint32_t handshakes_max; /* with more, new ones must prove their address */
     uint32_t connections_max, connections_per_address_max;
 };
@@ -147,7 +150,12 @@ int yo_endpoint_connect(struct yo_endpoint *endpoint,
                         const struct yo_endpoint_connect *options, bool extension,
                         const struct yo_conn_events *events, void *user,
                         struct yo_conn **out, yo_time now);
-/* The same with a bare session: listen with yo_wt_session_listen. */
+/* The same with a bare session: listen with yo_wt_session_listen. On an endpoint that
+ * has a connection it is another session of that one, for which only the path and what
+ * follows it in `options` matter: YOMO_ERR_VERSION when the server, or `sessions`, does
+ * not allow several, YOMO_ERR_FULL when there are as many as either allows,
+ * YOMO_ERR_CLOSED when the connection is about to end. As long as the server's SETTINGS
+ * are not known these errors come with on_end. */
 int yo_endpoint_connect_session(struct yo_endpoint *endpoint,
                                 const struct yo_endpoint_connect *options,
                                 struct yo_wt_session **out, yo_time now);

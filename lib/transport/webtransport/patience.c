@@ -23,10 +23,10 @@
 /* Is there nothing that a pass or a turn would have to do? */
 static bool idle(const struct yo_quic_conn *conn, yo_time now)
 {
-    const struct yo_wt_session *session = &conn->session;
+    const struct yo_link *sending = &conn->sending;
     return conn->state == YO_QUIC_SESSION && conn->confirmed && !conn->wanting &&
-           conn->dirty.next == &conn->dirty && session->datagrams.count == 0 &&
-           !yo_wt_session_deferred(session, now);
+           conn->dirty.next == &conn->dirty && sending->next == sending &&
+           !yo_wt_sessions_deferred(conn, now);
 }
 
 /* Has ngtcp2 found packets to be lost since this was asked last? It may have something

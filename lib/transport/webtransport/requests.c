@@ -2,9 +2,8 @@
 /* requests.c - CONNECT and what is said on its stream.
  *
  * A server hands a request up when it is whole and the client's SETTINGS have been seen
- * (draft-ietf-webtrans-http3-16 7.1); a client asks when it has the server's. The
- * connection has one session: a second CONNECT is rejected, and any other request gets
- * a short page that says so. */
+ * (draft-ietf-webtrans-http3-16 7.1); a client asks when it has the server's. A CONNECT
+ * too many is rejected, and any other request gets a short page that says so. */
 #include <assert.h>
 #include <stdio.h>
 #include <yomo/error.h>
@@ -46,10 +45,20 @@ static int keep_request(struct yo_wt_session *session, const struct yo_h3_head *
     return yo_buf_append_span(&asked->fields, head->fields);
 }
 
+/* One session more than there may be; without flow control that is the second (5.1). As
+ * long as the client's SETTINGS are not known it may be that there is. */
+static bool too_many(const struct yo_quic_conn *conn)
+{
+    uint32_t max = conn->endpoint->options.sessions;
+    bool several =
+        max > 1 && (yo_quic_conn_several(conn) || !yo_h3_peer(conn->h3)->seen);
+    return conn->ended || yo_wt_sessions_live(conn) >= (several ? max : 1);
+}
+
 static void on_request_head(struct yo_quic_conn *conn, int64_t id,
                             const struct yo_h3_head *head)
 {
-    struct yo_wt_session *session = &conn->session;
+    struct yo_wt_session *session = yo_wt_session_find(conn, id);
     int status = 0;
     const char *text = "";
 
@@ -67,15 +76,19 @@ static void on_request_head(struct yo_quic_conn *conn, int64_t id,
         }
         return;
     }
-    if (session->id >= 0 || conn->ended) { /* no flow control, so one session: 5.1 */
+    if (too_many(conn)) {
         ngtcp2_conn_shutdown_stream(conn->quic, 0, id, YO_H3_REQUEST_REJECTED);
+        if (session) {
+            yo_wt_session_over(session);
+        }
         return;
     }
-    if (keep_request(session, head) != YOMO_OK) {
+    session = session ? session : yo_wt_session_create(conn, id);
+    if (!session || keep_request(session, head) != YOMO_OK) {
         out_of_memory(conn);
         return;
     }
-    session->id = id;
+    session->phase = YO_WT_REQUESTED;
 }
 
 static void hand_up_request(struct yo_wt_session *session)
@@ -96,20 +109,23 @@ static void hand_up_request(struct yo_wt_session *session)
         .address = yo_span_of(conn->address),
         .fields = fields,
     };
-    conn->state = YO_QUIC_ASKED;
+    if (conn->state == YO_QUIC_READY) {
+        conn->state = YO_QUIC_ASKED;
+    }
+    session->phase = YO_WT_ASKED;
     conn->give_up = YO_NEVER;
     yo_endpoint_hand_up(session, &request);
 }
 
 /* --- A client's side -------------------------------------------------------------- */
 
-static void no_webtransport(struct yo_quic_conn *conn)
+/* There will be no session, and the server was not even asked. */
+static void in_vain(struct yo_wt_session *session, int error, const char *text)
 {
-    static const char text[] = "the server does not offer WebTransport";
-    yo_quic_conn_note_end(conn, &(struct yo_wt_end){.remote = true,
-                                                    .error = YOMO_ERR_VERSION,
-                                                    .text = yo_span_of(text)});
-    yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
+    yo_wt_session_note_end(
+        session,
+        &(struct yo_wt_end){.remote = true, .error = error, .text = yo_span_of(text)});
+    yo_wt_session_fail(session, YO_H3_NO_ERROR, "");
 }
 
 void yo_wt_ask_free(struct yo_wt_session *session)
@@ -131,7 +147,19 @@ static void ask_for_session(struct yo_wt_session *session)
     int64_t id;
 
     if (yo_h3_peer(conn->h3)->webtransport == 0) {
-        no_webtransport(conn);
+        in_vain(session, YOMO_ERR_VERSION, "the server does not offer WebTransport");
+        return;
+    }
+    if (conn->going_away) {
+        in_vain(session, YOMO_ERR_DRAINING, "the server is going away");
+        return;
+    }
+    int rv = yo_wt_sessions_room(conn, true);
+    if (rv != YOMO_OK) {
+        in_vain(session, rv,
+                rv == YOMO_ERR_VERSION
+                    ? "the server allows one session on a connection"
+                    : "the server allows no more sessions on this connection");
         return;
     }
     if (ngtcp2_conn_open_bidi_stream(conn->quic, &id, &yo_stream_http) != 0) {
@@ -145,7 +173,10 @@ static void ask_for_session(struct yo_wt_session *session)
         return;
     }
     session->id = id;
-    conn->state = YO_QUIC_ASKED;
+    session->phase = YO_WT_ASKED;
+    if (conn->state == YO_QUIC_READY) {
+        conn->state = YO_QUIC_ASKED;
+    }
     yo_wt_ask_free(session);
 }
 
@@ -184,22 +215,23 @@ static int read_protocol(struct yo_wt_session *session, struct yo_span fields)
     return rv == YOMO_ERR_NOMEM ? rv : strict ? YOMO_ERR_PROTO : YOMO_OK;
 }
 
-static void refused(struct yo_quic_conn *conn, int status)
+static void refused(struct yo_wt_session *session, int status)
 {
     char text[64];
     snprintf(text, sizeof(text), "the server answered with HTTP status %d", status);
-    yo_quic_conn_note_end(conn, &(struct yo_wt_end){.remote = true,
-                                                    .error = error_of_status(status),
-                                                    .status = status,
-                                                    .text = yo_span_of(text)});
-    yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
+    yo_wt_session_note_end(session,
+                           &(struct yo_wt_end){.remote = true,
+                                               .error = error_of_status(status),
+                                               .status = status,
+                                               .text = yo_span_of(text)});
+    yo_wt_session_fail(session, YO_H3_NO_ERROR, "");
 }
 
 static void on_response_head(struct yo_wt_session *session,
                              const struct yo_h3_head *head)
 {
     struct yo_quic_conn *conn = session->conn;
-    if (conn->state != YO_QUIC_ASKED) {
+    if (session->phase != YO_WT_ASKED) {
         return;
     }
     int rv = yo_buf_append_span(&session->answered, head->fields);
@@ -207,109 +239,157 @@ static void on_response_head(struct yo_wt_session *session,
     if (rv == YOMO_OK && good) {
         rv = read_protocol(session, head->fields);
     }
+    if (rv == YOMO_OK && good) {
+        rv = yo_wt_session_begin(session);
+    }
     if (rv == YOMO_ERR_PROTO) {
-        yo_quic_conn_fail(conn, YO_WT_ALPN_ERROR, "wt-protocol is not one of ours");
+        yo_wt_session_fail(session, YO_WT_ALPN_ERROR, "wt-protocol is not one of ours");
     } else if (rv != YOMO_OK) {
         out_of_memory(conn);
     } else if (!good) {
-        refused(conn, head->status);
-    } else {
-        yo_wt_session_begin(session);
-        if (session->events && session->events->on_open) {
-            session->events->on_open(session->user, conn->now);
-        }
+        refused(session, head->status);
+    } else if (session->events && session->events->on_open) {
+        session->events->on_open(session->user, conn->now);
     }
 }
 
 void yo_quic_progress(struct yo_quic_conn *conn)
 {
-    if (conn->state != YO_QUIC_READY || !conn->h3 || !yo_h3_peer(conn->h3)->seen ||
+    if (conn->state < YO_QUIC_READY || conn->state > YO_QUIC_SESSION || !conn->h3 ||
+        !yo_h3_peer(conn->h3)->seen ||
         !ngtcp2_conn_get_handshake_completed(conn->quic)) {
         return;
     }
-    if (conn->session.asked) {
-        hand_up_request(&conn->session);
-    } else if (conn->session.ask) {
-        ask_for_session(&conn->session);
+    YO_LIST_EACH(link, next, &conn->sessions)
+    {
+        struct yo_wt_session *session = YO_CONTAINER(link, struct yo_wt_session, link);
+        if (session->phase == YO_WT_REQUESTED) {
+            hand_up_request(session);
+        } else if (session->phase == YO_WT_WANTED) {
+            ask_for_session(session);
+        }
     }
 }
 
 /* --- The CONNECT stream ----------------------------------------------------------- */
 
-/* The peer has ended the session: nothing is left to be said on this connection. Its
- * end is also what tells the peer that its last words arrived. */
-static void peer_ended(struct yo_quic_conn *conn, const struct yo_wt_end *end)
+static void broken_capsule(struct yo_wt_session *session)
 {
-    yo_quic_conn_note_end(conn, end);
-    conn->session.open = false;
-    yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
+    yo_wt_session_note_end(
+        session, &(struct yo_wt_end){.remote = true, .error = YOMO_ERR_PROTO});
+    yo_wt_session_fail(session, YO_H3_MESSAGE_ERROR, "capsule");
 }
 
-void yo_wt_read_capsules(struct yo_quic_conn *conn, struct yo_span bytes)
+/* The peer's limits have grown: streams that they held back may go on. */
+static void go_on(struct yo_wt_session *session)
 {
-    struct yo_wt_session *session = &conn->session;
-    while (bytes.size > 0 && conn->state != YO_QUIC_OVER) {
-        struct yo_capsule capsule;
-        int rv = yo_capsules_read(&session->capsules, &bytes, &capsule);
-        if (rv == YOMO_ERR_NOMEM) {
-            out_of_memory(conn);
-            return;
-        }
-        if (rv != YOMO_OK) {
-            yo_quic_conn_note_end(
-                conn, &(struct yo_wt_end){.remote = true, .error = YOMO_ERR_PROTO});
-            yo_quic_conn_fail(conn, YO_H3_MESSAGE_ERROR, "capsule");
-            return;
-        }
-        if (capsule.event == YO_CAPSULE_IS_CLOSE) {
-            peer_ended(conn, &(struct yo_wt_end){.clean = true,
-                                                 .remote = true,
-                                                 .code = capsule.code,
-                                                 .text = capsule.text});
-        } else if (capsule.event == YO_CAPSULE_IS_DRAIN && session->open &&
-                   session->events && session->events->on_drain) {
+    YO_LIST_EACH(link, next, &session->streams)
+    {
+        yo_wt_stream_ready(YO_CONTAINER(link, struct yo_wt_stream, link));
+    }
+    yo_quic_conn_touch(session->conn);
+}
+
+static void heed(struct yo_wt_session *session, const struct yo_capsule *capsule)
+{
+    struct yo_quic_conn *conn = session->conn;
+    bool raised;
+    switch (capsule->event) {
+    case YO_CAPSULE_IS_CLOSE:
+        yo_wt_session_left(session, &(struct yo_wt_end){.clean = true,
+                                                        .remote = true,
+                                                        .code = capsule->code,
+                                                        .text = capsule->text});
+        break;
+    case YO_CAPSULE_IS_DRAIN:
+        if (session->open && session->events && session->events->on_drain) {
             session->events->on_drain(session->user, conn->now);
         }
+        break;
+    case YO_CAPSULE_IS_FLOW:
+        if (!session->flow) {
+            break;
+        }
+        if (yo_flow_hear(session->flow, capsule->type, capsule->number, &raised) !=
+            YOMO_OK) {
+            yo_wt_session_overrun(session);
+        } else if (raised) {
+            go_on(session);
+        }
+        break;
+    case YO_CAPSULE_IS_FORBIDDEN:
+        yo_wt_session_overrun(session);
+        break;
+    case YO_CAPSULE_NONE:
+        break;
     }
 }
 
-void yo_wt_peer_finished(struct yo_quic_conn *conn)
+void yo_wt_read_capsules(struct yo_wt_session *session, struct yo_span bytes)
 {
-    if (yo_capsules_partial(&conn->session.capsules)) { /* RFC 9297 3.3 */
-        yo_quic_conn_note_end(
-            conn, &(struct yo_wt_end){.remote = true, .error = YOMO_ERR_PROTO});
-        yo_quic_conn_fail(conn, YO_H3_MESSAGE_ERROR, "capsule");
+    while (bytes.size > 0 && session->phase < YO_WT_OVER &&
+           session->conn->state != YO_QUIC_OVER) {
+        struct yo_capsule capsule;
+        int rv = yo_capsules_read(&session->capsules, &bytes, &capsule);
+        if (rv == YOMO_ERR_NOMEM) {
+            out_of_memory(session->conn);
+        } else if (rv != YOMO_OK) {
+            broken_capsule(session);
+        } else {
+            heed(session, &capsule);
+            continue;
+        }
+        return;
+    }
+}
+
+void yo_wt_peer_finished(struct yo_wt_session *session)
+{
+    if (yo_capsules_partial(&session->capsules)) { /* RFC 9297 3.3 */
+        broken_capsule(session);
     } else {
-        peer_ended(conn, &(struct yo_wt_end){.clean = true, .remote = true});
+        yo_wt_session_left(session, &(struct yo_wt_end){.clean = true, .remote = true});
     }
 }
 
 /* --- HTTP/3's events -------------------------------------------------------------- */
 
+/* The session whose CONNECT stream it is, while that says anything. */
+static struct yo_wt_session *speaker(struct yo_quic_conn *conn, int64_t id)
+{
+    struct yo_wt_session *session =
+        conn->state == YO_QUIC_OVER ? NULL : yo_wt_session_find(conn, id);
+    return session && session->phase > YO_WT_WANTED && session->phase < YO_WT_OVER
+               ? session
+               : NULL;
+}
+
 static void on_head(void *user, int64_t id, const struct yo_h3_head *head)
 {
     struct yo_quic_conn *conn = user;
+    struct yo_wt_session *session = speaker(conn, id);
     if (conn->state == YO_QUIC_OVER) {
         return;
     }
     if (conn->server) {
         on_request_head(conn, id, head);
-    } else if (id == conn->session.id) {
-        on_response_head(&conn->session, head);
+    } else if (session) {
+        on_response_head(session, head);
     }
 }
 
 static void on_data(void *user, int64_t id, struct yo_span bytes)
 {
     struct yo_quic_conn *conn = user;
-    struct yo_wt_asked *asked = conn->session.asked;
-    if (id != conn->session.id || conn->state == YO_QUIC_OVER) {
+    struct yo_wt_session *session = speaker(conn, id);
+    struct yo_wt_asked *asked = session ? session->asked : NULL;
+    if (!session) {
         return;
     }
     if (!asked) {
-        yo_wt_read_capsules(conn, bytes);
+        yo_wt_read_capsules(session, bytes);
     } else if (bytes.size > YO_EARLY_CAPSULES_MAX - asked->capsules.size) {
-        yo_quic_conn_fail(conn, YO_H3_EXCESSIVE_LOAD, "capsules before the answer");
+        yo_wt_session_fail(session, YO_H3_EXCESSIVE_LOAD, "capsules before the answer");
     } else if (yo_buf_append_span(&asked->capsules, bytes) != YOMO_OK) {
         out_of_memory(conn);
     }
@@ -317,22 +397,23 @@ static void on_data(void *user, int64_t id, struct yo_span bytes)
 
 static void on_end(void *user, int64_t id)
 {
-    struct yo_quic_conn *conn = user;
-    if (id != conn->session.id || conn->state == YO_QUIC_OVER) {
-        return;
-    }
-    if (conn->server || conn->state != YO_QUIC_READY) {
-        yo_wt_peer_finished(conn);
+    struct yo_wt_session *session = speaker(user, id);
+    if (session) {
+        yo_wt_peer_finished(session);
     }
 }
 
 static void on_goaway(void *user, int64_t id)
 {
     struct yo_quic_conn *conn = user;
-    struct yo_wt_session *session = &conn->session;
     (void)id;
-    if (session->open && session->events && session->events->on_drain) {
-        session->events->on_drain(session->user, conn->now);
+    conn->going_away = true;
+    YO_LIST_EACH(link, next, &conn->sessions)
+    {
+        struct yo_wt_session *session = YO_CONTAINER(link, struct yo_wt_session, link);
+        if (session->open && session->events && session->events->on_drain) {
+            session->events->on_drain(session->user, conn->now);
+        }
     }
 }
 

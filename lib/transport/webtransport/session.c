@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* session.c - the session that lives on a connection.
+/* session.c - one session, as its owner sees it.
  *
- * It exists from the start, but is open only when CONNECT was answered with 2xx.
- * Streams and datagrams that come before are kept, a bounded number of them
- * (draft-ietf-webtrans-http3-16 4.6), and looked at when it opens.
- *
- * Its end is decided once (yo_quic_conn_note_end) and told once, when the connection is
- * destroyed. */
+ * It is open when CONNECT was answered with 2xx. Its end is decided once
+ * (yo_wt_session_note_end) and told once, from a turn (sessions.c). */
 #include <assert.h>
 #include <yomo/error.h>
 
@@ -14,36 +10,15 @@
 #include "base/varint.h"
 #include "transport/webtransport/codes.h"
 #include "transport/webtransport/conn.h"
+#include "transport/webtransport/inside.h"
 
 #define LEAVE_MAX YO_SECOND /* a browser that was told may never acknowledge it */
 #define QUIC_OVERHEAD \
     27 /* flags, packet number, AEAD tag, frame header, room for an ACK */
 
-struct early_datagram {
-    struct yo_link link;
-    size_t size;
-    uint8_t bytes[];
-};
-
 static const struct yomo_mem *mem_of(const struct yo_wt_session *session)
 {
     return session->datagrams.mem;
-}
-
-void yo_wt_session_init(struct yo_quic_conn *conn)
-{
-    struct yo_wt_session *session = &conn->session;
-    session->conn = conn;
-    session->id = -1;
-    yo_datagrams_init(&session->datagrams, conn->mem);
-    yo_list_init(&session->streams);
-    yo_turns_init(&session->turns);
-    yo_list_init(&session->unopened);
-    yo_list_init(&session->early);
-    yo_list_init(&session->early_datagrams);
-    yo_capsules_init(&session->capsules, conn->mem);
-    yo_buf_init(&session->offered, conn->mem);
-    yo_buf_init(&session->answered, conn->mem);
 }
 
 /* What is left once its end was told. */
@@ -56,32 +31,8 @@ void yo_wt_session_forget(struct yo_wt_session *session)
     yo_buf_finish(&session->answered);
     yo_free(mem_of(session), session->protocol);
     session->protocol = NULL;
-}
-
-static void drop_early_datagrams(struct yo_wt_session *session)
-{
-    struct yo_link *link;
-    while ((link = yo_list_pop_front(&session->early_datagrams))) {
-        yo_free(mem_of(session), YO_CONTAINER(link, struct early_datagram, link));
-    }
-    session->early_datagram_count = 0;
-}
-
-static void free_streams(struct yo_link *list, yo_time now)
-{
-    while (!yo_list_empty(list)) { /* on_gone may do anything but open new ones */
-        yo_wt_stream_free(YO_CONTAINER(list->next, struct yo_wt_stream, link), now);
-    }
-}
-
-void yo_wt_session_finish(struct yo_wt_session *session)
-{
-    yo_time now = session->conn->now;
-    free_streams(&session->streams, now);
-    free_streams(&session->unopened, now);
-    free_streams(&session->early, now);
-    drop_early_datagrams(session);
-    yo_datagrams_finish(&session->datagrams);
+    yo_free(mem_of(session), session->flow);
+    session->flow = NULL;
 }
 
 void yo_wt_session_listen(struct yo_wt_session *session,
@@ -120,17 +71,37 @@ static size_t datagram_max(const struct yo_wt_session *session, size_t path,
     return by_path < by_peer ? by_path : by_peer;
 }
 
-void yo_wt_session_begin(struct yo_wt_session *session)
+int yo_wt_session_begin(struct yo_wt_session *session)
 {
+    struct yo_quic_conn *conn = session->conn;
+    if (yo_quic_conn_several(conn)) {
+        session->flow = yo_malloc(conn->mem, sizeof(*session->flow));
+        if (!session->flow) {
+            return YOMO_ERR_NOMEM;
+        }
+        yo_flow_init(session->flow, &yo_wt_own_limits, &yo_h3_peer(conn->h3)->limits);
+        session->capsules.flow_control = true;
+    } else { /* what came for others is nobody's */
+        YO_LIST_EACH(link, next, &conn->sessions)
+        {
+            struct yo_wt_session *other =
+                YO_CONTAINER(link, struct yo_wt_session, link);
+            if (other->phase == YO_WT_EXPECTED) {
+                yo_wt_session_over(other);
+            }
+        }
+    }
+    session->phase = YO_WT_OPEN;
     session->open = true;
     session->datagram_safe = datagram_max(session, NGTCP2_MAX_UDP_PAYLOAD_SIZE,
                                           NGTCP2_MAX_CIDLEN); /* it may change */
-    session->conn->state = YO_QUIC_SESSION;
-    session->conn->give_up = YO_NEVER;
+    conn->state = YO_QUIC_SESSION;
+    conn->give_up = YO_NEVER;
+    return YOMO_OK;
 }
 
-static void announce(struct yo_wt_session *session, struct yo_wt_stream *stream,
-                     yo_time now)
+void yo_wt_session_announce(struct yo_wt_session *session, struct yo_wt_stream *stream,
+                            yo_time now)
 {
     session->counts.accepted++;
     session->counts.stream_in += stream->in.size;
@@ -151,54 +122,6 @@ void yo_wt_session_datagram(struct yo_wt_session *session, struct yo_span bytes,
     }
 }
 
-void yo_wt_session_adopt_early(struct yo_wt_session *session, yo_time now)
-{
-    struct yo_link *link;
-    while (session->open && (link = yo_list_pop_front(&session->early))) {
-        struct yo_wt_stream *stream = YO_CONTAINER(link, struct yo_wt_stream, link);
-        session->early_count--;
-        stream->early = false;
-        yo_list_push_back(&session->streams, &stream->link);
-        ngtcp2_conn_extend_max_offset(session->conn->quic, stream->in.size);
-        if (stream->session_id != (uint64_t)session->id) {
-            stream->readable = stream->writable = false;
-            ngtcp2_conn_shutdown_stream(session->conn->quic, 0, stream->id,
-                                        YO_WT_BUFFERED_STREAM_REJECTED);
-            yo_wt_stream_offer(stream, now);
-            continue;
-        }
-        announce(session, stream, now);
-    }
-    while (session->open && (link = yo_list_pop_front(&session->early_datagrams))) {
-        struct early_datagram *early = YO_CONTAINER(link, struct early_datagram, link);
-        uint64_t quarter = 0;
-        struct yo_span bytes = yo_span(early->bytes, early->size);
-        size_t n = yo_varint_read(bytes, &quarter);
-        session->early_datagram_count--;
-        if (quarter * 4 == (uint64_t)session->id) {
-            yo_wt_session_datagram(session, yo_span_skip(bytes, n), now);
-        }
-        yo_free(mem_of(session), early);
-    }
-}
-
-int yo_wt_session_hold_datagram(struct yo_wt_session *session, struct yo_span bytes)
-{
-    if (session->early_datagram_count >= YO_WT_EARLY_DATAGRAMS_MAX) {
-        return YOMO_ERR_FULL;
-    }
-    struct early_datagram *early =
-        yo_malloc(mem_of(session), sizeof(*early) + bytes.size);
-    if (!early) {
-        return YOMO_ERR_NOMEM;
-    }
-    early->size = bytes.size;
-    memcpy(early->bytes, bytes.data, bytes.size);
-    yo_list_push_back(&session->early_datagrams, &early->link);
-    session->early_datagram_count++;
-    return YOMO_OK;
-}
-
 /* What left the queue because of its limits. */
 void yo_wt_session_tell_unsent(struct yo_wt_session *session, yo_time now)
 {
@@ -215,7 +138,6 @@ void yo_wt_session_tell_unsent(struct yo_wt_session *session, yo_time now)
 
 void yo_wt_session_run(struct yo_wt_session *session, yo_time now)
 {
-    struct yo_quic_conn *conn = session->conn;
     if (session->wake) {
         session->wake = false;
         if (session->events && session->events->on_turn) {
@@ -242,8 +164,8 @@ void yo_wt_session_run(struct yo_wt_session *session, yo_time now)
             session->events->on_progress(session->user, now);
         }
     }
-    if (conn->alarm <= now) {
-        conn->alarm = YO_NEVER;
+    if (session->alarm <= now) {
+        session->alarm = YO_NEVER;
         if (session->events && session->events->on_alarm) {
             session->events->on_alarm(session->user, now);
         }
@@ -256,8 +178,10 @@ bool yo_wt_session_deferred(const struct yo_wt_session *session, yo_time now)
     const struct yo_blob *datagram = yo_datagrams_peek(&session->datagrams, &id);
     return session->wake || session->resume || session->shut ||
            (session->progress && session->want_progress) ||
-           !yo_list_empty(&session->early) || session->early_datagram_count > 0 ||
-           session->conn->alarm <= now || !yo_list_empty(&session->datagrams.untold) ||
+           (session->open && (!yo_list_empty(&session->early) ||
+                              !yo_list_empty(&session->early_datagrams))) ||
+           session->alarm <= now || (session->flow && session->flow->due != 0) ||
+           !yo_list_empty(&session->datagrams.untold) ||
            (datagram && session->datagrams.limits.age > 0) || /* may have to be told */
            (datagram && datagram->size > session->datagram_safe); /* may be dropped */
 }
@@ -281,8 +205,18 @@ void yo_wt_session_want_progress(struct yo_wt_session *session)
 
 void yo_wt_session_alarm(struct yo_wt_session *session, yo_time when)
 {
-    session->conn->alarm = when;
+    session->alarm = when;
+    yo_wt_sessions_alarm(session->conn);
     yo_quic_conn_touch(session->conn);
+}
+
+void yo_wt_session_sends(struct yo_wt_session *session)
+{
+    struct yo_quic_conn *conn = session->conn;
+    if (session->sending.next == &session->sending) {
+        yo_list_push_back(&conn->sending, &session->sending);
+    }
+    yo_quic_conn_touch(conn);
 }
 
 /* --- Datagrams -------------------------------------------------------------------- */
@@ -320,7 +254,7 @@ int yo_wt_session_send(struct yo_wt_session *session, struct yo_blob *blob,
     }
     int rv = yo_datagrams_push(&session->datagrams, blob, token);
     if (rv == YOMO_OK) {
-        yo_quic_conn_touch(session->conn);
+        yo_wt_session_sends(session);
     }
     return rv;
 }
@@ -354,23 +288,12 @@ int yo_wt_session_open(struct yo_wt_session *session, bool bidirectional,
     return YOMO_OK;
 }
 
-void yo_wt_session_drop_streams(struct yo_wt_session *session, uint64_t code)
-{
-    YO_LIST_EACH(link, next, &session->streams)
-    {
-        struct yo_wt_stream *stream = YO_CONTAINER(link, struct yo_wt_stream, link);
-        stream->readable = stream->writable = false;
-        yo_turns_remove(&session->turns, &stream->place);
-        ngtcp2_conn_shutdown_stream(session->conn->quic, 0, stream->id, code);
-    }
-}
-
 /* --- The end ---------------------------------------------------------------------- */
 
-/* The session takes part in nothing any more; its end will be told. */
+/* Its end is decided, and it takes part in nothing any more. */
 static void leave(struct yo_wt_session *session, const struct yo_wt_end *end)
 {
-    yo_quic_conn_note_end(session->conn, end);
+    yo_wt_session_note_end(session, end);
     session->open = false;
 }
 
@@ -380,7 +303,7 @@ void yo_wt_session_close(struct yo_wt_session *session, uint32_t code,
     struct yo_quic_conn *conn = session->conn;
     uint8_t capsule[YO_CAPSULE_SIZE_MAX];
 
-    if (conn->ended) {
+    if (session->ended) {
         return;
     }
     if (text.size > YO_CLOSE_TEXT_MAX) {
@@ -392,19 +315,26 @@ void yo_wt_session_close(struct yo_wt_session *session, uint32_t code,
     bool told = false;
     if (session->open) {
         size_t n = yo_capsule_write_close(capsule, code, text);
-        told = yo_h3_capsules(conn->h3, session->id, yo_span(capsule, n), false) ==
-                   YOMO_OK &&
+        struct yo_span bytes = yo_span(capsule, n);
+        told = yo_h3_capsules(conn->h3, session->id, bytes, false) == YOMO_OK &&
                yo_h3_end(conn->h3, session->id) == YOMO_OK;
     }
     leave(session, &(struct yo_wt_end){.clean = true, .code = code, .text = text});
     if (!told) {
-        yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
+        yo_wt_session_fail(session, YO_H3_NO_ERROR, "");
         return;
     }
     yo_wt_session_drop_streams(session, YO_WT_SESSION_GONE);
-    conn->state = YO_QUIC_LEAVING;
+    session->phase = YO_WT_LEAVING;
     yo_time wait = 3 * ngtcp2_conn_get_pto(conn->quic);
-    conn->give_up = yo_time_after(conn->now, yo_time_min(wait, LEAVE_MAX));
+    yo_time until = yo_time_after(conn->now, yo_time_min(wait, LEAVE_MAX));
+    if (yo_quic_conn_several(conn)) {
+        session->give_up = until;
+        yo_wt_sessions_alarm(conn);
+    } else {
+        conn->state = YO_QUIC_LEAVING;
+        conn->give_up = until;
+    }
     yo_quic_conn_touch(conn);
 }
 
@@ -418,13 +348,40 @@ void yo_wt_session_break(struct yo_wt_session *session, uint64_t h3_code,
     }
     reason[n] = '\0';
     leave(session, &(struct yo_wt_end){.text = yo_span(reason, n)});
-    yo_quic_conn_fail(session->conn, h3_code, reason);
+    yo_wt_session_fail(session, h3_code, reason);
 }
 
 void yo_wt_session_abort(struct yo_wt_session *session)
 {
     leave(session, &(struct yo_wt_end){.error = YOMO_ERR_CLOSED});
-    yo_quic_conn_over(session->conn, YO_QUIC_SILENT);
+    if (yo_quic_conn_several(session->conn)) {
+        yo_wt_session_fail(session, YO_H3_REQUEST_CANCELLED, "");
+    } else {
+        yo_quic_conn_over(session->conn, YO_QUIC_SILENT);
+    }
+}
+
+void yo_wt_session_overrun(struct yo_wt_session *session)
+{
+    yo_wt_session_fail(session, YO_WT_FLOW_CONTROL_ERROR, "flow control");
+}
+
+bool yo_wt_session_say_flow(struct yo_wt_session *session)
+{
+    uint8_t capsule[YO_CAPSULE_FLOW_SIZE_MAX];
+    uint64_t type, number;
+    bool some = false;
+    while (session->open && session->flow &&
+           yo_flow_say(session->flow, &type, &number)) {
+        size_t n = yo_capsule_write_flow(capsule, type, number);
+        if (yo_h3_capsules(session->conn->h3, session->id, yo_span(capsule, n), true) !=
+            YOMO_OK) {
+            break; /* the next turn may have room */
+        }
+        yo_flow_said(session->flow, type);
+        some = true;
+    }
+    return some;
 }
 
 int yo_wt_session_drain(struct yo_wt_session *session)
@@ -435,7 +392,9 @@ int yo_wt_session_drain(struct yo_wt_session *session)
     }
     size_t n = yo_capsule_write_drain(capsule);
     int rv = yo_h3_capsules(session->conn->h3, session->id, yo_span(capsule, n), false);
-    if (rv == YOMO_OK) {
+    /* GOAWAY speaks of all its sessions, and of those that are to come. */
+    if (rv == YOMO_OK &&
+        (!yo_quic_conn_several(session->conn) || session->conn->endpoint->draining)) {
         rv = yo_h3_goaway(session->conn->h3);
     }
     yo_quic_conn_touch(session->conn);

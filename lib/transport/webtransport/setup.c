@@ -74,8 +74,8 @@ static int on_stream_close(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64
 static int on_stream_reset(ngtcp2_conn *quic, int64_t id, uint64_t final_size,
                            uint64_t code, void *user, void *stream)
 {
-    (void)quic, (void)final_size;
-    return yo_quic_on_stream_reset(user, id, stream, code);
+    (void)quic;
+    return yo_quic_on_stream_reset(user, id, stream, final_size, code);
 }
 
 static int on_acked(ngtcp2_conn *quic, int64_t id, uint64_t offset, uint64_t size,
@@ -120,9 +120,12 @@ static int on_datagram(ngtcp2_conn *quic, uint32_t flags, const uint8_t *data,
 
 static void fate(struct yo_quic_conn *conn, uint64_t id, enum yo_fate fate)
 {
-    struct yo_wt_session *session = &conn->session;
-    uint64_t token = yo_datagrams_land(&session->datagrams, id);
+    struct yo_wt_session *session = yo_wt_session_find(conn, yo_datagram_session(id));
     conn->endpoint->stats.datagrams_lost += fate == YO_FATE_LOST;
+    if (!session) {
+        return; /* it has ended */
+    }
+    uint64_t token = yo_datagrams_land(&session->datagrams, yo_datagram_number(id));
     session->counts.lost += fate == YO_FATE_LOST;
     session->counts.acked += fate == YO_FATE_ACKED;
     session->progress = true;
@@ -201,7 +204,10 @@ static int begin_http(struct yo_quic_conn *conn)
     if (conn->h3) {
         return 0;
     }
-    const struct yo_own_settings own = {.sessions = 1};
+    struct yo_own_settings own = {.sessions = 1, .limits = yo_wt_own_limits};
+    if (endpoint->options.sessions > 1) {
+        own.sessions = endpoint->options.sessions;
+    }
     int rv = yo_h3_create(&conn->h3, conn->mem, &endpoint->quic_mem, conn->server, &own,
                           &yo_quic_h3_events, conn);
     if (rv == YOMO_OK) {

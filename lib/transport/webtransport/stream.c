@@ -56,16 +56,39 @@ struct yo_wt_stream *yo_wt_stream_new(struct yo_wt_session *session, int64_t id,
     return stream;
 }
 
+/* Flow control of the session: `size` bytes are done with. */
+static void done_with(struct yo_wt_stream *stream, uint64_t size)
+{
+    stream->done += size;
+    if (stream->counted && size > 0) {
+        yo_flow_done(stream->session->flow, YO_FLOW_DATA, size);
+    }
+}
+
+void yo_wt_stream_settle(struct yo_wt_stream *stream)
+{
+    done_with(stream, stream->received - stream->done);
+}
+
 void yo_wt_stream_free(struct yo_wt_stream *stream, yo_time now)
 {
     const struct yomo_mem *mem = stream->out.mem;
     if (stream->events && stream->events->on_gone) {
         stream->events->on_gone(stream->user, stream, now);
     }
+    struct yo_wt_session *session = stream->session;
     if (stream->id >= 0 && !stream->local) {
-        yo_quic_allow_stream(stream->session->conn, stream->id);
+        yo_quic_allow_stream(session->conn, stream->id);
     }
-    stream->session->early_count -= stream->early;
+    yo_wt_stream_settle(stream);
+    if (stream->counted) {
+        yo_flow_done(session->flow, stream->bidirectional ? YO_FLOW_BIDI : YO_FLOW_UNI,
+                     1);
+    }
+    session->conn->early_streams -= stream->early;
+    if (session->phase == YO_WT_OVER || session->phase == YO_WT_EXPECTED) {
+        yo_quic_conn_touch(session->conn); /* it may have been its last */
+    }
     yo_list_remove(&stream->link);
     yo_turns_forget(&stream->session->turns, &stream->place, mem);
     yo_sendqueue_finish(&stream->out);
@@ -82,7 +105,7 @@ void yo_wt_stream_closed(struct yo_wt_stream *stream, yo_time now)
     }
     stream->writable = false;
     yo_turns_remove(&stream->session->turns, &stream->place);
-    if ((!stream->readable && !stream->held) || stream->session->conn->ended) {
+    if ((!stream->readable && !stream->held) || stream->session->ended) {
         yo_wt_stream_free(stream, now);
     }
 }
@@ -94,6 +117,9 @@ void yo_wt_stream_closed(struct yo_wt_stream *stream, yo_time now)
  * back does not hold back the others. */
 static void give_credit(struct yo_wt_stream *stream, size_t size)
 {
+    if (size <= stream->received - stream->done) { /* else it was settled meanwhile */
+        done_with(stream, size);
+    }
     if (size > 0 && stream->id >= 0 && !stream->closed) {
         ngtcp2_conn_extend_max_stream_offset(stream->session->conn->quic, stream->id,
                                              size);
@@ -182,13 +208,14 @@ void yo_wt_stream_stop(struct yo_wt_stream *stream, uint32_t code)
     stream->readable = false;
     if (!stream->in_event) {
         yo_buf_finish(&stream->in);
+        yo_wt_stream_settle(stream);
     }
     if (stream->closed) {
         yo_wt_stream_resume(stream); /* which frees it */
     } else if (stream->id < 0) {
         stream->stop_due = true;
         stream->stop_code = code;
-    } else if (!stream->session->conn->ended) {
+    } else if (!stream->session->ended) {
         ngtcp2_conn_shutdown_stream_read(stream->session->conn->quic, 0, stream->id,
                                          yo_wt_code_to_h3(code));
         yo_quic_conn_touch(stream->session->conn);
@@ -205,13 +232,13 @@ void yo_wt_stream_ready(struct yo_wt_stream *stream)
         !yo_place_waits(&stream->place)) {
         yo_turns_add(&stream->session->turns, &stream->place);
     }
-    yo_quic_conn_touch(stream->session->conn);
+    yo_wt_session_sends(stream->session);
 }
 
 static bool can_queue(const struct yo_wt_stream *stream)
 {
     return stream->writable && !stream->out.end && !stream->reset_due &&
-           !stream->session->conn->ended;
+           !stream->session->ended;
 }
 
 int yo_wt_stream_push(struct yo_wt_stream *stream, struct yo_span head,
@@ -290,7 +317,7 @@ static void reset_now(struct yo_wt_stream *stream)
 
 void yo_wt_stream_reset(struct yo_wt_stream *stream, uint32_t code)
 {
-    if (!stream->writable || stream->reset_due || stream->session->conn->ended) {
+    if (!stream->writable || stream->reset_due || stream->session->ended) {
         return;
     }
     stream->reset_code = yo_wt_code_to_h3(code);

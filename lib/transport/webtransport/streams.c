@@ -83,40 +83,59 @@ static int feed_http(struct yo_quic_conn *conn, int64_t id, struct yo_span bytes
 
 /* --- Classification --------------------------------------------------------------- */
 
+/* The session of a stream of the peer's; NULL: it is to be refused with `code`. */
+static struct yo_wt_session *session_for(struct yo_quic_conn *conn, int64_t session_id,
+                                         uint64_t *code)
+{
+    struct yo_wt_session *session = yo_wt_session_find(conn, session_id);
+    if (session && session->open) {
+        return session;
+    }
+    if (conn->early_streams >= YO_WT_EARLY_STREAMS_MAX) {
+        *code = YO_WT_BUFFERED_STREAM_REJECTED;
+        return NULL;
+    }
+    return yo_wt_session_expect(conn, session_id, code);
+}
+
 /* A WebTransport stream whose header is complete. */
 static int begin_wt(struct yo_quic_conn *conn, int64_t id, uint64_t session_id,
-                    struct yo_stream **out)
+                    uint8_t header, struct yo_stream **out)
 {
-    struct yo_wt_session *session = &conn->session;
+    uint64_t code = YO_WT_SESSION_GONE;
+    *out = &yo_stream_discard;
     if (session_id % 4 != 0) { /* draft-ietf-webtrans-http3-16 4: not a CONNECT's ID */
         yo_quic_conn_fail(conn, YO_H3_ID_ERROR, "not a session ID");
         return NGTCP2_ERR_CALLBACK_FAILURE;
     }
-    bool early = !session->open;
-    bool refuse = early ? session->early_count >= YO_WT_EARLY_STREAMS_MAX || conn->ended
-                        : session_id != (uint64_t)session->id;
-    if (refuse) {
+    struct yo_wt_session *session = session_for(conn, (int64_t)session_id, &code);
+    bool over = session && session->open && session->flow &&
+                yo_flow_take(session->flow, is_uni(id) ? YO_FLOW_UNI : YO_FLOW_BIDI,
+                             1) != YOMO_OK;
+    if (over) {
+        yo_wt_session_overrun(session);
+    }
+    if (!session || over) {
         mark(conn, id, &yo_stream_discard);
-        ngtcp2_conn_shutdown_stream(conn->quic, 0, id,
-                                    conn->ended ? YO_WT_SESSION_GONE
-                                                : YO_WT_BUFFERED_STREAM_REJECTED);
-        *out = &yo_stream_discard;
+        ngtcp2_conn_shutdown_stream(conn->quic, 0, id, code);
         return 0;
     }
     struct yo_wt_stream *stream = yo_wt_stream_new(session, id, !is_uni(id), false);
     if (!stream) {
         return callback_failed(conn, YOMO_ERR_NOMEM);
     }
-    stream->session_id = session_id;
+    bool early = !session->open;
+    stream->header_in = header;
+    stream->counted = !early && session->flow != NULL;
     mark(conn, id, &stream->base);
     yo_list_push_back(early ? &session->early : &session->streams, &stream->link);
     stream->early = early;
-    session->early_count += early;
+    conn->early_streams += early;
     session->counts.accepted += !early;
+    *out = &stream->base;
     if (!early && session->events && session->events->on_stream) {
         session->events->on_stream(session->user, stream, conn->now);
     }
-    *out = &stream->base;
     return 0;
 }
 
@@ -124,15 +143,25 @@ static int feed_wt(struct yo_quic_conn *conn, struct yo_stream *base,
                    struct yo_span bytes, bool end)
 {
     struct yo_wt_stream *stream = (struct yo_wt_stream *)base;
+    struct yo_wt_session *session = stream->session;
     if (bytes.size == 0 && !end) {
         return 0;
     }
-    if (stream->session->open) {
+    if (!stream->early) {
         ngtcp2_conn_extend_max_offset(conn->quic, bytes.size);
-        stream->session->counts.stream_in += bytes.size;
+        session->counts.stream_in += bytes.size;
     } /* else when it opens: what comes too early is bounded by the connection's window
        */
+    if (stream->counted &&
+        yo_flow_take(session->flow, YO_FLOW_DATA, bytes.size) != YOMO_OK) {
+        yo_wt_session_overrun(session);
+        return 0;
+    }
+    stream->received += bytes.size;
     yo_wt_stream_receive(stream, bytes, end, conn->now);
+    if (!stream->readable) { /* it was stopped, or all was taken */
+        yo_wt_stream_settle(stream);
+    }
     return 0;
 }
 
@@ -199,7 +228,7 @@ static int classify(struct yo_quic_conn *conn, int64_t id, struct held *held,
     bool server_bidi = !is_uni(id) && (id & 1) != 0;
     int rv = 0;
     if (header > 0) {
-        rv = begin_wt(conn, id, session_id, &stream);
+        rv = begin_wt(conn, id, session_id, (uint8_t)header, &stream);
         if (rv == 0) { /* the header is not the stream's content */
             give_credit(conn, id, (size_t)header);
             bytes = yo_span_skip(bytes, (size_t)header - before);
@@ -265,15 +294,33 @@ static void end_answer(struct yo_quic_conn *conn, int64_t id)
     }
 }
 
+/* What a stream had sent counts as if it had come (draft-ietf-webtrans-http3-16 5.4).
+ */
+static void count_reset(struct yo_wt_stream *stream, uint64_t final_size)
+{
+    uint64_t content = final_size - stream->header_in;
+    if (final_size < stream->header_in || content < stream->received) {
+        return; /* which QUIC would not let pass */
+    }
+    if (stream->counted && yo_flow_take(stream->session->flow, YO_FLOW_DATA,
+                                        content - stream->received) != YOMO_OK) {
+        yo_wt_session_overrun(stream->session);
+        return;
+    }
+    stream->received = content;
+    yo_wt_stream_settle(stream);
+}
+
 int yo_quic_on_stream_reset(struct yo_quic_conn *conn, int64_t id,
-                            struct yo_stream *stream, uint64_t code)
+                            struct yo_stream *stream, uint64_t final_size,
+                            uint64_t code)
 {
     if (stream == &yo_stream_http) {
+        struct yo_wt_session *session = yo_wt_session_find(conn, id);
         yo_h3_peer_reset(conn->h3, id);
-        if (id == conn->session.id) { /* the session's end, without a word */
-            yo_quic_conn_note_end(
-                conn, &(struct yo_wt_end){.remote = true, .error = YOMO_ERR_CLOSED});
-            yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
+        if (session) { /* its end, without a word */
+            yo_wt_session_left(
+                session, &(struct yo_wt_end){.remote = true, .error = YOMO_ERR_CLOSED});
         } else {
             end_answer(conn, id);
         }
@@ -285,7 +332,11 @@ int yo_quic_on_stream_reset(struct yo_quic_conn *conn, int64_t id,
         bool given = yo_wt_code_from_h3(code, &app);
         bool tell = wt->readable;
         wt->readable = false;
+        if (wt->early) { /* nobody has given that credit back */
+            ngtcp2_conn_extend_max_offset(conn->quic, wt->in.size);
+        }
         yo_buf_finish(&wt->in);
+        count_reset(wt, final_size);
         if (tell && wt->events && wt->events->on_reset) {
             wt->events->on_reset(wt->user, wt, given ? &app : NULL, conn->now);
         }
@@ -307,6 +358,22 @@ void yo_quic_on_stopped(struct yo_quic_conn *conn, const struct yo_stop *stop)
     bool given = yo_wt_code_from_h3(stop->code, &code);
     if (wt->session->open && wt->writable && !yo_wt_stream_finished(wt)) {
         yo_wt_stream_shut_write(wt, given ? &code : NULL, conn->now);
+    }
+}
+
+/* A request's stream: both sides have said it all. */
+static void http_closed(struct yo_quic_conn *conn, struct yo_wt_session *session)
+{
+    if (!session) {
+        return;
+    }
+    if (conn->state == YO_QUIC_LEAVING) {
+        yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
+    } else if (session->phase == YO_WT_LEAVING) {
+        yo_wt_session_over(session);
+    } else {
+        yo_wt_session_left(
+            session, &(struct yo_wt_end){.remote = true, .error = YOMO_ERR_CLOSED});
     }
 }
 
@@ -333,10 +400,7 @@ int yo_quic_on_stream_close(struct yo_quic_conn *conn, int64_t id,
                 return callback_failed(conn, rv);
             }
         }
-        if (id == conn->session.id && conn->state == YO_QUIC_LEAVING) {
-            yo_quic_conn_fail(conn, YO_H3_NO_ERROR,
-                              ""); /* both sides have said it all */
-        }
+        http_closed(conn, yo_wt_session_find(conn, id));
         break;
     case YO_STREAM_DISCARD:
         break;
@@ -369,8 +433,7 @@ void yo_quic_on_unblocked(struct yo_quic_conn *conn, int64_t id,
 /* RFC 9297 2.1 */
 int yo_quic_on_datagram(struct yo_quic_conn *conn, struct yo_span bytes)
 {
-    struct yo_wt_session *session = &conn->session;
-    uint64_t quarter;
+    uint64_t quarter, code;
     size_t n = yo_varint_read(bytes, &quarter);
     if (n == 0 || quarter > YO_VARINT_MAX / 4) {
         yo_quic_conn_fail(conn, YO_H3_DATAGRAM_ERROR, "no quarter stream ID");
@@ -379,12 +442,15 @@ int yo_quic_on_datagram(struct yo_quic_conn *conn, struct yo_span bytes)
     if (conn->ended) {
         return 0;
     }
-    if (!session->open) {
-        yo_wt_session_hold_datagram(session, bytes); /* or it is lost, as they may be */
-        return 0;
-    }
-    if (quarter * 4 == (uint64_t)session->id) {
-        yo_wt_session_datagram(session, yo_span_skip(bytes, n), conn->now);
+    struct yo_wt_session *session = yo_wt_session_find(conn, (int64_t)quarter * 4);
+    bytes = yo_span_skip(bytes, n);
+    if (session && session->open) {
+        yo_wt_session_datagram(session, bytes, conn->now);
+    } else if (conn->early_datagrams < YO_WT_EARLY_DATAGRAMS_MAX) { /* or it is lost */
+        session = yo_wt_session_expect(conn, (int64_t)quarter * 4, &code);
+        if (session) {
+            yo_wt_session_hold_datagram(session, bytes);
+        }
     }
     return 0;
 }

@@ -27,6 +27,8 @@
 
 #define ROOMY 800 /* of 1,200 that any packet may have */
 
+#define STUCK_MAX 16 /* no use asking more of them for one packet */
+
 #define NOTHING ((ngtcp2_ssize)1 << 40) /* there was nothing to offer */
 
 struct pass {
@@ -39,13 +41,60 @@ struct pass {
     uint64_t left; /* of the connection's window */
 };
 
-/* Is there anything to send besides `stream` (may be NULL) and `datagrams` of them? */
+static struct yo_wt_session *sending_of(struct yo_link *link)
+{
+    return YO_CONTAINER(link, struct yo_wt_session, sending);
+}
+
+static bool has_some(const struct yo_wt_session *session)
+{
+    return session->open &&
+           (session->datagrams.count > 0 || !yo_turns_empty(&session->turns));
+}
+
+/* The session whose turn it is; NULL when none has anything to send. */
+static struct yo_wt_session *first_sender(struct yo_quic_conn *conn)
+{
+    struct yo_link *link;
+    while ((link = conn->sending.next) != &conn->sending) {
+        if (has_some(sending_of(link))) {
+            return sending_of(link);
+        }
+        yo_list_remove(link);
+    }
+    return NULL;
+}
+
+/* Does another session want to send than `session`, which is the first? */
+static bool others(const struct yo_wt_session *session)
+{
+    const struct yo_link *end = &session->conn->sending;
+    for (struct yo_link *link = end->next; link != end; link = link->next) {
+        if (link != &session->sending && has_some(sending_of(link))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The others' turn. */
+static void pass_on(struct yo_wt_session *session)
+{
+    struct yo_link *end = &session->conn->sending;
+    if (end->next->next != end) {
+        yo_list_remove(&session->sending);
+        yo_list_push_back(end, &session->sending);
+    }
+}
+
+/* Is there anything to send besides `stream` (may be NULL: no matter which) and
+ * `datagrams` of them? */
 static bool more_than(const struct yo_wt_session *session,
                       const struct yo_wt_stream *stream, size_t datagrams)
 {
     bool streams = stream ? yo_turns_more(&session->turns) /* it is the first one */
                           : !yo_turns_empty(&session->turns);
-    return streams || session->datagrams.count > datagrams;
+    return streams || session->datagrams.count > datagrams || others(session);
 }
 
 static ngtcp2_ssize write_spans(struct pass *p, int64_t id, const struct yo_span *spans,
@@ -121,9 +170,8 @@ static ngtcp2_ssize write_http(struct pass *p)
     return n;
 }
 
-static ngtcp2_ssize write_datagram(struct pass *p)
+static ngtcp2_ssize write_datagram(struct pass *p, struct yo_wt_session *session)
 {
-    struct yo_wt_session *session = &p->conn->session;
     uint8_t head[YO_VARINT_SIZE_MAX];
     uint64_t id;
     int accepted = 0;
@@ -139,9 +187,9 @@ static ngtcp2_ssize write_datagram(struct pass *p)
     }
     ngtcp2_vec vecs[2] = {{head, yo_varint_write(head, (uint64_t)session->id / 4)},
                           {(uint8_t *)(uintptr_t)blob->data, blob->size}};
-    ngtcp2_ssize n = ngtcp2_conn_writev_datagram(p->conn->quic, p->path, p->pi, p->dest,
-                                                 p->dest_size, &accepted, flags, id,
-                                                 vecs, 2, p->now);
+    ngtcp2_ssize n = ngtcp2_conn_writev_datagram(
+        p->conn->quic, p->path, p->pi, p->dest, p->dest_size, &accepted, flags,
+        yo_datagram_id(session->id, id), vecs, 2, p->now);
     if (accepted) {
         session->counts.datagram_out += blob->size;
         yo_datagrams_sent(&session->datagrams);
@@ -150,9 +198,35 @@ static ngtcp2_ssize write_datagram(struct pass *p)
     return n;
 }
 
-static ngtcp2_ssize write_stream(struct pass *p)
+/* Cut what `stream` would send to what flow control of its session allows. False: that
+ * is nothing. */
+static bool clip(const struct yo_wt_stream *stream, struct yo_span *spans,
+                 size_t *count, bool *last)
 {
-    struct yo_wt_session *session = &p->conn->session;
+    const struct yo_wt_session *session = stream->session;
+    size_t size = total(spans, *count);
+    if (!session->flow || size == 0) { /* FIN costs nothing */
+        return true;
+    }
+    uint64_t room = yo_flow_left(session->flow, YO_FLOW_DATA) + stream->header_unsent;
+    if (size <= room) {
+        return true;
+    }
+    yo_flow_blocked(session->flow, YO_FLOW_DATA);
+    *last = false;
+    for (size_t i = 0; i < *count; i++) {
+        if (spans[i].size >= room) {
+            spans[i].size = (size_t)room;
+            *count = i + (room > 0);
+            break;
+        }
+        room -= spans[i].size;
+    }
+    return *count > 0;
+}
+
+static ngtcp2_ssize write_stream(struct pass *p, struct yo_wt_session *session)
+{
     struct yo_place *place = yo_turns_first(&session->turns);
     struct yo_span spans[SPANS_MAX];
     bool last = false;
@@ -167,6 +241,10 @@ static ngtcp2_ssize write_stream(struct pass *p)
         count = 1;
         last = false;
     }
+    if (!clip(stream, spans, &count, &last)) {
+        yo_turns_pop(&session->turns); /* until the peer's limit grows */
+        return NGTCP2_ERR_STREAM_DATA_BLOCKED;
+    }
     bool end = last && stream->out.end;
     bool more = !last || more_than(session, stream, 0);
     ngtcp2_ssize n = write_spans(p, stream->id, spans, count, end, more, &taken);
@@ -175,6 +253,9 @@ static ngtcp2_ssize write_stream(struct pass *p)
         header = (size_t)taken < header ? (size_t)taken : header;
         stream->header_unsent = (uint8_t)(stream->header_unsent - header);
         session->counts.stream_out += (size_t)taken - header;
+        if (session->flow) {
+            yo_flow_use(session->flow, YO_FLOW_DATA, (size_t)taken - header);
+        }
         bool whole = end && (size_t)taken == total(spans, count);
         yo_sendqueue_sent(&stream->out, (size_t)taken);
         stream->out.end_sent = stream->out.end_sent || whole;
@@ -202,25 +283,39 @@ static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path,
     struct yo_quic_conn *conn = user;
     struct pass p = {
         conn, path, pi, dest, dest_size, now, ngtcp2_conn_get_max_data_left(quic)};
-    bool streams_first = conn->session.streams_first;
     bool http = true;
+    size_t stuck = 0; /* sessions that could not send what they have */
 
     for (int frames = 0; frames < FRAMES_MAX; frames++) {
         ngtcp2_ssize n = http ? write_http(&p) : NOTHING;
+        struct yo_wt_session *session = NULL;
         if (n == NOTHING) {
             http = false;
-            n = streams_first ? write_stream(&p) : write_datagram(&p);
+            session = first_sender(conn);
+            if (!session) {
+                break;
+            }
+            n = session->streams_first ? write_stream(&p, session)
+                                       : write_datagram(&p, session);
         }
         if (n == NOTHING) {
-            n = streams_first ? write_datagram(&p) : write_stream(&p);
+            n = session->streams_first ? write_datagram(&p, session)
+                                       : write_stream(&p, session);
         }
         if (n == NOTHING) {
-            break;
-        }
-        if (n != NGTCP2_ERR_WRITE_MORE && !stream_only(n)) {
-            conn->session.streams_first =
-                !streams_first; /* neither starves the other */
+            if (!others(session) || ++stuck > STUCK_MAX) {
+                break;
+            }
+        } else if (n != NGTCP2_ERR_WRITE_MORE && !stream_only(n)) {
+            if (session) {
+                session->streams_first =
+                    !session->streams_first; /* neither starves the other */
+                pass_on(session);
+            }
             return n;
+        }
+        if (session) {
+            pass_on(session);
         }
     }
     ngtcp2_ssize n =
@@ -257,12 +352,20 @@ static void open_streams(struct yo_wt_session *session)
     {
         struct yo_wt_stream *stream = YO_CONTAINER(link, struct yo_wt_stream, link);
         ngtcp2_conn *quic = session->conn->quic;
+        enum yo_flow_kind kind = stream->bidirectional ? YO_FLOW_BIDI : YO_FLOW_UNI;
+        if (session->flow && yo_flow_left(session->flow, kind) == 0) {
+            yo_flow_blocked(session->flow, kind);
+            continue;
+        }
         int rv = stream->bidirectional
                      ? ngtcp2_conn_open_bidi_stream(quic, &stream->id, &stream->base)
                      : ngtcp2_conn_open_uni_stream(quic, &stream->id, &stream->base);
         if (rv != 0) {
             stream->id = -1;
             continue; /* the other kind may be allowed */
+        }
+        if (session->flow) {
+            yo_flow_use(session->flow, kind, 1);
         }
         yo_list_remove(&stream->link);
         yo_list_push_back(&session->streams, &stream->link);
@@ -291,21 +394,22 @@ static void tell_stopped(struct yo_wt_session *session, yo_time now)
     }
 }
 
-static size_t train_size(const struct yo_quic_conn *conn, size_t quantum)
+static size_t train_size(struct yo_quic_conn *conn, size_t quantum)
 {
+    const struct yo_wt_session *session = first_sender(conn);
     /* A long train only where there is a lot to send: room that is asked for and not
      * used may cut the socket's batch short. */
-    bool much = conn->session.datagrams.size > TRAIN_SMALL ||
-                !yo_turns_empty(&conn->session.turns);
+    bool much = session && (session->datagrams.size > TRAIN_SMALL ||
+                            !yo_turns_empty(&session->turns) || others(session));
     return much && quantum > TRAIN_SMALL ? TRAIN_LARGE : TRAIN_SMALL;
 }
 
 /* Was a packet of `size` bytes the last one? ngtcp2's own frames go into the next packet
  * that has room; what it sends in packets of their own (probes) follows from something
  * that came or rang. To ask it would cost half as much as the packet did. */
-static bool was_last(const struct yo_quic_conn *conn, size_t size)
+static bool was_last(struct yo_quic_conn *conn, size_t size)
 {
-    return conn->calm && size < ROOMY && !more_than(&conn->session, NULL, 0);
+    return conn->calm && size < ROOMY && !first_sender(conn);
 }
 
 /* Trains of packets, until there is nothing more, or as much was sent as may go in one
@@ -344,7 +448,7 @@ static int write_trains(struct yo_quic_conn *conn, size_t *sent, bool *more, yo_
             }
         }
         if (n == 0 || conn->drained) {
-            *more = !conn->drained || more_than(&conn->session, NULL, 0);
+            *more = !conn->drained || first_sender(conn);
             break;
         }
         *more = *sent >= quantum;
@@ -377,19 +481,44 @@ static void note_due(struct yo_quic_conn *conn, size_t sent, yo_time now)
     }
 }
 
+/* What is to be done before a pass ... */
+static void prepare(struct yo_wt_session *session, yo_time now)
+{
+    if (!session->open) {
+        return;
+    }
+    open_streams(session);
+    drop_oversize(session);
+    if (yo_datagrams_expire(&session->datagrams, now)) {
+        yo_wt_session_tell_unsent(session, now);
+    }
+    yo_wt_session_say_flow(session);
+}
+
+/* ... and after it. */
+static void follow_up(struct yo_wt_session *session, yo_time now)
+{
+    struct yo_quic_conn *conn = session->conn;
+    if (session->shut && !conn->busy) {
+        yo_quic_conn_touch(conn); /* it is told in the turn */
+    } else if (session->shut) {
+        tell_stopped(session, now);
+    }
+    if ((session->progress && session->want_progress) ||
+        yo_wt_session_say_flow(session)) {
+        yo_quic_conn_touch(conn);
+    }
+}
+
 int yo_quic_conn_write(struct yo_quic_conn *conn, yo_time now)
 {
-    struct yo_wt_session *session = &conn->session;
     size_t sent;
     bool more;
 
     conn->now = now;
-    if (session->open) {
-        open_streams(session);
-        drop_oversize(session);
-        if (yo_datagrams_expire(&session->datagrams, now)) {
-            yo_wt_session_tell_unsent(session, now);
-        }
+    YO_LIST_EACH(link, next, &conn->sessions)
+    {
+        prepare(YO_CONTAINER(link, struct yo_wt_session, link), now);
     }
     int rv = write_trains(conn, &sent, &more, now);
     if (conn->state == YO_QUIC_OVER) {
@@ -399,13 +528,10 @@ int yo_quic_conn_write(struct yo_quic_conn *conn, yo_time now)
     note_due(conn, sent, now);
     pace(conn, sent, more, now);
     yo_quic_conn_passed(conn, sent, more, now);
-    if (session->shut && !conn->busy) {
-        yo_quic_conn_touch(conn); /* it is told in the turn */
-    } else if (session->shut) {
-        tell_stopped(session, now);
-    }
-    if (session->progress && session->want_progress) {
-        yo_quic_conn_touch(conn);
+    (void)first_sender(conn); /* takes those off the list that have sent it all */
+    YO_LIST_EACH(link, next, &conn->sessions)
+    {
+        follow_up(YO_CONTAINER(link, struct yo_wt_session, link), now);
     }
     return rv;
 }
