@@ -9,7 +9,8 @@
  * Invariants:
  *  1. a session begins only while the client is not closing (under `lock`), so that the
  *     letter that closes finds all of them;
- *  2. the loop is closed when the house is empty and `reaches` is 0. */
+ *  2. the loop is closed when the house is empty, `reaches` is 0 and no line is left.
+ */
 #include "base/check.h"
 #include "loop/runner.h"
 #include "sessions/reach.h"
@@ -31,31 +32,87 @@ struct yomo_wt_client {
 
     struct yo_runner runner;
     struct yo_house house;
-    size_t reaches; /* of which something is left on the loop */
+    size_t reaches;       /* of which something is left on the loop */
+    struct yo_link lines; /* connections on which there are sessions */
     bool ending, hurry;
+};
+
+/* A connection with one session, or with several. */
+struct line {
+    struct yo_link link; /* in client->lines */
+    struct yomo_wt_client *client;
+    struct yo_dialed *dialed;
+    bool shared; /* others may come onto it */
+    uint16_t port;
+    char host[];
 };
 
 /* --- Reaching servers ---------------------------------------------------------------
  */
 
+static bool is_over(const struct yomo_wt_client *client)
+{
+    return client->ending && client->house.count == 0 && client->reaches == 0 &&
+           yo_list_empty(&client->lines);
+}
+
 static void check_over(struct yomo_wt_client *client)
 {
-    if (client->ending && client->house.count == 0 && client->reaches == 0) {
+    if (is_over(client)) {
         yo_runner_wake(&client->runner);
     }
 }
 
-static void on_reached(void *user, struct yo_wt_session *engine, yo_time now)
+static void on_reach_gone(void *owner)
+{
+    struct yomo_wt_client *client = owner;
+    client->reaches--;
+    check_over(client);
+}
+
+static void on_line_gone(void *user)
+{
+    struct line *line = user;
+    struct yomo_wt_client *client = line->client;
+    yo_list_remove(&line->link);
+    yo_free(&client->mem, line);
+    check_over(client);
+}
+
+static int keep_line(struct yomo_wt_client *client, struct yo_dialed *dialed,
+                     const struct yomo_wt_request *request)
+{
+    size_t size = strlen(request->host) + 1;
+    struct line *line = yo_calloc(&client->mem, 1, sizeof(*line) + size);
+    if (!line) {
+        return YOMO_ERR_NOMEM;
+    }
+    line->client = client;
+    line->dialed = dialed;
+    line->shared = request->share;
+    line->port = request->port;
+    memcpy(line->host, request->host, size);
+    yo_list_push_back(&client->lines, &line->link);
+    yo_dialed_listen(dialed, on_line_gone, line);
+    return YOMO_OK;
+}
+
+static void on_reached(void *user, struct yo_wt_session *engine,
+                       struct yo_dialed *dialed, yo_time now)
 {
     struct yomo_wt_session *session = user;
+    struct yomo_wt_client *client = session->house->user;
     session->reach = NULL;
     yo_session_bind(session, engine);
-    if (yo_session_read_answer(session, yo_wt_session_fields(engine),
-                               yo_wt_session_protocol(engine)) != YOMO_OK) {
+    /* A connection that nobody keeps goes by itself, but the loop must not go before.
+     */
+    if (keep_line(client, dialed, session->request) != YOMO_OK) {
+        client->reaches++;
+        yo_dialed_listen(dialed, on_reach_gone, client);
         yo_wt_session_abort(engine); /* its end follows */
         return;
     }
-    yo_session_opened(session, true, now);
+    yo_session_answered(session, now);
 }
 
 static void on_failed(void *user, const struct yo_wt_end *end, struct yo_span fields,
@@ -67,11 +124,23 @@ static void on_failed(void *user, const struct yo_wt_end *end, struct yo_span fi
     yo_session_over(session, end, now);
 }
 
-static void on_reach_gone(void *owner)
+/* A connection that the session may share, and that has room for it. */
+static bool join_line(struct yomo_wt_client *client, struct yomo_wt_session *session,
+                      const struct yo_dial_options *options)
 {
-    struct yomo_wt_client *client = owner;
-    client->reaches--;
-    check_over(client);
+    struct yo_wt_session *engine;
+    YO_LIST_EACH(link, next, &client->lines)
+    {
+        struct line *line = YO_CONTAINER(link, struct line, link);
+        if (line->shared && line->port == options->port &&
+            yo_span_equal_nocase(yo_span_of(line->host), yo_span_of(options->host)) &&
+            yo_dialed_session(line->dialed, options, &engine) == YOMO_OK) {
+            session->joined = true;
+            yo_session_bind(session, engine);
+            return true;
+        }
+    }
+    return false;
 }
 
 static const struct yo_reach_events reach_events = {on_reached, on_failed,
@@ -114,6 +183,10 @@ static int reach(void *user, struct yomo_wt_session *session, yo_time now)
     if (rv == YOMO_OK) {
         options.fields = yo_buf_span(&fields);
         options.protocols = yo_buf_span(&protocols);
+    }
+    /* One that has been sent away from a shared connection has its own. */
+    bool may_join = request->share && !session->joined;
+    if (rv == YOMO_OK && !(may_join && join_line(client, session, &options))) {
         rv = yo_reach_begin(&session->reach, client->runner.loop, &options,
                             &reach_events, session, client);
         client->reaches += rv == YOMO_OK;
@@ -187,7 +260,7 @@ static void discard_close(struct yo_letter *letter)
 static bool turn(void *user, yo_time now)
 {
     struct yomo_wt_client *client = user;
-    if (!client->ending || client->house.count > 0 || client->reaches > 0) {
+    if (!is_over(client)) {
         return true;
     }
     yo_house_close(&client->house, now);
@@ -263,6 +336,7 @@ int32_t yomo_wt_client_create(yomo_wt_client **out, const yomo_options *options,
         (struct yo_letter){.open = open_close, .discard = discard_close};
     yo_list_init(&client->close_letter.link);
     atomic_init(&client->refs, 1);
+    yo_list_init(&client->lines);
     if (pthread_mutex_init(&client->lock, NULL) != 0) {
         yo_free(mem, client);
         return YOMO_ERR_SYSTEM;

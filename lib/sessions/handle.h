@@ -86,6 +86,7 @@ struct yomo_wt_session {
     struct yo_link lost; /* streams that could not be opened and were not told so */
     struct yomo_wt_request *request; /* a client's, until it is over */
     struct yo_reach *reach;          /* a client's, until there is an engine */
+    bool joined;                     /* it went onto a connection that was there */
     yo_time looked_at;
     size_t full_at; /* bytes of datagrams that waited when one was refused */
     bool was_open;
@@ -137,6 +138,8 @@ void yo_session_look(struct yomo_wt_session *session, yo_time now);
 /* What the server has answered, as the program will see it. YOMO_ERR_NOMEM. */
 int yo_session_read_answer(struct yomo_wt_session *session, struct yo_span fields,
                            const char *protocol);
+/* A client's: the engine's session is open. */
+void yo_session_answered(struct yomo_wt_session *session, yo_time now);
 
 /* The end, told. Gives the library's reference back. Not inside a call of the
  * program's. */

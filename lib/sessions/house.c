@@ -75,6 +75,12 @@ void yo_house_begin(struct yo_house *house, struct yomo_wt_session *session,
                     yo_time now)
 {
     yo_house_add(house, session);
+    yo_house_retry(house, session, now);
+}
+
+void yo_house_retry(struct yo_house *house, struct yomo_wt_session *session,
+                    yo_time now)
+{
     int rv =
         house->closed ? YOMO_ERR_CLOSED : house->ops->reach(house->user, session, now);
     if (rv != YOMO_OK) {
@@ -93,6 +99,10 @@ void yo_house_forget(struct yo_house *house, struct yomo_wt_session *session)
 
 void yo_house_give_up(struct yo_house *house, struct yomo_wt_session *session)
 {
+    if (session->engine) { /* which tells the end */
+        yo_wt_session_close(session->engine, 0, YO_SPAN_NONE);
+        return;
+    }
     if (session->reach) {
         yo_reach_cancel(session->reach);
         session->reach = NULL;

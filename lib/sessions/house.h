@@ -40,6 +40,9 @@ void yo_house_finish(struct yo_house *house); /* empty; accepts zeroed memory */
 void yo_house_add(struct yo_house *house, struct yomo_wt_session *session);
 void yo_house_begin(struct yo_house *house, struct yomo_wt_session *session,
                     yo_time now);
+/* Once more, for one that has begun. */
+void yo_house_retry(struct yo_house *house, struct yomo_wt_session *session,
+                    yo_time now);
 void yo_house_forget(struct yo_house *house, struct yomo_wt_session *session);
 
 /* Nobody has answered and nobody is asked any more. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* reach.c - invariants:
  *  1. `done` is set when on_open or on_failed was told, or by a cancel; then the race
- * is over and every attempt that is left has been aborted;
+ * is over and every attempt that is left was given up;
  *  2. a reach is freed, by its task, when it is done and no attempt is left. */
 #include "sessions/reach.h"
 
@@ -15,7 +15,8 @@
 
 struct attempt {
     struct yo_reach *reach;
-    struct yo_wt_session *session; /* NULL: not begun, or gone, or it has won */
+    struct yo_wt_session *session; /* NULL: not begun, or over, or it has won */
+    struct yo_dialed *dialed;      /* NULL: not begun, or gone, or it has won */
 };
 
 struct yo_reach {
@@ -61,7 +62,7 @@ static void on_task(struct yo_task *task, yo_time now)
 static void check_gone(struct yo_reach *reach)
 {
     for (size_t i = 0; i < YO_RACE_MAX; i++) {
-        if (reach->attempts[i].session) {
+        if (reach->attempts[i].dialed) {
             return;
         }
     }
@@ -77,8 +78,8 @@ static void finish(struct yo_reach *reach)
     yo_race_stop(&reach->race);
     for (size_t i = 0; i < YO_RACE_MAX; i++) {
         if (reach->attempts[i].session) {
-            yo_wt_session_abort(
-                reach->attempts[i].session); /* on_end clears the place */
+            /* The server is told, which may be thinking about it. */
+            yo_wt_session_close(reach->attempts[i].session, 0, YO_SPAN_NONE);
         }
     }
     check_gone(reach);
@@ -105,12 +106,15 @@ static void on_open(void *user, yo_time now)
     struct attempt *attempt = user;
     struct yo_reach *reach = attempt->reach;
     struct yo_wt_session *session = attempt->session;
+    struct yo_dialed *dialed = attempt->dialed;
     if (reach->done) {
-        return; /* it was aborted */
+        return; /* it was given up */
     }
     attempt->session = NULL;
+    attempt->dialed = NULL;
+    yo_dialed_listen(dialed, NULL, NULL);
     finish(reach);
-    reach->events->on_open(reach->user, session, now);
+    reach->events->on_open(reach->user, session, dialed, now);
 }
 
 static void keep_text(struct yo_reach *reach, struct yo_span text)
@@ -135,8 +139,9 @@ static void on_end(void *user, const struct yo_wt_end *end, yo_time now)
     struct yo_span fields = yo_wt_session_fields(attempt->session);
     attempt->session = NULL;
     if (reach->done) {
-        check_gone(reach);
-    } else if (decided(end)) {
+        return;
+    }
+    if (decided(end)) {
         fail(reach, end, fields, now);
     } else {
         reach->last = end->error ? end->error : YOMO_ERR_CLOSED;
@@ -150,16 +155,23 @@ static const struct yo_wt_session_events attempt_events = {
     .on_end = on_end,
 };
 
+static void on_dialed_gone(void *user)
+{
+    struct attempt *attempt = user;
+    attempt->dialed = NULL;
+    check_gone(attempt->reach);
+}
+
 static int start_attempt(void *user, size_t index, const union yo_address *address,
                          yo_time now)
 {
     struct yo_reach *reach = user;
     struct attempt *attempt = &reach->attempts[index];
     (void)now;
-    int rv =
-        yo_dial_quic_session(&attempt->session, reach->loop, &reach->options, address);
+    attempt->reach = reach;
+    int rv = yo_dial_quic_session(&attempt->session, &attempt->dialed, reach->loop,
+                                  &reach->options, address, on_dialed_gone, attempt);
     if (rv == YOMO_OK) {
-        attempt->reach = reach;
         yo_wt_session_listen(attempt->session, &attempt_events, attempt);
     }
     return rv;

@@ -6,14 +6,16 @@
 #define YO_SESSIONS_REACH_H
 
 #include "transport/dial.h"
+#include "transport/dial_quic.h"
 #include "transport/webtransport/session.h"
 
 struct yo_reach;
 
 struct yo_reach_events {
     /* The server has said yes. `session` is open, and whose it is now is to be said
-     * with yo_wt_session_listen. */
-    void (*on_open)(void *user, struct yo_wt_session *session, yo_time now);
+     * with yo_wt_session_listen, as whose the connection is with yo_dialed_listen. */
+    void (*on_open)(void *user, struct yo_wt_session *session, struct yo_dialed *dialed,
+                    yo_time now);
     /* It has come to nothing. `fields` are the headers of a refusal (base/pairs.h). */
     void (*on_failed)(void *user, const struct yo_wt_end *end, struct yo_span fields,
                       yo_time now);

@@ -280,9 +280,20 @@ int yo_session_read_answer(struct yomo_wt_session *session, struct yo_span field
     return YOMO_OK;
 }
 
+void yo_session_answered(struct yomo_wt_session *session, yo_time now)
+{
+    struct yo_wt_session *engine = session->engine;
+    if (yo_session_read_answer(session, yo_wt_session_fields(engine),
+                               yo_wt_session_protocol(engine)) != YOMO_OK) {
+        yo_wt_session_abort(engine); /* its end follows */
+        return;
+    }
+    yo_session_opened(session, true, now);
+}
+
 static void on_open(void *user, yo_time now)
 {
-    yo_session_opened(user, true, now);
+    yo_session_answered(user, now);
 }
 
 static void on_stream(void *user, struct yo_wt_stream *stream, yo_time now)
@@ -335,7 +346,18 @@ static void on_drain(void *user, yo_time now)
 static void on_end(void *user, const struct yo_wt_end *end, yo_time now)
 {
     struct yomo_wt_session *session = user;
-    look(session, now); /* for the last time */
+    struct yo_wt_session *engine = session->engine;
+    if (session->phase == YO_SESSION_OPEN) {
+        look(session, now); /* for the last time */
+    } else if (session->joined && !session->close_asked && end->status == 0) {
+        /* The connection that it joined had no room, or ended before the answer: then
+         * the session has one of its own. */
+        session->engine = NULL;
+        yo_house_retry(session->house, session, now);
+        return;
+    } else {
+        (void)yo_session_read_answer(session, yo_wt_session_fields(engine), "");
+    }
     yo_session_over(session, end, now);
 }
 

@@ -11,17 +11,25 @@
 
 #define HANDSHAKE_DEFAULT (10 * YO_SECOND)
 
-struct attempt {
+struct yo_dialed {
     struct yo_quic_link link; /* first */
+    void (*on_gone)(void *user);
+    void *user;
 };
 
 static void after_turn(struct yo_quic_link *link, yo_time now)
 {
     (void)now;
     if (yo_endpoint_empty(link->endpoint)) {
+        struct yo_dialed *dialed = (struct yo_dialed *)link;
         const struct yomo_mem *mem = yo_loop_mem(link->loop);
+        void (*on_gone)(void *) = dialed->on_gone;
+        void *user = dialed->user;
         yo_quic_link_finish(link);
-        yo_free(mem, link);
+        yo_free(mem, dialed);
+        if (on_gone) {
+            on_gone(user);
+        }
     }
 }
 
@@ -47,13 +55,13 @@ struct wanted {
     struct yo_wt_session **session;
 };
 
-static int begin(struct attempt *attempt, const struct yo_dial_options *options,
+static int begin(struct yo_dialed *dialed, const struct yo_dial_options *options,
                  const union yo_address *remote, const struct wanted *wanted)
 {
     struct yo_quic_socket *socket;
     struct yo_buf authority;
-    yo_buf_init(&authority, yo_loop_mem(attempt->link.loop));
-    int rv = yo_quic_link_add(&attempt->link, -1, remote, &socket);
+    yo_buf_init(&authority, yo_loop_mem(dialed->link.loop));
+    int rv = yo_quic_link_add(&dialed->link, -1, remote, &socket);
     if (rv == YOMO_OK) {
         rv = make_authority(&authority, options->host, options->port);
     }
@@ -70,8 +78,8 @@ static int begin(struct attempt *attempt, const struct yo_dial_options *options,
             .fields = options->fields,
             .protocols = options->protocols,
         };
-        struct yo_endpoint *endpoint = attempt->link.endpoint;
-        yo_time now = yo_loop_update(attempt->link.loop);
+        struct yo_endpoint *endpoint = dialed->link.endpoint;
+        yo_time now = yo_loop_update(dialed->link.loop);
         rv = wanted->session
                  ? yo_endpoint_connect_session(endpoint, &connect, wanted->session, now)
                  : yo_endpoint_connect(endpoint, &connect, options->extension,
@@ -81,8 +89,9 @@ static int begin(struct attempt *attempt, const struct yo_dial_options *options,
     return rv;
 }
 
-static int dial(struct yo_loop *loop, const struct yo_dial_options *options,
-                const union yo_address *remote, const struct wanted *wanted)
+static int dial(struct yo_dialed **out, struct yo_loop *loop,
+                const struct yo_dial_options *options, const union yo_address *remote,
+                const struct wanted *wanted)
 {
     static const uint8_t no_secret[YO_SECRET_SIZE]; /* clients make no IDs or tokens */
     struct yo_endpoint_options endpoint = {
@@ -101,21 +110,22 @@ static int dial(struct yo_loop *loop, const struct yo_dial_options *options,
     if (!options->host || !options->path || !options->tls) {
         return YOMO_ERR_INVALID;
     }
-    struct attempt *attempt = yo_calloc(mem, 1, sizeof(*attempt));
-    if (!attempt) {
+    struct yo_dialed *dialed = yo_calloc(mem, 1, sizeof(*dialed));
+    if (!dialed) {
         return YOMO_ERR_NOMEM;
     }
-    int rv = yo_quic_link_init(&attempt->link, loop, &endpoint, &endpoint_events,
+    int rv = yo_quic_link_init(&dialed->link, loop, &endpoint, &endpoint_events,
                                options->qlog_dir);
     if (rv == YOMO_OK) {
-        rv = begin(attempt, options, remote, wanted);
+        rv = begin(dialed, options, remote, wanted);
         if (rv == YOMO_OK) {
-            attempt->link.after_turn = after_turn;
+            dialed->link.after_turn = after_turn;
+            *out = dialed;
             return YOMO_OK;
         }
-        yo_quic_link_finish(&attempt->link);
+        yo_quic_link_finish(&dialed->link);
     }
-    yo_free(mem, attempt);
+    yo_free(mem, dialed);
     return rv;
 }
 
@@ -124,13 +134,47 @@ int yo_dial_quic(struct yo_conn **out, struct yo_loop *loop,
                  const struct yo_conn_events *events, void *user)
 {
     const struct wanted wanted = {.events = events, .user = user, .conn = out};
-    return dial(loop, options, remote, &wanted);
+    struct yo_dialed *dialed;
+    return dial(&dialed, loop, options, remote, &wanted);
 }
 
-int yo_dial_quic_session(struct yo_wt_session **out, struct yo_loop *loop,
-                         const struct yo_dial_options *options,
-                         const union yo_address *remote)
+int yo_dial_quic_session(struct yo_wt_session **out, struct yo_dialed **dialed,
+                         struct yo_loop *loop, const struct yo_dial_options *options,
+                         const union yo_address *remote, void (*on_gone)(void *user),
+                         void *user)
 {
     const struct wanted wanted = {.session = out};
-    return dial(loop, options, remote, &wanted);
+    int rv = dial(dialed, loop, options, remote, &wanted);
+    if (rv == YOMO_OK) {
+        yo_dialed_listen(*dialed, on_gone, user);
+    }
+    return rv;
+}
+
+void yo_dialed_listen(struct yo_dialed *dialed, void (*on_gone)(void *user), void *user)
+{
+    dialed->on_gone = on_gone;
+    dialed->user = user;
+}
+
+int yo_dialed_session(struct yo_dialed *dialed, const struct yo_dial_options *options,
+                      struct yo_wt_session **out)
+{
+    struct yo_buf authority;
+    yo_buf_init(&authority, yo_loop_mem(dialed->link.loop));
+    int rv = make_authority(&authority, options->host, options->port);
+    if (rv == YOMO_OK) {
+        struct yo_endpoint_connect connect = {
+            .tls = options->tls,
+            .authority = (const char *)authority.data,
+            .path = options->path,
+            .origin = options->origin,
+            .fields = options->fields,
+            .protocols = options->protocols,
+        };
+        rv = yo_endpoint_connect_session(dialed->link.endpoint, &connect, out,
+                                         yo_loop_update(dialed->link.loop));
+    }
+    yo_buf_finish(&authority);
+    return rv;
 }

@@ -19,12 +19,26 @@ int yo_dial_quic(struct yo_conn **out, struct yo_loop *loop,
                  const struct yo_dial_options *options, const union yo_address *remote,
                  const struct yo_conn_events *events, void *user);
 
-/* The same with a bare session, for whoever wants streams: its events come once
- * yo_wt_session_listen was called, which is to be done at once. Of `options` only what
- * is said of the server, of TLS and of times matters. */
+/* --- Bare sessions, for whoever wants streams ------------------------------------- */
+
 struct yo_wt_session;
-int yo_dial_quic_session(struct yo_wt_session **out, struct yo_loop *loop,
-                         const struct yo_dial_options *options,
-                         const union yo_address *remote);
+struct yo_dialed; /* a connection that was made for one, until it has gone */
+
+/* A session at one address. Its events come once yo_wt_session_listen was called, which
+ * is to be done at once. Of `options` only what is said of the server, of TLS and of
+ * times matters. `on_gone` comes when nothing of the connection is left on the loop. */
+int yo_dial_quic_session(struct yo_wt_session **out, struct yo_dialed **dialed,
+                         struct yo_loop *loop, const struct yo_dial_options *options,
+                         const union yo_address *remote, void (*on_gone)(void *user),
+                         void *user);
+
+/* Who is told instead that it has gone. */
+void yo_dialed_listen(struct yo_dialed *dialed, void (*on_gone)(void *user),
+                      void *user);
+
+/* Another session on that connection, as far as it allows another: for `path`, `origin`
+ * and what follows, for which see yo_endpoint_connect_session, as for the errors. */
+int yo_dialed_session(struct yo_dialed *dialed, const struct yo_dial_options *options,
+                      struct yo_wt_session **out);
 
 #endif
