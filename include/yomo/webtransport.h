@@ -185,7 +185,9 @@ typedef void (*yomo_wt_request_fn)(void *user, yomo_wt_request *request);
 /** Have WebTransport requests for `path` handed to `on_request`: for that very path, or,
  * when it ends with '/', for all below it; the longest wins. The server's own paths
  * (`/v1`, `/echo`) cannot be claimed. `origins` and the limits on connections apply
- * before.
+ * before; keys, tokens and the authenticate hook do not. A server that drains tells
+ * these sessions (on_draining); those that are left when it closes are closed with
+ * code 0.
  *
  * Before yomo_server_listen. Thread: see the top; `on_request` runs on the workers.
  * Errors: INVALID, EXISTS, STATE, NOMEM. */

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The program that README.md shows, compiled and run as it stands there."""
+"""The programs that README.md and docs/embedding.md show, compiled and run as they stand
+there."""
 import os
 import pathlib
 import subprocess
@@ -35,6 +36,19 @@ class Readme(TestCase):
         self.assertEqual(sub.record("message")["data"], "hello from C")
         self.run_client(server, "pub", "demo", "chat", '"good day"', "--id", "carol")
         hello.until('carol says "good day"')
+
+
+    def test_the_program_without_rooms_speaks_to_itself(self):
+        with open(os.environ["YOMO_EMBEDDING"], encoding="utf-8") as file:
+            chapter = file.read().split("## WebTransport without rooms", 1)[1]
+        source = self.path("shout.c", chapter.split("```c\n", 1)[1].split("```", 1)[0])
+        program = self.path("shout")
+        subprocess.run([*os.environ["YOMO_CC"].split(), "-Wall", "-Werror", "-o", program,
+                        source, *os.environ["YOMO_LINK"].split()], check=True)
+        os.environ["XDG_STATE_HOME"] = self.folder
+        out = subprocess.run([program], check=True, capture_output=True, text=True,
+                             timeout=20).stdout
+        self.assertEqual(out, "HELLO\nclosed: thanks\n")
 
 
 if __name__ == "__main__":
