@@ -6,8 +6,8 @@
  *   bulk handshakes full|resumed COUNT       sessions, one after the other
  *   bulk memory SESSIONS STREAMS             bytes asked for, for each of them
  *
- * Prints one JSON object. CPU times are those of the one thread of the server and the one
- * of the client. */
+ * Prints one JSON object. CPU times are those of the one thread of the server and the
+ * one of the client. */
 #include "bulk.h"
 
 #include <arpa/inet.h>
@@ -22,7 +22,8 @@
 #define WARM 0.3 /* seconds, for the congestion window */
 #define LOOK_EVERY (5 * YO_MS)
 
-/* --- Counting ---------------------------------------------------------------------- */
+/* --- Counting ----------------------------------------------------------------------
+ */
 
 union head { /* in front of each piece */
     size_t size;
@@ -67,7 +68,8 @@ static size_t held_now(void)
     return atomic_load(&held);
 }
 
-/* --- What both ways share ---------------------------------------------------------- */
+/* --- What both ways share ----------------------------------------------------------
+ */
 
 double bulk_clock(clockid_t clock)
 {
@@ -177,9 +179,11 @@ static void start_server(struct bulk *bulk, pthread_t *thread, void *(*server)(v
     }
 }
 
-/* --- What is measured -------------------------------------------------------------- */
+/* --- What is measured --------------------------------------------------------------
+ */
 
-static void transfer(struct bulk *bulk, void *(*server)(void *), void *(*client)(void *))
+static void transfer(struct bulk *bulk, void *(*server)(void *),
+                     void *(*client)(void *))
 {
     pthread_t threads[2];
     start_server(bulk, &threads[0], server);
@@ -198,7 +202,8 @@ static void stream_bytes(struct bulk *bulk, const char *kind)
            "\"megabytes_per_second\":%.1f,\"server_cpu_us_per_megabyte\":%.1f,"
            "\"client_cpu_us_per_megabyte\":%.1f}\n",
            kind, bulk->streams, (unsigned long long)bulk->bytes, bulk->wall,
-           mega / bulk->wall, bulk->server_cpu / mega * 1e6, bulk->client_cpu / mega * 1e6);
+           mega / bulk->wall, bulk->server_cpu / mega * 1e6,
+           bulk->client_cpu / mega * 1e6);
 }
 
 static void datagrams(struct bulk *bulk)
@@ -223,11 +228,13 @@ static void visit(struct bulk *bulk, struct bulk_visits *visits)
 
 static void handshakes(struct bulk *bulk, const char *kind, unsigned count)
 {
-    struct bulk_visits visits = {.count = count, .resumed = strcmp(kind, "resumed") == 0};
+    struct bulk_visits visits = {.count = count,
+                                 .resumed = strcmp(kind, "resumed") == 0};
     visit(bulk, &visits);
     printf("{\"bulk\":\"handshakes\",\"kind\":\"%s\",\"count\":%u,\"resumed\":%llu,"
            "\"per_second\":%.0f,\"server_cpu_us\":%.1f}\n",
-           kind, count, (unsigned long long)bulk->resumed, count / visits.wall, bulk->server_cpu / count * 1e6);
+           kind, count, (unsigned long long)bulk->resumed, count / visits.wall,
+           bulk->server_cpu / count * 1e6);
 }
 
 static void memory(struct bulk *bulk, unsigned sessions, unsigned streams)
@@ -264,8 +271,8 @@ int main(int argc, char **argv)
     } else if (strcmp(what, "handshakes") == 0 && last >= 1 && last < 100000) {
         make_tls(&bulk);
         handshakes(&bulk, argv[2], (unsigned)last);
-    } else if (strcmp(what, "memory") == 0 && number > 0 && number <= 1000 && last >= 1 &&
-               last <= BULK_STREAMS_MAX) {
+    } else if (strcmp(what, "memory") == 0 && number > 0 && number <= 1000 &&
+               last >= 1 && last <= BULK_STREAMS_MAX) {
         make_tls(&bulk);
         memory(&bulk, number, (unsigned)last);
     } else {

@@ -33,7 +33,8 @@ struct side {
 
 static const uint8_t content[65536];
 
-/* --- ngtcp2's callbacks ------------------------------------------------------------ */
+/* --- ngtcp2's callbacks ------------------------------------------------------------
+ */
 
 static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)
 {
@@ -110,9 +111,11 @@ static const ngtcp2_callbacks callbacks = {
     .extend_max_stream_data = on_unblocked,
 };
 
-/* --- A connection ------------------------------------------------------------------ */
+/* --- A connection ------------------------------------------------------------------
+ */
 
-static void fill(ngtcp2_settings *settings, ngtcp2_transport_params *params, yo_time now)
+static void fill(ngtcp2_settings *settings, ngtcp2_transport_params *params,
+                 yo_time now)
 {
     ngtcp2_settings_default(settings);
     settings->initial_ts = now;
@@ -165,8 +168,8 @@ static void begin_client(struct side *side, yo_time now)
     RAND_bytes(dcid.data, CID_SIZE);
     fill(&settings, &params, now);
     BULK_CHECK(ngtcp2_conn_client_new(&side->quic, &dcid, &scid, &path,
-                                      NGTCP2_PROTO_VER_V1, &callbacks, &settings, &params,
-                                      NULL, side) == 0);
+                                      NGTCP2_PROTO_VER_V1, &callbacks, &settings,
+                                      &params, NULL, side) == 0);
     ngtcp2_conn_set_tls_native_handle(side->quic, side->tls);
 }
 
@@ -194,7 +197,8 @@ static bool begin_server(struct side *side, const struct yo_packet *packet, yo_t
     return true;
 }
 
-/* --- Packets ----------------------------------------------------------------------- */
+/* --- Packets -----------------------------------------------------------------------
+ */
 
 static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path,
                                  ngtcp2_pkt_info *pi, uint8_t *dest, size_t size,
@@ -238,8 +242,8 @@ static void write_all(struct side *side, yo_time now)
             break; /* on_writable goes on */
         }
         n = ngtcp2_conn_write_aggregate_pkt2(side->quic, &ps.path, &pi, out,
-                                             quantum < TRAIN ? quantum : TRAIN, &segment,
-                                             write_packet, 0, now);
+                                             quantum < TRAIN ? quantum : TRAIN,
+                                             &segment, write_packet, 0, now);
         BULK_CHECK(n >= 0);
         if (n > 0) {
             yo_udp_commit(side->udp, yo_udp_local(side->udp), &side->remote, pi.ecn,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* bulk_webtransport.c - the same through a session: streams or datagrams; and sessions one
- * after the other, for what a handshake costs and what is held for each. */
+/* bulk_webtransport.c - the same through a session: streams or datagrams; and sessions
+ * one after the other, for what a handshake costs and what is held for each. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,8 @@
 #define AHEAD (4 * BULK_STREAM_WINDOW) /* bytes that wait on a stream */
 #define BLOB_SIZE 65536
 
-/* --- The server -------------------------------------------------------------------- */
+/* --- The server --------------------------------------------------------------------
+ */
 
 struct door {
     struct bulk *bulk;
@@ -50,8 +51,8 @@ static void on_datagram(void *user, struct yo_span bytes, yo_time now)
     bulk_received(door->bulk, door->bytes, door->units);
 }
 
-static const struct yo_wt_session_events server_events = {
-    .on_stream = on_stream, .on_datagram = on_datagram};
+static const struct yo_wt_session_events server_events = {.on_stream = on_stream,
+                                                          .on_datagram = on_datagram};
 
 static void on_request(void *user, struct yo_incoming *incoming,
                        const struct yo_request *request, yo_time now)
@@ -111,7 +112,8 @@ void *bulk_wt_server(void *arg)
     return NULL;
 }
 
-/* --- A client that sends as much as it can ----------------------------------------- */
+/* --- A client that sends as much as it can -----------------------------------------
+ */
 
 struct guest {
     struct bulk *bulk;
@@ -229,7 +231,8 @@ void *bulk_wt_client(void *arg)
     return NULL;
 }
 
-/* --- Visitors ---------------------------------------------------------------------- */
+/* --- Visitors ----------------------------------------------------------------------
+ */
 
 static void on_visit(void *user, yo_time now)
 {
