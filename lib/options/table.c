@@ -99,6 +99,10 @@ static const struct yo_option client_options[] = {
            "How QUIC finds out how much a path carries. cubic and reno slow down when "
            "packets are lost; bbr goes by measured rates, and is still young in the "
            "library below."),
+    NUMBER("webtransport-sessions", "1", 1, 1000,
+           "WebTransport sessions on one connection. With more than 1 flow control of "
+           "sessions is declared, and they are possible where the other side declares it "
+           "too; Safari may then not open streams."),
     NUMBER("key-update-packets", "4m", 0, UINT32_MAX,
            "A QUIC connection changes its keys after so many packets sent. 0: only when "
            "the cipher's limit (RFC 9001 6.6) demands it."),
@@ -220,6 +224,10 @@ static const struct yo_option server_options[] = {
            "How QUIC finds out how much a path carries. cubic and reno slow down when "
            "packets are lost; bbr goes by measured rates, and is still young in the "
            "library below."),
+    NUMBER("webtransport-sessions", "1", 1, 1000,
+           "WebTransport sessions on one connection. With more than 1 flow control of "
+           "sessions is declared, and they are possible where the other side declares it "
+           "too; Safari may then not open streams."),
     NUMBER("key-update-packets", "4m", 0, UINT32_MAX,
            "A QUIC connection changes its keys after so many packets sent. 0: only when "
            "the cipher's limit (RFC 9001 6.6) demands it."),

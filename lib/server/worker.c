@@ -257,6 +257,7 @@ static int open_listener(struct yo_worker *worker, const uint8_t *secret)
         .trusted_proxies = {worker->config->proxies, worker->config->proxy_count},
         .congestion = (enum yo_congestion)yo_options_choice(o, "congestion-control"),
         .key_update_packets = yo_options_number(o, "key-update-packets"),
+        .webtransport_sessions = u32(yo_options_number(o, "webtransport-sessions")),
         .qlog_dir = yo_options_text(o, "qlog-dir"),
         .allow_host_any = !worker->config->loopback,
     };

@@ -172,6 +172,8 @@ static int reach(void *user, struct yomo_wt_session *session, yo_time now)
         .silence_ms = yo_options_ms(o, "silence-timeout"),
         .congestion = (enum yo_congestion)yo_options_choice(o, "congestion-control"),
         .key_update_packets = yo_options_number(o, "key-update-packets"),
+        .webtransport_sessions =
+            (uint32_t)yo_options_number(o, "webtransport-sessions"),
         .qlog_dir = text(o, "qlog-dir"),
     };
     struct yo_buf fields, protocols;

@@ -28,6 +28,7 @@ struct yo_dial_options {
     uint64_t idle_ms, keepalive_ms, silence_ms;
     enum yo_congestion congestion; /* as in listen.h */
     uint64_t key_update_packets;
+    uint32_t webtransport_sessions; /* on one connection (dial_quic.h); 0: 1 */
     const char *qlog_dir;
     /* Of a bare session (dial_quic.h): more headers (base/pairs.h), and subprotocols that
      * are offered (webtransport/subprotocol.h). */

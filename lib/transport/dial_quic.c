@@ -105,6 +105,7 @@ static int dial(struct yo_dialed **out, struct yo_loop *loop,
         .silence = options->silence_ms * YO_MS,
         .congestion = options->congestion,
         .key_update_packets = options->key_update_packets,
+        .sessions = options->webtransport_sessions,
     };
     const struct yomo_mem *mem = yo_loop_mem(loop);
     if (!options->host || !options->path || !options->tls) {
@@ -174,6 +175,27 @@ int yo_dialed_session(struct yo_dialed *dialed, const struct yo_dial_options *op
         };
         rv = yo_endpoint_connect_session(dialed->link.endpoint, &connect, out,
                                          yo_loop_update(dialed->link.loop));
+    }
+    yo_buf_finish(&authority);
+    return rv;
+}
+
+int yo_dial_quic_beside(struct yo_wt_session **out, struct yo_wt_session *session,
+                        struct yo_loop *loop, const struct yo_dial_options *options)
+{
+    struct yo_buf authority;
+    yo_buf_init(&authority, yo_loop_mem(loop));
+    int rv = make_authority(&authority, options->host, options->port);
+    if (rv == YOMO_OK) {
+        struct yo_endpoint_connect connect = {
+            .authority = (const char *)authority.data,
+            .path = options->path,
+            .origin = options->origin,
+            .fields = options->fields,
+            .protocols = options->protocols,
+        };
+        rv = yo_endpoint_connect_session(yo_wt_session_endpoint(session), &connect, out,
+                                         yo_loop_update(loop));
     }
     yo_buf_finish(&authority);
     return rv;

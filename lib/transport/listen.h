@@ -53,6 +53,7 @@ struct yo_listener_options {
     struct yo_networks trusted_proxies; /* TCP peers whose X-Forwarded-For is believed;
                                            lent for the listener's life */
     enum yo_congestion congestion; /* QUIC's */
+    uint32_t webtransport_sessions; /* on one connection; 0: 1 */
     uint64_t key_update_packets;  /* new keys after so many sent packets; 0: QUIC's limit */
     const char *qlog_dir;         /* NULL: none */
     bool allow_host_any;          /* plain listener: do not insist on a loopback Host */

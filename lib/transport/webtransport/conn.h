@@ -294,6 +294,9 @@ void yo_wt_session_adopt_early(struct yo_wt_session *session, yo_time now);
 /* What came early for it is refused. */
 void yo_wt_session_reject_early(struct yo_wt_session *session, uint64_t code);
 void yo_wt_session_drop_streams(struct yo_wt_session *session, uint64_t code);
+/* Is there nothing on its connection but this session, nor can there be? Then both end
+ * together. */
+bool yo_wt_session_alone(const struct yo_wt_session *session);
 /* Decide its end: the first to call wins. */
 void yo_wt_session_note_end(struct yo_wt_session *session, const struct yo_wt_end *end);
 /* It ends with an error of HTTP/3's: alone, or with its connection if it has no other.

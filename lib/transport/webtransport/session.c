@@ -354,10 +354,10 @@ void yo_wt_session_break(struct yo_wt_session *session, uint64_t h3_code,
 void yo_wt_session_abort(struct yo_wt_session *session)
 {
     leave(session, &(struct yo_wt_end){.error = YOMO_ERR_CLOSED});
-    if (yo_quic_conn_several(session->conn)) {
-        yo_wt_session_fail(session, YO_H3_REQUEST_CANCELLED, "");
-    } else {
+    if (yo_wt_session_alone(session)) {
         yo_quic_conn_over(session->conn, YO_QUIC_SILENT);
+    } else {
+        yo_wt_session_fail(session, YO_H3_REQUEST_CANCELLED, "");
     }
 }
 

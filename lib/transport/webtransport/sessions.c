@@ -294,8 +294,7 @@ void yo_wt_session_over(struct yo_wt_session *session)
     yo_quic_conn_touch(session->conn);
 }
 
-/* Is there nothing on its connection but this session? Then both end together. */
-static bool alone(const struct yo_wt_session *session)
+bool yo_wt_session_alone(const struct yo_wt_session *session)
 {
     const struct yo_quic_conn *conn = session->conn;
     size_t others = wanted(conn) -
@@ -322,7 +321,7 @@ void yo_wt_session_fail(struct yo_wt_session *session, uint64_t code,
                                                         .error = YOMO_ERR_PROTO,
                                                         .text = yo_span_of(reason)});
     session->open = false;
-    if (alone(session)) {
+    if (yo_wt_session_alone(session)) {
         yo_quic_conn_fail(session->conn, code, reason);
     } else {
         cut(session, code);
@@ -337,7 +336,8 @@ void yo_wt_session_left(struct yo_wt_session *session, const struct yo_wt_end *e
     }
     yo_wt_session_note_end(session, end);
     session->open = false;
-    if (alone(session)) { /* which also tells the peer that its last words arrived */
+    if (yo_wt_session_alone(
+            session)) { /* which also tells the peer that its last words arrived */
         yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
     } else if (end->clean && yo_h3_end(conn->h3, session->id) == YOMO_OK) {
         yo_wt_session_over(session);
