@@ -124,7 +124,7 @@ struct guest {
 };
 
 static void dial(struct guest *guest, struct yo_tls_client *tls,
-                 const struct yo_wt_session_events *events)
+                 const struct yo_wt_session_events *events, void (*on_gone)(void *user))
 {
     struct yo_dial_options options = {
         .transport = YOMO_TRANSPORT_WEBTRANSPORT,
@@ -138,8 +138,9 @@ static void dial(struct guest *guest, struct yo_tls_client *tls,
     };
     union yo_address remote;
     BULK_CHECK(yo_address_parse(&remote, "127.0.0.1", options.port) == YOMO_OK);
-    BULK_CHECK(yo_dial_quic_session(&guest->session, guest->loop, &options, &remote) ==
-               YOMO_OK);
+    struct yo_dialed *dialed;
+    BULK_CHECK(yo_dial_quic_session(&guest->session, &dialed, guest->loop, &options,
+                                    &remote, on_gone, guest) == YOMO_OK);
     yo_wt_session_listen(guest->session, events, guest);
 }
 
@@ -203,7 +204,11 @@ static void on_end(void *user, const struct yo_wt_end *end, yo_time now)
     guest->over = true;
     BULK_CHECK(guest->open);
     BULK_CHECK(atomic_load(&guest->bulk->phase) == BULK_DONE);
-    yo_loop_close(guest->loop, NULL, NULL);
+}
+
+static void on_gone(void *user)
+{
+    yo_loop_close(((struct guest *)user)->loop, NULL, NULL);
 }
 
 static const struct yo_wt_session_events client_events = {
@@ -223,7 +228,7 @@ void *bulk_wt_client(void *arg)
     guest.blob = yo_blob_create(
         &yo_mem_libc, yo_span(content, bulk->streams ? BLOB_SIZE : bulk->size));
     BULK_CHECK(guest.blob);
-    dial(&guest, bulk->client_tls, &client_events);
+    dial(&guest, bulk->client_tls, &client_events, on_gone);
     bulk_watch(&watch, bulk, guest.loop, leave, &guest);
     yo_loop_run(guest.loop);
     bulk->client_cpu = watch.cpu;
@@ -291,7 +296,7 @@ static struct yo_tls_client *fresh_tls(void)
 
 static void visit(struct guest *guest, struct yo_tls_client *tls)
 {
-    dial(guest, tls, &visit_events);
+    dial(guest, tls, &visit_events, NULL);
     while (!guest->open) {
         BULK_CHECK(!guest->over);
         turn(guest->loop);

@@ -222,7 +222,9 @@ static const struct yo_wt_session_events session_events = {
     .on_end = on_end,
 };
 
-static struct guest *enter(struct scene *scene, const char *path)
+/* `protocols`: as in subprotocol.h. */
+static struct guest *enter_with(struct scene *scene, const char *path,
+                                struct yo_span protocols)
 {
     struct guest *guest = calloc(1, sizeof(*guest));
     struct yo_dial_options options = {
@@ -231,20 +233,28 @@ static struct guest *enter(struct scene *scene, const char *path)
         .host = "localhost",
         .port = yomo_server_port(scene->server),
         .path = path,
+        .protocols = protocols,
         .tls = scene->tls,
         .handshake_ms = 8000,
         .idle_ms = 30000,
     };
     union yo_address remote;
+    struct yo_dialed *dialed;
 
     assert_non_null(guest);
     assert_int_equal(yo_address_parse(&remote, "127.0.0.1", options.port), YOMO_OK);
     guest->loop = scene->loop;
-    assert_int_equal(
-        yo_dial_quic_session(&guest->session, scene->loop, &options, &remote), YOMO_OK);
+    assert_int_equal(yo_dial_quic_session(&guest->session, &dialed, scene->loop,
+                                          &options, &remote, NULL, NULL),
+                     YOMO_OK);
     yo_wt_session_listen(guest->session, &session_events, guest);
     UNTIL(scene->loop, guest->open || guest->over);
     return guest;
+}
+
+static struct guest *enter(struct scene *scene, const char *path)
+{
+    return enter_with(scene, path, YO_SPAN_NONE);
 }
 
 static void leave(struct guest *guest)
@@ -463,6 +473,21 @@ static void who_does_not_read_holds_up_himself_alone(void **unused)
     close_scene(&scene);
 }
 
+static void of_subprotocols_the_first_is_agreed_to(void **unused)
+{
+    struct scene scene;
+
+    (void)unused;
+    open_scene(&scene);
+    struct guest *guest = enter_with(&scene, "/echo", yo_span("b\0a", 4));
+    assert_string_equal(yo_wt_session_protocol(guest->session), "b");
+    leave(guest);
+    guest = enter(&scene, "/echo");
+    assert_string_equal(yo_wt_session_protocol(guest->session), "");
+    leave(guest);
+    close_scene(&scene);
+}
+
 static void a_session_ends_clean_from_either_side(void **unused)
 {
     struct scene scene;
@@ -511,6 +536,7 @@ int main(void)
         cmocka_unit_test(a_reset_comes_back_with_its_code),
         cmocka_unit_test(who_reads_no_more_is_read_no_more),
         cmocka_unit_test(who_does_not_read_holds_up_himself_alone),
+        cmocka_unit_test(of_subprotocols_the_first_is_agreed_to),
         cmocka_unit_test(a_session_ends_clean_from_either_side),
     };
     if (!mkdtemp(state_dir)) {
