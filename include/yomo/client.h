@@ -71,6 +71,12 @@ typedef struct yomo_client_callbacks {
 
     /** The client is over. Exactly once, last. */
     void (*on_closed)(void *user, yomo_client *client);
+
+    /** What the server was shown to prove who this is holds for `left_ms` more: give it a
+     * new token with yomo_client_set_token, or it ends the connection then. Comes when
+     * three quarters of the time are over, and again, with why, when a token was refused:
+     * `error` is 0, AUTH, DENIED (somebody else's), or RATE (two in a second). */
+    void (*on_token)(void *user, yomo_client *client, uint64_t left_ms, int32_t error);
 } yomo_client_callbacks;
 
 /** A new client, idle.
@@ -118,6 +124,13 @@ YOMO_API void yomo_client_free(yomo_client *client);
 
 /** A program's own use: `user` as given to create. */
 YOMO_API void *yomo_client_user(const yomo_client *client);
+
+/** Another token in place of option `token`: shown to the server at once, on the
+ * connection that stands, and at each one to come.
+ *
+ * Ownership: copied. Errors: INVALID (none, longer than 8192 bytes, not UTF-8), CLOSED,
+ * NOMEM. */
+YOMO_API int32_t yomo_client_set_token(yomo_client *client, const char *token);
 
 /** How the client is connected now (enum yomo_transport_kind), and the smoothed
  * round-trip time in microseconds (0: not known yet). */

@@ -34,6 +34,7 @@ static void ready(struct yomo_client *client, const struct yo_effect *effect,
         return;
     }
     yo_link_ready(client, effect);
+    yo_token_holds(client, effect->after_ms, now);
     yo_engine_open(client, now);
 }
 
@@ -146,6 +147,9 @@ static void carry_out(struct yomo_client *client, const struct yo_effect *effect
         break;
     case YO_EFFECT_PONG:
         yo_link_pong(client, effect->rtt, now);
+        break;
+    case YO_EFFECT_TOKEN:
+        yo_token_answer(client, effect, now);
         break;
     case YO_EFFECT_MOVED:
         yo_move_fence_came(client);

@@ -89,6 +89,7 @@ void yo_engine_init(struct yomo_client *client)
     yo_buf_init(&client->text, &client->mem);
     yo_buf_init(&client->json, &client->mem);
     client->retry_at = client->linger_until = YO_NEVER;
+    client->token_until = client->token_ask_at = YO_NEVER;
     client->next_serial = 1;
     yo_buf_init(&client->token, &client->mem);
     yo_move_init(client);
@@ -111,6 +112,7 @@ void yo_engine_finish(struct yomo_client *client)
     yo_buf_finish(&client->text);
     yo_buf_finish(&client->json);
     yo_target_finish(&client->redirect);
+    yo_free(&client->mem, client->fresh_token);
 }
 
 static void tell(struct yomo_client *client, enum yomo_client_state state,
@@ -156,6 +158,7 @@ static struct yo_connect_plan make_plan(const struct yomo_client *client, yo_tim
 
 static void attempt(struct yomo_client *client, yo_time now)
 {
+    yo_token_apply(client);
     struct yo_connect_plan plan = make_plan(client, now);
     client->retry_at = YO_NEVER;
     client->udp_failed = false;
@@ -384,6 +387,7 @@ void yo_engine_turn(struct yomo_client *client, yo_time now)
         attempt(client, now);
     }
     yo_move_turn(client, now);
+    yo_token_turn(client, now);
     if (client->conn) {
         yo_link_tick(client, now);
     }
@@ -416,6 +420,7 @@ yo_time yo_engine_deadline(const struct yomo_client *client)
         due = yo_time_min(due, client->linger_until);
     }
     due = yo_time_min(due, yo_move_deadline(client));
+    due = yo_time_min(due, client->token_ask_at);
     due = yo_time_min(due, yo_paths_deadline(client));
     return client->conn ? yo_time_min(due, yo_link_deadline(client)) : due;
 }

@@ -35,8 +35,8 @@
 #define YO_CLIENT_ROOMS_MAX 1024          /* rooms one client may be in */
 #define YO_ROOM_SUBSCRIPTIONS_MAX 1024    /* subscriptions of one room */
 #define YO_CLIENT_STABLE (10 * YO_SECOND) /* open so long: the next wait is short */
-#define YO_CLIENT_IDS_MAX 8               /* that servers prescribed, one after the other */
-#define YO_ROOM_SWEEP (3 * YO_SECOND)     /* presencejs: to show themselves anew */
+#define YO_CLIENT_IDS_MAX 8           /* that servers prescribed, one after the other */
+#define YO_ROOM_SWEEP (3 * YO_SECOND) /* presencejs: to show themselves anew */
 
 enum yo_client_phase {
     YO_PHASE_IDLE,
@@ -69,8 +69,8 @@ struct yomo_client {
     pthread_mutex_t lock;
     bool connect_asked, closing; /* calls that were made */
     struct yo_map rooms;         /* by name, from the join call until on_left */
-    size_t held;          /* bytes in letters and RELIABLE ones in outboxes */
-    size_t message_max;   /* of one encoded message */
+    size_t held;                 /* bytes in letters and RELIABLE ones in outboxes */
+    size_t message_max;          /* of one encoded message */
     uint64_t next_number; /* of messages that want on_sent, and of subscriptions */
     int32_t transport;
     uint64_t rtt_us, session_id;
@@ -109,15 +109,19 @@ struct yomo_client {
     bool goaway; /* the server asked us to come back after goaway_ms */
     uint64_t goaway_ms;
     yo_time opened_at, heard_at, ping_at;
-    yo_time rooms_due; /* the earliest of the rooms' own moments */
-    yo_time rtt;       /* smoothed, from pings */
+    yo_time rooms_due;     /* the earliest of the rooms' own moments */
+    yo_time rtt;           /* smoothed, from pings */
+    char *fresh_token;     /* for the next connection; NULL: the same as before */
+    yo_time token_until;   /* what the server was shown holds so long; or YO_NEVER */
+    yo_time token_ask_at;  /* when the program is asked for another */
     struct yo_buf token;   /* moves the session elsewhere; empty: it cannot be */
     uint64_t epoch;        /* of the server */
     uint64_t control_came; /* messages on this connection's control lane */
     struct yo_move move;   /* to another connection */
     struct yo_paths paths; /* when and where to */
 
-    struct yo_runner runner; /* loop and mailbox; its shared half is guarded by `lock` */
+    struct yo_runner
+        runner; /* loop and mailbox; its shared half is guarded by `lock` */
 };
 
 enum yo_room_state {
@@ -203,6 +207,15 @@ struct yo_packed {
 /* client.c */
 void yo_client_ref(struct yomo_client *client);
 void yo_client_unref(struct yomo_client *client);
+/* Tokens (token.c): the server said for how long one holds (0: for ever), or why it was
+ * refused; the connection has gone; a new one is to be made with the newest. */
+void yo_token_holds(struct yomo_client *client, uint64_t ms, yo_time now);
+void yo_token_answer(struct yomo_client *client, const struct yo_effect *effect,
+                     yo_time now);
+void yo_token_gone(struct yomo_client *client);
+void yo_token_apply(struct yomo_client *client);
+void yo_token_turn(struct yomo_client *client, yo_time now);
+
 /* The user id as the server knows it; valid as long as the client. Thread: any. */
 const char *yo_client_own_id(struct yomo_client *client);
 /* Servers may prescribe another id than was claimed. YOMO_ERR_PROTO: too often. */
@@ -272,9 +285,9 @@ void yo_sending_took(struct yomo_client *client, uint64_t number, uint64_t token
 void yo_sending_refused(struct yomo_client *client, uint64_t number, int error);
 void yo_sending_confirmed(struct yomo_client *client, uint64_t number, int error);
 void yo_sending_fate(struct yomo_client *client, uint64_t token, enum yo_fate fate);
-void yo_sending_lost(struct yomo_room *room); /* the connection is gone */
+void yo_sending_lost(struct yomo_room *room);  /* the connection is gone */
 void yo_sending_moved(struct yomo_room *room); /* another took its place */
-void yo_sending_end(struct yomo_room *room);  /* the room is over */
+void yo_sending_end(struct yomo_room *room);   /* the room is over */
 void yo_client_release(struct yomo_client *client, size_t bytes); /* of `held` */
 
 /* room.c */
@@ -283,7 +296,7 @@ int yo_room_create(struct yomo_room **out, struct yomo_client *client,
 struct yomo_room *yo_client_room(const struct yomo_client *client, struct yo_span name);
 void yo_room_push(struct yomo_room *room); /* it needs something */
 void yo_room_due(struct yomo_room *room, yo_time when);
-void yo_room_away(struct yomo_room *room); /* the connection is gone */
+void yo_room_away(struct yomo_room *room);  /* the connection is gone */
 void yo_room_moved(struct yomo_room *room); /* to another connection */
 void yo_room_over(struct yomo_room *room, int error, struct yo_span text); /* on_left */
 

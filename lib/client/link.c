@@ -157,6 +157,7 @@ void yo_link_end(struct yomo_client *client)
     client->goaway = client->extension = false;
     set_shared(client, YOMO_TRANSPORT_NONE, client->session_id, client->message_max);
     yo_buf_clear(&client->token);
+    yo_token_gone(client);
     yo_move_stop(client);
     yo_paths_end(client);
     YO_LIST_EACH(link, next, &client->room_list) {

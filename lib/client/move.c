@@ -371,6 +371,7 @@ void yo_move_begin(struct yomo_client *client, enum yomo_transport_kind kind,
 {
     struct yo_move *move = &client->move;
     assert(move->step == YO_MOVE_NONE && !move->conn);
+    yo_token_apply(client);
     move->kind = kind;
     move->control_came = 0;
     move->give_up_at = yo_time_after(now, client->settings.connect_timeout_ms * YO_MS);

@@ -188,6 +188,31 @@ int yo_settings_init(struct yo_settings *settings, const struct yomo_mem *mem,
     return rv;
 }
 
+int yo_settings_set_token(struct yo_settings *settings, const yomo_options *options,
+                          const char *token)
+{
+    struct yo_credentials who = credentials(settings);
+    struct yo_target target;
+    char *copy = yo_strndup(settings->mem, token, strlen(token));
+    if (!copy) {
+        return YOMO_ERR_NOMEM;
+    }
+    who.token = yo_span_of(copy);
+    int choice = yo_options_choice(options, "transport");
+    int rv = yo_target_init(&target, settings->mem,
+                            yo_span_of(yo_options_text(options, "url")),
+                            (enum yo_transport_choice)choice, &who);
+    if (rv != YOMO_OK) {
+        yo_free(settings->mem, copy);
+        return YOMO_ERR_NOMEM; /* all but the token was good before */
+    }
+    yo_free(settings->mem, settings->token);
+    yo_target_finish(&settings->target);
+    settings->token = copy;
+    settings->target = target;
+    return YOMO_OK;
+}
+
 int yo_settings_retarget(const struct yo_settings *settings, struct yo_target *target,
                          struct yo_span url)
 {

@@ -29,6 +29,10 @@ int yo_settings_init(struct yo_settings *settings, const struct yomo_mem *mem,
                      const yomo_options *options);
 void yo_settings_finish(struct yo_settings *settings); /* accepts zeroed memory */
 
+/* Another token, in the target too. YOMO_ERR_NOMEM, and nothing changed. */
+int yo_settings_set_token(struct yo_settings *settings, const yomo_options *options,
+                          const char *token);
+
 /* The target for another URL of the same scheme, with the same credentials. */
 int yo_settings_retarget(const struct yo_settings *settings, struct yo_target *target,
                          struct yo_span url);

@@ -315,27 +315,30 @@ int yo_local_arrive(struct yo_local *local, struct yo_peer *peer,
 
 void yo_local_recheck(struct yo_local *local, struct yo_peer *peer, yo_time now)
 {
-    struct yo_effects *effects = &local->worker->effects;
+    struct yo_effects effects; /* not the worker's: those may be being carried out */
 
+    yo_effects_init(&effects, local->worker->mem);
     YO_LIST_EACH(link, next, &peer->seats)
     {
         struct yo_seat *seat = YO_CONTAINER(link, struct yo_seat, in_peer);
+        seat->may = (uint8_t)may_in(peer, yo_room_key_name(seat->room->key));
         if (seat->may & YO_MAY_JOIN) {
             continue;
         }
-        yo_effects_clear(effects);
+        yo_effects_clear(&effects);
         if (yo_server_left(peer->session, yo_room_key_name(seat->room->key),
                            YOMO_ERR_DENIED, yo_span_of(yomo_strerror(YOMO_ERR_DENIED)),
-                           effects) != YOMO_OK) {
+                           &effects) != YOMO_OK) {
             yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
-            return;
+            break;
         }
         seat_leave(local, seat);
-        yo_peer_carry_out(peer, effects, now);
+        yo_peer_carry_out(peer, &effects, now);
         if (peer->closing) {
-            return;
+            break;
         }
     }
+    yo_effects_finish(&effects);
 }
 
 void yo_local_leave_all(struct yo_local *local, struct yo_peer *peer)
@@ -411,8 +414,8 @@ static int say(struct yo_local *local, const struct yo_seat *seat,
     struct yo_worker *worker = local->worker;
     bool latest = effect->delivery == YOMO_LATEST;
     struct yo_note *note;
-    int rv = seat->may & YO_MAY_SEND ? hook_message(local, seat, effect)
-                                     : YOMO_ERR_DENIED;
+    int rv =
+        seat->may & YO_MAY_SEND ? hook_message(local, seat, effect) : YOMO_ERR_DENIED;
 
     if (rv != YOMO_OK) {
         return rv == YOMO_ERR_NOMEM ? rv : YOMO_ERR_DENIED;

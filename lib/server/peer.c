@@ -108,22 +108,6 @@ void yo_peer_destroy(struct yo_peer *peer)
     yo_free(worker->mem, peer);
 }
 
-/* When what its token allows is over, by this loop's clock. */
-static yo_time expiry_of(const struct yo_peer *peer, yo_time now)
-{
-    const yomo_options *options = peer->worker->config->options;
-    uint64_t leeway = yo_options_ms(options, "token-leeway");
-    uint64_t expiry_s = yo_grants_expiry_s(peer->grants);
-    uint64_t wall = yo_wall_ms();
-    uint64_t expiry =
-        expiry_s < UINT64_MAX / 2000 ? expiry_s * 1000 + leeway : UINT64_MAX;
-
-    if (expiry - wall > UINT64_MAX / YO_MS && expiry > wall) {
-        return YO_NEVER;
-    }
-    return yo_time_after(now, expiry > wall ? (expiry - wall) * YO_MS : 0);
-}
-
 void yo_peer_start(struct yo_peer *peer, struct yo_conn *conn, yo_time now)
 {
     struct yo_worker *worker = peer->worker;
@@ -135,14 +119,12 @@ void yo_peer_start(struct yo_peer *peer, struct yo_conn *conn, yo_time now)
         .extension = !peer->presencejs,
         .datagrams_only = peer->datagrams_only,
         .id_proven = peer->proven,
+        .expires_ms = yo_peer_note_expiry(peer, now),
         .mesh = yo_span_of(worker->config->mesh),
         .token = peer->presencejs ? YO_SPAN_NONE : yo_move_token(peer, token),
     };
 
     peer->conn = conn;
-    if (peer->grants) {
-        peer->expiry = expiry_of(peer, now);
-    }
     yo_metric_add(gauge_of(peer), 1);
     yo_metric_add(counter_of(peer), 1);
     yo_peer_measure(peer, now);
@@ -328,6 +310,9 @@ static void carry_out(struct yo_peer *peer, const struct yo_effect *effect, yo_t
         break;
     case YO_EFFECT_PUBLISH:
         yo_local_publish(local, peer, effect);
+        break;
+    case YO_EFFECT_TOKEN:
+        yo_peer_take_token(peer, effect->token, now);
         break;
     case YO_EFFECT_MOVE:
         yo_move_ask(peer, effect->token, now);

@@ -114,6 +114,11 @@ void yo_peer_count_drops(struct yo_peer *peer);
 /* Ask the transport what fits into a datagram. */
 void yo_peer_measure(struct yo_peer *peer, yo_time now);
 
+/* The rights of a peer (rights.c): set its expiry by its grants, in milliseconds from now
+ * (0: for ever); a token in place of the one that it came with. */
+uint64_t yo_peer_note_expiry(struct yo_peer *peer, yo_time now);
+void yo_peer_take_token(struct yo_peer *peer, struct yo_span token, yo_time now);
+
 /* Between peer.c and pace.c. */
 void yo_peer_set_timer(struct yo_peer *peer);
 void yo_peer_pace(struct yo_peer *peer, yo_time now);

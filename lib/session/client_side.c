@@ -141,6 +141,7 @@ static void become_ready(struct yo_client_session *session, enum yo_client_mode 
         ready->epoch = session->epoch;
         ready->peer = hello ? hello->peer : YO_SPAN_NONE;
         ready->token = hello ? hello->token : YO_SPAN_NONE;
+        ready->after_ms = hello ? hello->timestamp : 0;
         session->mode = mode;
         session->hello_due = YO_NEVER;
     }
@@ -245,6 +246,17 @@ static void on_pong(struct yo_client_session *session, const struct yo_arrival *
     }
 }
 
+static void on_token(const struct yo_arrival *in)
+{
+    struct yo_effect *token = yo_effects_add(in->effects, YO_EFFECT_TOKEN);
+
+    if (token) {
+        token->error = in->message->code == 0 ? 0 : yo_client_error_of(in->message);
+        token->after_ms = in->message->timestamp;
+        token->text = in->message->text;
+    }
+}
+
 static void on_goaway(const struct yo_arrival *in)
 {
     struct yo_effect *goaway = yo_effects_add(in->effects, YO_EFFECT_GOAWAY);
@@ -273,6 +285,9 @@ static void dispatch(struct yo_client_session *session, const struct yo_arrival 
         break;
     case YO_OP_PONG:
         on_pong(session, in);
+        break;
+    case YO_OP_TOKEN:
+        on_token(in);
         break;
     case YO_OP_GOAWAY:
         on_goaway(in);
@@ -378,6 +393,19 @@ static void ping(struct yo_client_session *session, yo_time now,
         session->ping_sent = now;
         set_ping_due(session, now);
     }
+}
+
+int yo_client_token(struct yo_client_session *session, struct yo_span token,
+                    struct yo_effects *effects)
+{
+    const struct yo_message message = {.op = YO_OP_TOKEN, .token = token};
+
+    if (session->mode != CLIENT_YOMO) {
+        return YOMO_ERR_STATE;
+    }
+    yo_client_spent_free(session);
+    yo_client_send(session, effects, LANE_CONTROL, &message);
+    return yo_client_done(effects);
 }
 
 int yo_client_ping(struct yo_client_session *session, yo_time now,

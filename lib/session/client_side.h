@@ -67,6 +67,11 @@ int yo_client_encode(struct yo_client_session *session, struct yo_buf *out,
 /* The lane on which the room's reliable messages go; a room keeps its lane. */
 uint32_t yo_client_lane(struct yo_client_session *session, struct yo_span room);
 
+/* Prove anew who this is (extension): a TOKEN effect follows. YOMO_ERR_STATE without the
+ * extension, YOMO_ERR_NOMEM. */
+int yo_client_token(struct yo_client_session *session, struct yo_span token,
+                    struct yo_effects *effects);
+
 /* Send a ping (extension): PONG effect with the round-trip time follows. The session
  * pings by itself, often enough for what the server's hello says of silence. */
 int yo_client_ping(struct yo_client_session *session, yo_time now,

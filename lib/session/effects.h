@@ -24,6 +24,7 @@ enum yo_effect_kind {
     YO_EFFECT_STATE,   /* room, payload, label */
     YO_EFFECT_PUBLISH, /* room, payload, event, delivery, key, version, number */
     YO_EFFECT_MOVE,    /* token: this connection is to go on with another session */
+    YO_EFFECT_TOKEN,   /* server: token is to be checked; client: error, after_ms, text */
     YO_EFFECT_FENCE,   /* the client moves: nothing more comes on this connection */
     /* client */
     YO_EFFECT_READY,     /* the dialect is known: extension, session, epoch, token */

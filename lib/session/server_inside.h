@@ -44,6 +44,7 @@ struct yo_server_session {
     uint32_t errors;             /* broken messages so far */
     yo_time heard;               /* when the last message came */
     uint64_t taken;              /* messages that came on this connection's control */
+    yo_time token_due;           /* when the next token may come */
     bool fenced;                 /* FENCE went out: a move is under way */
     bool closed;                 /* CLOSE went out */
 };

@@ -14,7 +14,8 @@
 #include "session/server_inside.h"
 #include "wire/decode.h"
 
-#define VERSIONS_MAX 256 /* LATEST values of one client that are told apart */
+#define TOKEN_PAUSE YO_SECOND /* between two tokens of one client */
+#define VERSIONS_MAX 256      /* LATEST values of one client that are told apart */
 
 /* --- life --- */
 
@@ -36,6 +37,7 @@ static void say_hello(struct yo_server_session *session, struct yo_effects *effe
         .session = session->identity.session,
         .protocol = YO_PROTOCOL_VERSION,
         .epoch = session->identity.epoch,
+        .timestamp = session->identity.expires_ms,
         .limits = {.message_size = session->limits.message_size,
                    .rooms = session->limits.rooms,
                    .silence_ms = session->limits.silence_ms},
@@ -358,11 +360,33 @@ static void on_move(struct yo_server_session *session, const struct yo_incoming 
                          "a connection that is in rooms cannot go on with others");
         return;
     }
-    effect =
-        yo_effects_add(in->effects, token.data ? YO_EFFECT_MOVE : YO_EFFECT_FENCE);
+    effect = yo_effects_add(in->effects, token.data ? YO_EFFECT_MOVE : YO_EFFECT_FENCE);
     if (effect) {
         effect->token = token;
         session->fenced = !token.data;
+    }
+}
+
+/* Checking one costs far more than sending it. */
+static void on_token(struct yo_server_session *session, const struct yo_incoming *in)
+{
+    struct yo_effect *effect;
+
+    if (!in->message->token.data) {
+        yo_server_broken(session, in, "a token without a token");
+    } else if (in->limited || in->now < session->token_due) {
+        const struct yo_message answer = {.op = YO_OP_TOKEN,
+                                          .code = YOMO_ERR_RATE,
+                                          .text =
+                                              yo_span_of(yomo_strerror(YOMO_ERR_RATE))};
+        yo_server_send(session, in->effects, &answer);
+        yo_server_refuse(session, in, YOMO_ERR_RATE, yomo_strerror(YOMO_ERR_RATE));
+    } else {
+        effect = yo_effects_add(in->effects, YO_EFFECT_TOKEN);
+        if (effect) {
+            effect->token = in->message->token;
+            session->token_due = yo_time_after(in->now, TOKEN_PAUSE);
+        }
     }
 }
 
@@ -386,6 +410,8 @@ static void dispatch(struct yo_server_session *session, const struct yo_incoming
         on_ping(session, in);
     } else if (op == YO_OP_PONG && session->identity.extension) {
         return; /* that it came is all */
+    } else if (op == YO_OP_TOKEN && session->identity.extension) {
+        on_token(session, in);
     } else if (op == YO_OP_MOVE && session->identity.extension) {
         on_move(session, in);
     } else if (op == YO_OP_UNKNOWN) {
@@ -445,6 +471,19 @@ int yo_server_confirm(struct yo_server_session *session, struct yo_span room,
     if (session->identity.extension && number != 0) {
         yo_server_send(session, effects, &message);
     }
+    return yo_server_done(effects);
+}
+
+int yo_server_token(struct yo_server_session *session, uint64_t expires_ms, int error,
+                    struct yo_effects *effects)
+{
+    struct yo_message message = {
+        .op = YO_OP_TOKEN, .timestamp = error ? 0 : expires_ms, .code = error};
+
+    if (error) {
+        message.text = yo_span_of(yomo_strerror(error));
+    }
+    yo_server_send(session, effects, &message);
     return yo_server_done(effects);
 }
 

@@ -42,6 +42,7 @@ struct yo_server_identity {
     bool id_proven;       /* by a token or the host: cannot be changed, and a state with
                              another `id` in it is refused */
     struct yo_span mesh;  /* as messages are relayed with; absent: none */
+    uint64_t expires_ms;  /* what it was let in with holds so long; 0: for ever */
     struct yo_span token; /* extension: told in hello, for a move; absent: none */
 };
 
@@ -75,6 +76,10 @@ int yo_server_left(struct yo_server_session *session, struct yo_span room, int e
 int yo_server_confirm(struct yo_server_session *session, struct yo_span room,
                       uint64_t number, uint64_t sequence, int error,
                       struct yo_effects *effects);
+
+/* What became of a TOKEN: it holds for `expires_ms`, or `error`. */
+int yo_server_token(struct yo_server_session *session, uint64_t expires_ms, int error,
+                    struct yo_effects *effects);
 
 int yo_server_goaway(struct yo_server_session *session, uint64_t after_ms,
                      struct yo_span url, struct yo_effects *effects);

@@ -64,6 +64,7 @@ static const char *const op_names[] = {
     [YO_OP_PONG] = "pong",
     [YO_OP_MOVE] = "move",
     [YO_OP_MOVED] = "moved",
+    [YO_OP_TOKEN] = "token",
     [YO_OP_GOAWAY] = "goaway",
     [YO_OP_UNKNOWN] = "unknown",
 };
@@ -279,7 +280,7 @@ static void read_field(struct yo_mp_reader *reader, enum key key, struct names *
         message->limits = read_limits(reader);
         break;
     case KEY_TOK:
-        message->token = read_text(reader, YO_TEXT_SIZE_MAX);
+        message->token = read_text(reader, YO_TOKEN_SIZE_MAX);
         break;
     case KEY_M:
         message->members = read_members(reader);

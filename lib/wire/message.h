@@ -29,6 +29,8 @@ enum yo_op {
     YO_OP_MOVE,   /* client: this connection goes on with the session of `token`; without
                      one, on the old connection: nothing more comes here */
     YO_OP_MOVED,  /* server: it does, or not (code); on the old one: nothing more comes */
+    YO_OP_TOKEN, /* client: prove who this is with `token`; server: that holds for `ts`
+                    milliseconds (0: for ever), or was refused (code, text) */
     YO_OP_GOAWAY, /* server: come back after `ts` milliseconds, to `text` if not empty */
     YO_OP_UNKNOWN /* well-formed, but an op or a t this version does not know */
 };
@@ -61,7 +63,7 @@ struct yo_message {
     uint64_t epoch;              /* epoch: hello; another value: the server restarted */
     struct yo_wire_limits limits; /* lim: hello, a map {msg, rooms, silence} */
     struct yo_span token;         /* tok: hello, moved: for a move from this connection;
-                                     move: that of the session to be moved */
+                                     move: that of the session to be moved; token */
     struct yo_span members;       /* m: snapshot, the encoded array of members */
     bool more;                    /* more: further pages follow */
 };

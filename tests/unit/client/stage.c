@@ -89,6 +89,12 @@ static void on_closed(void *user, yomo_client *client)
     tell(stage, "over\n");
 }
 
+static void on_token(void *user, yomo_client *client, uint64_t left_ms, int32_t error)
+{
+    (void)client;
+    tell(user, "token %llu %s\n", (unsigned long long)left_ms, yomo_error_name(error));
+}
+
 static const yomo_client_callbacks callbacks = {
     .size = sizeof(callbacks),
     .on_status = on_status,
@@ -98,6 +104,7 @@ static const yomo_client_callbacks callbacks = {
     .on_sent = on_sent,
     .on_left = on_left,
     .on_closed = on_closed,
+    .on_token = on_token,
 };
 
 static int set_all(yomo_options *options, const char *const *pairs)
@@ -235,6 +242,8 @@ struct fake_conn *stage_accept(struct stage *stage, enum yomo_transport_kind kin
         .op = YO_OP_HELLO,
         .protocol = YO_PROTOCOL_VERSION,
         .session = session,
+        .peer = stage->hello_id ? yo_span_of(stage->hello_id) : YO_SPAN_NONE,
+        .timestamp = stage->hello_ms,
         .epoch = 1,
         .limits = {.message_size = 65536, .rooms = 100, .silence_ms = 15000},
     };

@@ -16,6 +16,8 @@ struct stage {
     yo_time now;
     bool closed;
     size_t taken[FAKE_CONNS_MAX]; /* of each connection's messages, by stage_take */
+    const char *hello_id; /* what hello says: the user id, NULL for none ... */
+    uint64_t hello_ms;    /* ... and how long the token holds, 0 for ever */
     char story[8192];
     /* Called inside callbacks, if set: to make calls from there. */
     void (*on_story)(struct stage *stage, const char *line);

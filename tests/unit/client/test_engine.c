@@ -10,6 +10,7 @@
 
 #include "client/udp_blocked.h"
 #include "stage.h"
+#include "wire/msgpack.h"
 
 #define WT YOMO_TRANSPORT_WEBTRANSPORT
 #define WS YOMO_TRANSPORT_WEBSOCKET
@@ -335,6 +336,75 @@ static void a_late_hello_is_told_too(void **state)
 
 #define TEST(name) cmocka_unit_test_setup(name, forget_udp)
 
+static void a_token_is_asked_for_in_time_and_shown_at_once(void **state)
+{
+    const char *options[] = {"token", "old", NULL};
+    struct yo_message taken = {.op = YO_OP_TOKEN, .timestamp = 1000000};
+    struct yo_message refused = {.op = YO_OP_TOKEN, .code = YOMO_ERR_AUTH};
+    struct stage s;
+    (void)state;
+    stage_begin(&s, options);
+    s.hello_ms = 100000;
+    struct fake_conn *conn = stage_connect(&s, WT, 1);
+    stage_story(&s, "connecting\nopen webtransport extension\n");
+    assert_non_null(strstr(s.client->settings.target.path, "token=old"));
+    for (int i = 0; i < 10; i++) { /* the server is there all the time */
+        stage_pass(&s, 7400 * YO_MS);
+        stage_say(&s, conn, YO_LANE_CONTROL,
+                  &(struct yo_message){.op = YO_OP_PING, .timestamp = 1});
+    }
+    stage_story(&s, "");
+    stage_pass(&s, YO_SECOND);
+    stage_story(&s, "token 25000 OK\n");
+    assert_int_equal(yomo_client_set_token(s.client, "new"), YOMO_OK);
+    stage_run(&s);
+    assert_true(yo_span_is(stage_take(&s, conn, YO_OP_TOKEN, NULL).token, "new"));
+    stage_say(&s, conn, YO_LANE_CONTROL, &refused);
+    stage_story(&s, "token 25000 AUTH\n");
+    assert_int_equal(yomo_client_set_token(s.client, "newer"), YOMO_OK);
+    stage_run(&s);
+    assert_true(yo_span_is(stage_take(&s, conn, YO_OP_TOKEN, NULL).token, "newer"));
+    stage_say(&s, conn, YO_LANE_CONTROL, &taken);
+    stage_story(&s, "");
+    /* And it is the one for the next connection. */
+    fake_closed(conn, YO_CLOSE_RETRY, YOMO_ERR_CLOSED, "", s.now);
+    stage_pass(&s, YO_SECOND);
+    assert_non_null(strstr(s.client->settings.target.path, "token=newer"));
+    stage_end(&s);
+}
+
+static void a_token_from_before_the_connection_is_used_for_it(void **state)
+{
+    const char *options[] = {"token", "old", NULL};
+    struct stage s;
+    (void)state;
+    stage_begin(&s, options);
+    assert_int_equal(yomo_client_set_token(s.client, ""), YOMO_ERR_INVALID);
+    assert_int_equal(yomo_client_set_token(s.client, "n w"), YOMO_OK);
+    struct fake_conn *conn = stage_connect(&s, WT, 1);
+    assert_non_null(strstr(s.client->settings.target.path, "token=n%20w"));
+    assert_true(stage_none(&s, conn, YO_OP_TOKEN));
+    stage_end(&s);
+}
+
+static void the_id_that_a_server_prescribes_is_taken_over(void **state)
+{
+    const char *options[] = {"id", "me", NULL};
+    struct stage s;
+    struct yo_message join;
+    yomo_room *room;
+    (void)state;
+    stage_begin(&s, options);
+    s.hello_id = "alice";
+    struct fake_conn *conn = stage_connect(&s, WT, 1);
+    assert_string_equal(yomo_client_id(s.client), "alice");
+    assert_int_equal(yomo_client_join(s.client, "r", "{\"x\":1}", &room), YOMO_OK);
+    stage_run(&s);
+    join = stage_take(&s, conn, YO_OP_CHANNEL_JOIN, NULL);
+    assert_true(yo_span_is(yo_mp_as_str(yo_mp_map_get(join.payload, "id")), "alice"));
+    stage_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +426,9 @@ int main(void)
         TEST(closing_while_connecting_ends_at_once),
         TEST(closing_inside_a_callback_is_fine),
         TEST(a_late_hello_is_told_too),
+        TEST(a_token_is_asked_for_in_time_and_shown_at_once),
+        TEST(a_token_from_before_the_connection_is_used_for_it),
+        TEST(the_id_that_a_server_prescribes_is_taken_over),
     };
     return cmocka_run_group_tests_name("client/engine", tests, NULL, NULL);
 }

@@ -38,6 +38,16 @@ static int drop_key_file(void **unused)
     return 0;
 }
 
+/* A token that expires in `seconds` and has `more` claims. */
+static void make_token(struct yo_buf *token, const char *more, int seconds)
+{
+    char payload[512];
+
+    snprintf(payload, sizeof(payload), "{\"exp\":%llu%s}",
+             (unsigned long long)(yo_wall_ms() / 1000 + (uint64_t)seconds), more);
+    sign_hs256(token, "{\"alg\":\"HS256\"}", payload, secret);
+}
+
 /* `query`, and a token that expires in `seconds` and has `more` claims. */
 static struct client *knock(struct rig *rig, const char *query, const char *more,
                             int seconds)
@@ -208,6 +218,84 @@ static void a_secret_that_is_read_again_counts_from_then_on(void **unused)
     rig_close(&rig);
 }
 
+static struct heard *send_token(struct client *client, const char *more, int seconds)
+{
+    struct yo_buf token;
+
+    make_token(&token, more, seconds);
+    client_send(client,
+                &(struct yo_message){.op = YO_OP_TOKEN, .token = yo_buf_span(&token)});
+    yo_buf_finish(&token);
+    return expect_op(client, YO_OP_TOKEN);
+}
+
+static void a_new_token_takes_the_place_of_the_old_one(void **unused)
+{
+    struct rig rig;
+    struct client *a, *b;
+
+    (void)unused;
+    rig_open(&rig, 1, NULL, "token-keys", key_file, "token-leeway", "0", NULL);
+    a = knock(&rig, "yomo=1", ",\"sub\":\"a\"", 600);
+    assert_in_range(expect_op(a, YO_OP_HELLO)->message.timestamp, 590000, 600000);
+    b = knock(&rig, "yomo=1&id=b", "", 600);
+    client_join(b, "one", NULL);
+    client_join(b, "two", NULL);
+    client_join(a, "one", NULL);
+    client_join(a, "two", NULL);
+    client_forget(a);
+    client_forget(b);
+    assert_in_range(send_token(a,
+                               ",\"sub\":\"a\",\"yomo\":{\"rooms\":{"
+                               "\"two\":[\"join\"]}}",
+                               3600)
+                        ->message.timestamp,
+                    3590000, 3600000);
+    /* What it does not allow is left, for everybody to see; and may not be said. */
+    assert_int_equal(expect_op(a, YO_OP_CHANNEL_LEAVE)->message.code, YOMO_ERR_DENIED);
+    expect_from(b, YO_OP_PEER_OFFLINE, "a");
+    client_data(a, "two", "e", "1", YOMO_RELIABLE);
+    expect_nothing(b);
+    rig_close(&rig);
+}
+
+static void somebody_elses_token_is_refused(void **unused)
+{
+    static const char *const others[] = {",\"sub\":\"mallory\"", "",
+                                         ",\"sub\":\"a\",\"yomo\":{\"app\":\"x\"}"};
+    struct rig rig;
+
+    (void)unused;
+    rig_open(&rig, 1, NULL, "token-keys", key_file, NULL);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        struct client *a = knock(&rig, "yomo=1", ",\"sub\":\"a\"", 600);
+        expect_op(a, YO_OP_HELLO);
+        assert_int_equal(send_token(a, others[i], 60)->message.code, YOMO_ERR_DENIED);
+        assert_false(a->closing);
+    }
+    rig_close(&rig);
+}
+
+static void a_bad_new_token_leaves_the_old_one_in_place(void **unused)
+{
+    struct rig rig;
+    struct client *a;
+
+    (void)unused;
+    rig_open(&rig, 1, NULL, "token-keys", key_file, NULL);
+    a = knock(&rig, "yomo=1", ",\"sub\":\"a\"", 600);
+    expect_op(a, YO_OP_HELLO);
+    assert_int_equal(send_token(a, ",\"sub\":\"a\"", -60)->message.code, YOMO_ERR_AUTH);
+    client_join(a, "room", NULL);
+    expect_op(a, YO_OP_CHANNEL_JOIN);
+    rig_close(&rig);
+    rig_open(&rig, 1, NULL, NULL); /* a server that knows no tokens */
+    a = rig_connect(&rig, 0, WS, "yomo=1&id=a");
+    expect_op(a, YO_OP_HELLO);
+    assert_int_equal(send_token(a, "", 60)->message.code, YOMO_ERR_AUTH);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +304,9 @@ int main(void)
         cmocka_unit_test(rights_are_those_of_the_room),
         cmocka_unit_test(applications_are_kept_apart),
         cmocka_unit_test(a_connection_ends_with_its_token),
+        cmocka_unit_test(a_new_token_takes_the_place_of_the_old_one),
+        cmocka_unit_test(somebody_elses_token_is_refused),
+        cmocka_unit_test(a_bad_new_token_leaves_the_old_one_in_place),
         cmocka_unit_test(a_secret_that_is_read_again_counts_from_then_on),
     };
     return cmocka_run_group_tests(tests, make_key_file, drop_key_file);

@@ -105,8 +105,8 @@ static const char *const kinds[] = {
     [YO_EFFECT_LEFT] = "left",       [YO_EFFECT_PEER] = "peer",
     [YO_EFFECT_MESSAGE] = "message", [YO_EFFECT_CONFIRMED] = "confirmed",
     [YO_EFFECT_GOAWAY] = "goaway",   [YO_EFFECT_PONG] = "pong",
-    [YO_EFFECT_MOVE] = "move",       [YO_EFFECT_FENCE] = "fence",
-    [YO_EFFECT_MOVED] = "moved",
+    [YO_EFFECT_TOKEN] = "token",     [YO_EFFECT_MOVE] = "move",
+    [YO_EFFECT_FENCE] = "fence",     [YO_EFFECT_MOVED] = "moved",
 };
 
 static void put_send(struct yo_buf *out, const struct yo_effect *effect)

@@ -455,7 +455,8 @@ static void pings_are_answered_and_servers_ops_are_not_the_clients(void **state)
          "send 1: pong ts=12\n");
     recv((struct yo_message){.op = YO_OP_PONG, .timestamp = 12}, "");
     for (int op = YO_OP_HELLO; op < YO_OP_UNKNOWN; op++) {
-        if (op != YO_OP_PING && op != YO_OP_PONG && op != YO_OP_MOVE) {
+        if (op != YO_OP_PING && op != YO_OP_PONG && op != YO_OP_MOVE &&
+            op != YO_OP_TOKEN) {
             recv((struct yo_message){.op = (enum yo_op)op}, "drop code=PROTO\n");
         }
     }
@@ -944,6 +945,24 @@ static void a_session_survives_every_failing_allocation(void **state)
     assert_true(fault_each(live_a_life, NULL) > 8);
 }
 
+static void a_token_is_handed_up_and_answered(void **state)
+{
+    const struct yo_message token = {.op = YO_OP_TOKEN, .token = yo_span_of("t")};
+    (void)state;
+    recv(token, "token tok=t\n");
+    yo_effects_clear(&effects);
+    assert_int_equal(yo_server_token(session, 600, YOMO_OK, &effects), YOMO_OK);
+    assert_effects(&effects, "send 1: token ts=600\n");
+    yo_effects_clear(&effects);
+    assert_int_equal(yo_server_token(session, 600, YOMO_ERR_AUTH, &effects), YOMO_OK);
+    assert_effects(&effects, "send 1: token code=AUTH msg=authentication failed\n");
+    recv(token, "send 1: token code=RATE msg=too many messages in too short a time\n"
+                "drop code=RATE\n");
+    now += YO_SECOND;
+    recv(token, "token tok=t\n");
+    recv((struct yo_message){.op = YO_OP_TOKEN}, "drop code=MALFORMED\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -951,6 +970,7 @@ int main(void)
         TEST(the_numbers_are_those_of_the_transports),
         TEST(hello_comes_first),
         TEST(a_join_is_asked_and_answered),
+        TEST(a_token_is_handed_up_and_answered),
         TEST(a_join_without_a_state_has_the_id_for_a_label),
         TEST(a_refused_join_is_over),
         TEST(more_rooms_than_allowed_are_refused),
