@@ -140,10 +140,10 @@ static void two_programs_meet(void **state)
     sim_program_leave(&programs[1], 0);
     end(2,
         "    0.0 alice-quic connects as [1]\n"
-        "    0.0 [1] send 1: hello sid=1 ver=1 epoch=1 lim.msg=4096 lim.rooms=2 "
+        "    0.0 [1] send 1: hello p=alice sid=1 ver=1 epoch=1 lim.msg=4096 lim.rooms=2 "
         "lim.silence=15000\n"
         "    0.0 carol-tcp connects as [2]\n"
-        "    0.0 [2] send 1: hello sid=2 ver=1 epoch=1 lim.msg=4096 lim.rooms=2 "
+        "    0.0 [2] send 1: hello p=carol sid=2 ver=1 epoch=1 lim.msg=4096 lim.rooms=2 "
         "lim.silence=15000\n"
         "   10.0 alice-quic ready p=alice sid=1 epoch=1 extension\n"
         "   10.0 carol-tcp ready p=carol sid=2 epoch=1 extension\n"
