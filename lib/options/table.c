@@ -212,7 +212,7 @@ static const struct yo_option server_options[] = {
     NUMBER("connections-max", "100000", 1, 16 * MIB,
            "Connections on this backend."),
     NUMBER("connections-per-address-max", "10000", 1, 16 * MIB,
-           "Connections from one address, of IPv6 from one /64, at each worker."),
+           "Connections from one address, of IPv6 from one /64."),
     NUMBER("handshakes-max", "1000", 1, 16 * MIB,
            "Handshakes at once, at each worker; past that, QUIC clients must first prove "
            "their address and TCP connections are closed."),

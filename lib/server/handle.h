@@ -59,6 +59,7 @@ struct yomo_server {
     struct yo_desk *desks;
     struct yo_metrics *metrics;
     struct yo_order *drains, *closes;
+    struct yo_crowd *crowd; /* connections of all workers */
     struct yo_ports ports;
     struct yo_buf state_dir; /* NUL behind it; empty: none */
     struct yo_buf listening; /* the JSON line, NUL behind it */

@@ -82,6 +82,7 @@ void yo_server_unref(struct yomo_server *server)
         return;
     }
     drop_workers(server);
+    yo_crowd_destroy(server->crowd);
     yo_claims_free(server);
     yo_tls_server_unref(server->tls);
     yo_auth_keys_unref(server->token_keys);

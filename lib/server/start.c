@@ -73,6 +73,16 @@ static int open_doors(struct yomo_server *server, struct yo_worker *worker,
     return rv;
 }
 
+static int make_crowd(struct yomo_server *server)
+{
+    const yomo_options *o = server->config.options;
+
+    return yo_crowd_create(
+        &server->crowd, server->config.mem,
+        (uint32_t)yo_options_number(o, "connections-max"),
+        (uint32_t)yo_options_number(o, "connections-per-address-max"));
+}
+
 static int make_workers(struct yomo_server *server, struct yo_buf *why)
 {
     struct yo_worker_options options = {
@@ -85,7 +95,7 @@ static int make_workers(struct yomo_server *server, struct yo_buf *why)
         .desks = server->desks,
         .why = why,
     };
-    int rv = YOMO_OK;
+    int rv = make_crowd(server);
 
     if (server->worker_count > 1) {
         yo_ports_release(&server->ports); /* taken alone, shared from here on */

@@ -251,9 +251,7 @@ static int open_listener(struct yo_worker *worker, const uint8_t *secret)
         .queue_size_max = CONN_QUEUE_SIZE,
         .handshake_ms = yo_options_ms(o, "handshake-timeout"),
         .handshakes_max = u32(yo_options_number(o, "handshakes-max")),
-        .connections_max = u32(yo_options_number(o, "connections-max")),
-        .connections_per_address_max =
-            u32(yo_options_number(o, "connections-per-address-max")),
+        .crowd = worker->server->crowd,
         .trusted_proxies = {worker->config->proxies, worker->config->proxy_count},
         .congestion = (enum yo_congestion)yo_options_choice(o, "congestion-control"),
         .key_update_packets = yo_options_number(o, "key-update-packets"),

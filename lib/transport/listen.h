@@ -7,6 +7,7 @@
 #ifndef YO_TRANSPORT_LISTEN_H
 #define YO_TRANSPORT_LISTEN_H
 
+#include "transport/crowd/crowd.h"
 #include "loop/loop.h"
 #include "loop/network.h"
 #include "loop/tcp.h"
@@ -48,8 +49,9 @@ struct yo_listener_options {
     uint64_t keepalive_ms;        /* QUIC PING, WebSocket ping after this much silence */
     uint64_t silence_ms;          /* WebSocket: closed after this much silence */
     uint32_t handshakes_max;      /* at once; past it QUIC gets Retry, TCP is closed */
-    uint32_t connections_max;     /* all of this worker; past it new ones are refused */
-    uint32_t connections_per_address_max;
+    struct yo_crowd *crowd;       /* counts connections, for all doors of all workers;
+                                     NULL: each door has its own, with: */
+    uint32_t connections_max, connections_per_address_max; /* 0: no limit */
     struct yo_networks trusted_proxies; /* TCP peers whose X-Forwarded-For is believed;
                                            lent for the listener's life */
     enum yo_congestion congestion; /* QUIC's */

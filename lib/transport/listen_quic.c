@@ -209,6 +209,7 @@ int yo_quic_door_create(struct yo_quic_door **out, struct yo_loop *loop,
         .key_update_packets = options->key_update_packets,
         .sessions = options->webtransport_sessions,
         .handshakes_max = options->handshakes_max,
+        .crowd = options->crowd,
         .connections_max = options->connections_max,
         .connections_per_address_max = options->connections_per_address_max,
     };

@@ -14,48 +14,13 @@
 
 /* --- Who is here ------------------------------------------------------------------ */
 
-static size_t guest_key(uint8_t key[9], const struct yo_ip *ip)
+struct yo_span yo_tcp_guest_key(uint8_t key[9], const struct yo_ip *ip)
 {
     bool v4 = yo_ip_v4(ip);
     memset(key, 0, 9);
     key[0] = v4 ? 4 : 6;
     memcpy(key + 1, v4 ? ip->bytes + 12 : ip->bytes, v4 ? 4 : 8);
-    return v4 ? 5 : 9;
-}
-
-struct yo_tcp_guest *yo_tcp_guest_in(struct yo_tcp_door *door, const struct yo_ip *ip)
-{
-    uint8_t key[9];
-    size_t size = guest_key(key, ip);
-    struct yo_map_node *node = yo_map_get(&door->guests, yo_span(key, size));
-    if (node) {
-        struct yo_tcp_guest *guest = YO_CONTAINER(node, struct yo_tcp_guest, node);
-        if (door->options.connections_per_address_max > 0 &&
-            guest->count >= door->options.connections_per_address_max) {
-            return NULL;
-        }
-        guest->count++;
-        return guest;
-    }
-    struct yo_tcp_guest *guest = yo_calloc(yo_loop_mem(door->loop), 1, sizeof(*guest));
-    if (!guest) {
-        return NULL;
-    }
-    memcpy(guest->key, key, sizeof(key));
-    guest->count = 1;
-    if (yo_map_put(&door->guests, &guest->node, yo_span(guest->key, size)) != YOMO_OK) {
-        yo_free(yo_loop_mem(door->loop), guest);
-        return NULL;
-    }
-    return guest;
-}
-
-void yo_tcp_guest_out(struct yo_tcp_door *door, struct yo_tcp_guest *guest)
-{
-    if (guest && --guest->count == 0) {
-        yo_map_remove(&door->guests, &guest->node);
-        yo_free(yo_loop_mem(door->loop), guest);
-    }
+    return yo_span(key, v4 ? 5 : 9);
 }
 
 void yo_tcp_door_check(struct yo_tcp_door *door)
@@ -72,8 +37,6 @@ static bool has_room(const struct yo_tcp_door *door)
 {
     const struct yo_listener_options *options = &door->options;
     return !door->draining && !door->closing &&
-           (options->connections_max == 0 ||
-            door->connections < options->connections_max) &&
            (options->handshakes_max == 0 || door->handshakes < options->handshakes_max);
 }
 
@@ -84,12 +47,14 @@ static void welcome(struct yo_tcp_door *door, struct yo_tcp *tcp, bool secure,
     if (has_room(door) && (!secure || door->tls)) {
         visitor = yo_tcp_visitor_create(door, tcp, secure);
     }
-    if (visitor && !visitor->proxied) {
-        visitor->guest = yo_tcp_guest_in(door, &visitor->peer);
-        if (!visitor->guest) {
-            yo_tcp_visitor_free(visitor);
-            visitor = NULL;
-        }
+    uint8_t key[9];
+    if (visitor &&
+        yo_crowd_enter(door->crowd,
+                       visitor->proxied ? YO_SPAN_NONE
+                                        : yo_tcp_guest_key(key, &visitor->peer),
+                       &visitor->guest) != YOMO_OK) {
+        yo_tcp_visitor_free(visitor);
+        visitor = NULL;
     }
     if (!visitor) {
         door->stats.refused++;
@@ -99,7 +64,7 @@ static void welcome(struct yo_tcp_door *door, struct yo_tcp *tcp, bool secure,
     door->connections++;
     if (yo_pipe_open(&visitor->pipe, &door->shared.yard, tcp, &yo_tcp_visitor_events,
                      visitor) != YOMO_OK) {
-        yo_tcp_guest_out(door, visitor->guest);
+        yo_crowd_leave(door->crowd, visitor->guest);
         door->connections--;
         yo_tcp_visitor_free(visitor);
         return;
@@ -202,7 +167,7 @@ static void finish_door(struct yo_task *task, yo_time now)
     }
     yo_tls_server_unref(door->tls);
     yo_ws_shared_finish(&door->shared);
-    yo_map_finish(&door->guests);
+    yo_crowd_destroy(door->own_crowd);
     yo_free(yo_loop_mem(door->loop), door);
     if (on_closed) {
         on_closed(user);
@@ -223,7 +188,18 @@ int yo_tcp_door_create(struct yo_tcp_door **out, struct yo_loop *loop,
     door->options = *options;
     door->events = events;
     door->user = user;
-    yo_map_init(&door->guests, yo_loop_mem(loop));
+    door->crowd = options->crowd;
+    if (!door->crowd) {
+        int rv = yo_crowd_create(&door->own_crowd, yo_loop_mem(loop),
+                                 options->connections_max,
+                                 options->connections_per_address_max);
+        if (rv != YOMO_OK) {
+            yo_ws_shared_finish(&door->shared);
+            yo_free(yo_loop_mem(loop), door);
+            return rv;
+        }
+        door->crowd = door->own_crowd;
+    }
     yo_list_init(&door->visitors);
     yo_list_init(&door->linked);
     yo_task_init(&door->task, finish_door);

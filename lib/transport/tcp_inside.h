@@ -4,20 +4,13 @@
 #ifndef YO_TRANSPORT_TCP_INSIDE_H
 #define YO_TRANSPORT_TCP_INSIDE_H
 
-#include "base/map.h"
+#include "transport/crowd/crowd.h"
 #include "transport/http/reader.h"
 #include "transport/listen_tcp.h"
 #include "transport/websocket/handshake.h"
 #include "transport/ws_link.h"
 
 #define YO_TCP_SCRATCH_KEEP 131072
-
-/* How many connections one address has. IPv6: one network of 64 bits. */
-struct yo_tcp_guest {
-    struct yo_map_node node;
-    uint8_t key[9];
-    uint32_t count;
-};
 
 enum yo_tcp_state {
     YO_TCP_SHAKING, /* TLS */
@@ -35,7 +28,7 @@ struct yo_tcp_door {
     struct yo_ws_shared shared;
     struct yo_tcp_listener *sockets[YO_TCP_DOOR_SOCKETS_MAX];
     size_t socket_count;
-    struct yo_map guests;
+    struct yo_crowd *crowd, *own_crowd; /* the server's, or else `own_crowd` */
     struct yo_link visitors, linked;
     size_t connections, handshakes; /* all visitors and links; visitors alone */
     struct yo_log_pace failures;
@@ -50,7 +43,7 @@ struct yo_tcp_visitor {
     struct yo_incoming incoming; /* first: a yo_incoming is its visitor */
     struct yo_link link;         /* in door->visitors */
     struct yo_tcp_door *door;
-    struct yo_tcp_guest *guest;
+    struct yo_guest *guest;
     struct yo_pipe *pipe;
     struct yo_http_reader *reader;
     struct yo_timer timer;
@@ -68,7 +61,7 @@ struct yo_tcp_visitor {
 struct yo_tcp_member {
     struct yo_link link; /* in door->linked */
     struct yo_tcp_door *door;
-    struct yo_tcp_guest *guest;
+    struct yo_guest *guest;
     struct yo_ws_link *ws;
 };
 
@@ -76,10 +69,8 @@ enum yo_tcp_farewell { YO_TCP_LINGER, YO_TCP_RESET };
 
 /* --- listen_tcp.c ----------------------------------------------------------------- */
 
-/* Count one more of this address; NULL when there are too many, or no memory. */
-struct yo_tcp_guest *yo_tcp_guest_in(struct yo_tcp_door *door, const struct yo_ip *ip);
-void yo_tcp_guest_out(struct yo_tcp_door *door,
-                      struct yo_tcp_guest *guest); /* accepts NULL */
+/* Under what a client is counted: an IPv4 address, or one network of 64 bits. */
+struct yo_span yo_tcp_guest_key(uint8_t key[9], const struct yo_ip *ip);
 /* One has gone: was it the last that a closing door waits for? */
 void yo_tcp_door_check(struct yo_tcp_door *door);
 

@@ -45,7 +45,7 @@ void yo_tcp_visitor_dismiss(struct yo_tcp_visitor *visitor, enum yo_tcp_farewell
     } else {
         yo_pipe_reset(visitor->pipe);
     }
-    yo_tcp_guest_out(door, visitor->guest);
+    yo_crowd_leave(door->crowd, visitor->guest);
     door->connections--;
     yo_tcp_visitor_free(visitor);
 }
@@ -181,6 +181,7 @@ static bool unmask(struct yo_tcp_visitor *visitor)
     static const char name[] = "X-Forwarded-For";
     struct yo_tcp_door *door = visitor->door;
     struct yo_ip ip = visitor->peer;
+    uint8_t key[9];
     size_t lines = 0;
     while (yo_http_reader_header_at(visitor->reader, name, lines).data) {
         lines++;
@@ -191,10 +192,9 @@ static bool unmask(struct yo_tcp_visitor *visitor)
                yo_http_reader_header_at(visitor->reader, name, lines - 1), &ip)) {
         lines--;
     }
-    yo_tcp_guest_out(door, visitor->guest);
-    visitor->guest = yo_tcp_guest_in(door, &ip);
     yo_ip_print(&ip, visitor->address);
-    if (!visitor->guest) {
+    if (yo_crowd_rename(door->crowd, &visitor->guest, yo_tcp_guest_key(key, &ip)) !=
+        YOMO_OK) {
         door->stats.refused++;
         answer_and_leave(visitor, 429, YO_SPAN_NONE, NULL);
         return false;
@@ -299,7 +299,7 @@ static void on_member_gone(void *user)
     struct yo_tcp_member *member = user;
     struct yo_tcp_door *door = member->door;
     yo_list_remove(&member->link);
-    yo_tcp_guest_out(door, member->guest);
+    yo_crowd_leave(door->crowd, member->guest);
     door->connections--;
     yo_free(yo_loop_mem(door->loop), member);
     yo_tcp_door_check(door);

@@ -208,22 +208,22 @@ static void begin(struct yo_endpoint *endpoint, const struct yo_quic_packet *pac
                   ngtcp2_token_type type, yo_time now)
 {
     struct yo_quic_conn *conn;
-    struct yo_address_count *count = NULL;
+    struct yo_guest *guest;
+    uint8_t key[9];
     ngtcp2_cid scid = {.datalen = YO_CID_SIZE};
 
-    if (yo_address_counts_take(&endpoint->addresses, packet->remote,
-                               endpoint->options.connections_per_address_max,
-                               &count) != YOMO_OK) {
+    if (yo_crowd_enter(endpoint->crowd, yo_sockaddr_key(packet->remote, key), &guest) !=
+        YOMO_OK) {
         refuse(endpoint, packet, header, NGTCP2_CONNECTION_REFUSED, now);
         return;
     }
     if (yo_quic_conn_create(&conn, endpoint, true) != YOMO_OK) {
-        yo_address_counts_drop(&endpoint->addresses, count);
+        yo_crowd_leave(endpoint->crowd, guest);
         return;
     }
     endpoint->stats.proven_retry += type == NGTCP2_TOKEN_TYPE_RETRY;
     endpoint->stats.proven_token += type == NGTCP2_TOKEN_TYPE_NEW_TOKEN;
-    conn->address_count = count;
+    conn->guest = guest;
     conn->counted_handshake = true;
     endpoint->stats.handshakes_now++;
     conn->now = now;
@@ -256,8 +256,7 @@ static void first_packet(struct yo_endpoint *endpoint,
         endpoint->stats.packets_bad++;
         return;
     }
-    if (!endpoint->tls || endpoint->closing || endpoint->draining ||
-        endpoint->stats.connections_now >= options->connections_max) {
+    if (!endpoint->tls || endpoint->closing || endpoint->draining) {
         refuse(endpoint, packet, &header, NGTCP2_CONNECTION_REFUSED, now);
         return;
     }

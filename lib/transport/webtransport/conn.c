@@ -78,7 +78,7 @@ void yo_quic_conn_destroy(struct yo_quic_conn *conn)
     ngtcp2_conn_del(conn->quic);
     free_tls(conn);
     yo_cid_map_forget(&endpoint->ids, &conn->owner);
-    yo_address_counts_drop(&endpoint->addresses, conn->address_count);
+    yo_crowd_leave(endpoint->crowd, conn->guest);
     yo_heap_remove(&endpoint->timers, &conn->timer);
     yo_list_remove(&conn->link);
     yo_list_remove(&conn->dirty);

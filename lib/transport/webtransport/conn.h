@@ -61,9 +61,9 @@ struct yo_wt_ask {
 struct yo_wt_stream {
     struct yo_stream base;
     struct yo_wt_session *session;
-    struct yo_link link;  /* in session->streams, ->unopened or ->early */
+    struct yo_link link;   /* in session->streams, ->unopened or ->early */
     struct yo_place place; /* in session->turns while it can send */
-    int64_t id;           /* -1: not opened yet */
+    int64_t id;            /* -1: not opened yet */
     bool bidirectional, local;
     const struct yo_wt_stream_events *events; /* NULL: nobody listens */
     void *user;
@@ -85,11 +85,11 @@ struct yo_wt_stream {
     bool stop_due;    /* yo_wt_stream_stop came before the ID */
     uint32_t stop_code;
     bool in_event;
-    bool early;          /* in session->early */
-    bool counted;        /* flow control counts it */
-    uint8_t header_in;   /* size of the header that came */
-    bool closed;         /* QUIC has forgotten it; `in` has not been taken yet, ... */
-    bool held;           /* ... or yo_wt_stream_hold keeps it */
+    bool early;        /* in session->early */
+    bool counted;      /* flow control counts it */
+    uint8_t header_in; /* size of the header that came */
+    bool closed;       /* QUIC has forgotten it; `in` has not been taken yet, ... */
+    bool held;         /* ... or yo_wt_stream_hold keeps it */
     uint64_t received, done; /* bytes that came; that nobody keeps any more */
 };
 
@@ -161,13 +161,13 @@ struct yo_quic_conn {
     ngtcp2_crypto_ossl_ctx *tls;
     ngtcp2_crypto_conn_ref ref;
     bool server, counted_handshake, bound, want_bind;
-    bool drained; /* at its last write ngtcp2 had nothing more to say */
-    bool busy;    /* inside its turn, or a call that hands up what came */
-    struct yo_address_count *address_count;
+    bool drained;           /* at its last write ngtcp2 had nothing more to say */
+    bool busy;              /* inside its turn, or a call that hands up what came */
+    struct yo_guest *guest; /* as whom it is counted; NULL: not at all */
     char address[64];
     void *socket; /* where the last packet came from */
 
-    struct yo_h3 *h3; /* from the time on when TLS has keys */
+    struct yo_h3 *h3;        /* from the time on when TLS has keys */
     struct yo_link sessions; /* the first is the first that was there */
     struct yo_link sending;
     size_t early_streams, early_datagrams; /* of all sessions */
@@ -177,9 +177,9 @@ struct yo_quic_conn {
     ngtcp2_cid trace_id; /* the client's first one: names the qlog */
     bool has_next_keys;
     uint64_t packets_out; /* with the keys of now */
-    yo_time heard;   /* when the last packet came */
-    yo_time due;     /* what ngtcp2 waits for, as far as it is waited for */
-    yo_time alarm;   /* the first of its sessions' */
+    yo_time heard;        /* when the last packet came */
+    yo_time due;          /* what ngtcp2 waits for, as far as it is waited for */
+    yo_time alarm;        /* the first of its sessions' */
     yo_time give_up; /* of the connection itself: no request, or no acknowledgement */
 
     /* Whether what came needs an answer (patience.c). */

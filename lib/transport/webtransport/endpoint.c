@@ -43,7 +43,17 @@ int yo_endpoint_create(struct yo_endpoint **out,
     endpoint->events = events;
     endpoint->user = user;
     yo_quic_mem_init(&endpoint->quic_mem, options->mem);
+    endpoint->crowd = options->crowd;
     int rv = yo_secrets_init(&endpoint->secrets, options->secret);
+    if (rv == YOMO_OK && !endpoint->crowd && options->server) {
+        rv = yo_crowd_create(&endpoint->own_crowd, options->mem,
+                             options->connections_max,
+                             options->connections_per_address_max);
+        endpoint->crowd = endpoint->own_crowd;
+        if (rv != YOMO_OK) {
+            yo_secrets_finish(&endpoint->secrets);
+        }
+    }
     if (rv != YOMO_OK) {
         yo_free(options->mem, endpoint);
         return rv;
@@ -52,7 +62,6 @@ int yo_endpoint_create(struct yo_endpoint **out,
     yo_list_init(&endpoint->dirty);
     yo_heap_init(&endpoint->timers, endpoint->mem);
     yo_cid_map_init(&endpoint->ids, endpoint->mem);
-    yo_address_counts_init(&endpoint->addresses, endpoint->mem);
     yo_stubs_init(&endpoint->stubs, endpoint->mem, &endpoint->ids);
     *out = endpoint;
     return YOMO_OK;
@@ -69,7 +78,7 @@ void yo_endpoint_destroy(struct yo_endpoint *endpoint)
     }
     yo_stubs_finish(&endpoint->stubs);
     yo_cid_map_finish(&endpoint->ids);
-    yo_address_counts_finish(&endpoint->addresses);
+    yo_crowd_destroy(endpoint->own_crowd);
     yo_heap_finish(&endpoint->timers);
     yo_secrets_finish(&endpoint->secrets);
     yo_tls_server_unref(endpoint->tls);

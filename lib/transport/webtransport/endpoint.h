@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "transport/crowd/crowd.h"
 #include "transport/tls/context.h"
 #include "transport/transport.h"
 #include "transport/webtransport/cid.h"
@@ -71,13 +72,14 @@ struct yo_endpoint_options {
      * and is heeded where `keepalive` is shorter. */
     yo_time handshake, idle, keepalive, silence;
     enum yo_congestion congestion;
-    uint64_t key_update_packets; /* new keys after so many sent packets; 0: only when the
-                                    cipher's limit is near */
+    uint64_t key_update_packets; /* new keys after so many sent packets; 0: only when
+                                    the cipher's limit is near */
     uint32_t sessions;       /* of WebTransport on one connection; with more than 1 flow
-                                control       of sessions is declared, and they are possible where
-                                the peer       declares it too. 0 is 1 */
+                                control       of sessions is declared, and they are possible
+                                where       the peer       declares it too. 0 is 1 */
     uint32_t handshakes_max; /* with more, new ones must prove their address */
-    uint32_t connections_max, connections_per_address_max;
+    struct yo_crowd *crowd;  /* counts connections; NULL: the endpoint's own, with: */
+    uint32_t connections_max, connections_per_address_max; /* 0: no limit */
 };
 
 struct yo_endpoint_stats {

@@ -75,6 +75,44 @@ class Start(TestCase):
         self.assertIn("file", err)
 
 
+class Limits(TestCase):
+    """Connections are counted for all workers, transports and doors together."""
+
+    def full(self, server):
+        """Nobody more gets in, whichever worker he comes to."""
+        for _ in range(4):
+            for transport in TRANSPORTS:
+                done = self.run_client(server, "pub", "room", "e", "1", "--transport",
+                                       transport)
+                self.assertIn(done[0], [3, 4], done) # a reset, or a word
+        with socket.create_connection(("127.0.0.1", server.listening["http_port"])) as plain:
+            plain.settimeout(DEADLINE)
+            try:
+                plain.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                self.assertEqual(plain.recv(100), b"")
+            except ConnectionError:
+                pass
+
+    def test_no_more_than_so_many_come_in(self):
+        for flag in ["--connections-max", "--connections-per-address-max"]:
+            with self.subTest(flag):
+                server = self.serve(flag, "6", "--bind", "127.0.0.1")
+                subs = [self.joined(server, "room", "--transport",
+                                    TRANSPORTS[index % len(TRANSPORTS)])
+                        for index in range(6)]
+                self.full(server)
+                for sub in subs:
+                    self.assertEqual(sub.err.seen, [])
+                left = subs.pop()
+                left.signal(signal.SIGTERM)
+                self.assertEqual(left.wait(), 0)
+                # Its place is free, as soon as the backend has noticed.
+                begin = time.monotonic()
+                while self.client(server, "sub", "room").out.next() is None:
+                    self.assertLess(time.monotonic() - begin, DEADLINE)
+                self.full(server)
+
+
 class Configuration(TestCase):
     def test_options_come_from_a_file_and_flags_win_over_it(self):
         config = self.path("yomo.conf", "# mine\nmesh = north\nhttp-port = none\n"
