@@ -80,9 +80,12 @@ static void echo(struct pipe *pipe)
     }
     while (pipe->echoed < pipe->size) {
         size_t taken = 0;
-        if (yomo_wt_stream_write(back->stream, pipe->data + pipe->echoed,
-                                 pipe->size - pipe->echoed, &taken) != YOMO_OK ||
-            taken == 0) {
+        int32_t rv = yomo_wt_stream_write(back->stream, pipe->data + pipe->echoed,
+                                          pipe->size - pipe->echoed, &taken);
+        if (rv == YOMO_ERR_NOMEM) {
+            yomo_wt_session_close(pipe->end->session, 99, "out of memory");
+        }
+        if (rv != YOMO_OK || taken == 0) {
             return;
         }
         pipe->echoed += taken;
@@ -208,7 +211,9 @@ static void open_back(struct pipe *pipe)
     back->local = true;
     if (yomo_wt_session_open_unidirectional(end->session, &callbacks, back, &stream) !=
         YOMO_OK) {
-        abort();
+        free(back);
+        yomo_wt_session_close(end->session, 99, "out of memory");
+        return;
     }
     back->stream = yomo_wt_stream_ref(stream);
     pipe->back = back;
@@ -435,22 +440,34 @@ void rig_pair(struct rig *rig, struct end **client, struct end **server)
     assert_non_null(*server);
 }
 
-struct pipe *rig_stream(struct end *end, bool bidirectional)
+struct pipe *rig_try_stream(struct end *end, bool bidirectional)
 {
     yomo_wt_stream_callbacks callbacks = rig_stream_callbacks();
     struct pipe *pipe = new_pipe(end, NULL);
     pipe->local = true;
     pipe->bidirectional = bidirectional;
     pthread_mutex_lock(&end->rig->lock);
-    add_pipe(end, pipe);
     int rv = bidirectional
                  ? yomo_wt_session_open_bidirectional(end->session, &callbacks, pipe,
                                                       &pipe->stream)
                  : yomo_wt_session_open_unidirectional(end->session, &callbacks, pipe,
                                                        &pipe->stream);
-    yomo_wt_stream_ref(pipe->stream);
+    if (rv == YOMO_OK) {
+        yomo_wt_stream_ref(pipe->stream);
+        add_pipe(end, pipe);
+    }
     pthread_mutex_unlock(&end->rig->lock);
-    assert_int_equal(rv, YOMO_OK);
+    if (rv != YOMO_OK) {
+        free(pipe);
+        pipe = NULL;
+    }
+    return pipe;
+}
+
+struct pipe *rig_stream(struct end *end, bool bidirectional)
+{
+    struct pipe *pipe = rig_try_stream(end, bidirectional);
+    assert_non_null(pipe);
     return pipe;
 }
 
@@ -514,12 +531,14 @@ void rig_open(struct rig *rig, enum way way, const char *workers,
                                    .on_closed = on_server_closed};
     void (*hook)(struct rig *, yomo_wt_request *) = rig->on_request;
     struct end template = rig->server_template;
+    const yomo_mem *server_mem = rig->server_mem;
     pthread_condattr_t attributes;
 
     memset(rig, 0, sizeof(*rig));
     rig->way = way;
     rig->on_request = hook;
     rig->server_template = template;
+    rig->server_mem = server_mem;
     pthread_mutex_init(&rig->lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -546,6 +565,9 @@ void rig_open(struct rig *rig, enum way way, const char *workers,
                                           NULL};
     set_all(options, server_options);
     yomo_options_set_log(options, on_log, NULL, YOMO_LOG_DEBUG);
+    if (server_mem) {
+        assert_int_equal(yomo_options_set_mem(options, server_mem), YOMO_OK);
+    }
     assert_int_equal(yomo_server_create(&rig->server, options, &hooks, rig), YOMO_OK);
     yomo_options_free(options);
     assert_int_equal(yomo_server_claim(rig->server, "/app/", on_request, rig), YOMO_OK);

@@ -81,6 +81,7 @@ struct rig {
      * `server_end` as it is. With the lock not held. */
     void (*on_request)(struct rig *rig, yomo_wt_request *request);
     struct end server_template;
+    const yomo_mem *server_mem; /* NULL: the C library's */
 };
 
 void rig_open(struct rig *rig, enum way way, const char *workers,
@@ -100,6 +101,7 @@ struct end *rig_server_end(struct rig *rig,
                            size_t index); /* in the order of accepting */
 void rig_pair(struct rig *rig, struct end **client, struct end **server);
 struct pipe *rig_stream(struct end *end, bool bidirectional);
+struct pipe *rig_try_stream(struct end *end, bool bidirectional); /* NULL: no */
 struct pipe *rig_pipe(struct end *end, bool local,
                       size_t index); /* of those, or NULL */
 

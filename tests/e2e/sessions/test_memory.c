@@ -173,10 +173,60 @@ static void memory_runs_out(void **state)
     rig_close(&rig);
 }
 
+/* --- The server's -------------------------------------------------------------------
+ */
+
+/* A session with something of everything, as far as it comes. */
+static void visit(struct rig *rig)
+{
+    struct end *client = rig_connect(rig, "/app/x?y");
+    UNTIL(rig, client->open || client->closed);
+    if (client->open) {
+        pthread_mutex_lock(&rig->lock);
+        bool over = client->closed;
+        pthread_mutex_unlock(&rig->lock);
+        for (int bidirectional = 0; bidirectional < 2 && !over; bidirectional++) {
+            yomo_wt_session_send(client->session, "datagram", 8, 0);
+            struct pipe *pipe = rig_try_stream(client, bidirectional);
+            if (!pipe) {
+                break;
+            }
+            (void)yomo_wt_stream_write(pipe->stream, "hello", 5, NULL);
+            (void)yomo_wt_stream_finish(pipe->stream);
+            /* A server without memory may end the stream, or the session, or all. */
+            UNTIL(rig, pipe->closed || client->closed);
+        }
+    }
+    yomo_wt_session_close(client->session, 1, "done");
+    UNTIL(rig, client->closed);
+}
+
+static void a_servers_memory_runs_out(void **state)
+{
+    static const char *const options[] = {"connect-timeout", "2s", NULL};
+    struct fault fault;
+    size_t nth = 0;
+    (void)state;
+    fault_init(&fault, 0, FAULT_ONCE);
+    struct rig rig = {.server_template.echo = true, .server_mem = &fault.mem};
+    rig_open(&rig, WAY_THREAD, "1", options);
+    do { /* each allocation from now on in turn; the server goes on */
+        fault_arm(&fault, ++nth, FAULT_ONCE);
+        visit(&rig);
+    } while (fault.failed);
+    fault_arm(&fault, 0, FAULT_ONCE);
+    assert_true(nth > 50);
+    print_message("%zu allocations\n", nth);
+    visit(&rig);
+    rig_close(&rig);
+    fault_assert_no_leak(&fault);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(a_servers_memory_runs_out),
     };
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }
