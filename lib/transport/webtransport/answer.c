@@ -152,15 +152,7 @@ void yo_quic_refuse(struct yo_wt_session *session, const struct yo_response *res
     }
     yo_wt_session_reject_early(session, YO_WT_BUFFERED_STREAM_REJECTED);
     session->phase = YO_WT_LEAVING;
-    yo_time until = yo_time_after(conn->now, REFUSED_STAYS);
-    if (yo_quic_conn_several(conn)) {
-        session->give_up = until;
-        yo_wt_sessions_alarm(conn);
-    } else {
-        conn->state = YO_QUIC_LEAVING;
-        conn->give_up = until;
-    }
-    yo_quic_conn_touch(conn);
+    yo_wt_session_leave(session, REFUSED_STAYS);
 }
 
 void yo_quic_dismiss(struct yo_wt_session *session, const struct yo_close *how)

@@ -122,7 +122,8 @@ struct yo_wt_session {
     struct yo_link early_datagrams;
     struct yo_flow *flow; /* NULL: not negotiated */
     yo_time alarm;        /* of its owner */
-    yo_time give_up;      /* while it leaves */
+    yo_time give_up;      /* while it leaves: when it has waited for long enough, ... */
+    yo_time leave_for;    /* ... which the turn makes of this; 0: it has */
     struct yo_capsules capsules;
     struct yo_wt_asked *asked;
     struct yo_wt_ask *ask;
@@ -310,6 +311,8 @@ void yo_wt_session_over(struct yo_wt_session *session); /* nothing is left to be
 void yo_wt_sessions_reap(struct yo_quic_conn *conn, yo_time now);
 void yo_wt_sessions_finish(struct yo_quic_conn *conn); /* all of it, told */
 void yo_wt_sessions_alarm(struct yo_quic_conn *conn);  /* conn->alarm anew */
+/* It was told its end: it stays for so long, or until the peer has answered. */
+void yo_wt_session_leave(struct yo_wt_session *session, yo_time span);
 void yo_wt_sessions_run(struct yo_quic_conn *conn, yo_time now);
 bool yo_wt_sessions_deferred(const struct yo_quic_conn *conn, yo_time now);
 

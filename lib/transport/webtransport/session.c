@@ -176,7 +176,7 @@ bool yo_wt_session_deferred(const struct yo_wt_session *session, yo_time now)
 {
     uint64_t id;
     const struct yo_blob *datagram = yo_datagrams_peek(&session->datagrams, &id);
-    return session->wake || session->resume || session->shut ||
+    return session->wake || session->resume || session->shut || session->leave_for ||
            (session->progress && session->want_progress) ||
            (session->open && (!yo_list_empty(&session->early) ||
                               !yo_list_empty(&session->early_datagrams))) ||
@@ -326,16 +326,8 @@ void yo_wt_session_close(struct yo_wt_session *session, uint32_t code,
     }
     yo_wt_session_drop_streams(session, YO_WT_SESSION_GONE);
     session->phase = YO_WT_LEAVING;
-    yo_time wait = 3 * ngtcp2_conn_get_pto(conn->quic);
-    yo_time until = yo_time_after(conn->now, yo_time_min(wait, LEAVE_MAX));
-    if (yo_quic_conn_several(conn)) {
-        session->give_up = until;
-        yo_wt_sessions_alarm(conn);
-    } else {
-        conn->state = YO_QUIC_LEAVING;
-        conn->give_up = until;
-    }
-    yo_quic_conn_touch(conn);
+    yo_wt_session_leave(session,
+                        yo_time_min(3 * ngtcp2_conn_get_pto(conn->quic), LEAVE_MAX));
 }
 
 void yo_wt_session_break(struct yo_wt_session *session, uint64_t h3_code,

@@ -479,6 +479,33 @@ void yo_wt_sessions_alarm(struct yo_quic_conn *conn)
     conn->alarm = first;
 }
 
+void yo_wt_session_leave(struct yo_wt_session *session, yo_time span)
+{
+    session->leave_for = span > 0 ? span : 1;
+    if (!yo_quic_conn_several(session->conn)) {
+        session->conn->state = YO_QUIC_LEAVING;
+    }
+    yo_quic_conn_touch(session->conn);
+}
+
+/* The time counts from the turn in which it is told: a call comes from outside of turns
+ * too, long after the last thing that happened here. */
+static void begin_to_leave(struct yo_wt_session *session, yo_time now)
+{
+    struct yo_quic_conn *conn = session->conn;
+    yo_time until = yo_time_after(now, session->leave_for);
+    if (session->leave_for == 0) {
+        return;
+    }
+    session->leave_for = 0;
+    if (yo_quic_conn_several(conn)) {
+        session->give_up = until;
+        yo_wt_sessions_alarm(conn);
+    } else {
+        conn->give_up = until;
+    }
+}
+
 void yo_wt_sessions_run(struct yo_quic_conn *conn, yo_time now)
 {
     bool rang = conn->alarm <= now;
@@ -486,6 +513,7 @@ void yo_wt_sessions_run(struct yo_quic_conn *conn, yo_time now)
     {
         struct yo_wt_session *session = session_of(link);
         yo_wt_session_run(session, now);
+        begin_to_leave(session, now);
         if (session->give_up <= now && session->phase == YO_WT_LEAVING) {
             cut(session, YO_H3_NO_ERROR);
         }
