@@ -17,6 +17,8 @@
 #include "sessions/request.h"
 #include "sessions/trust.h"
 
+#define SHARED_SESSIONS 100 /* that a connection may have which is shared */
+
 struct yomo_wt_client {
     struct yomo_mem mem;
     atomic_uint refs; /* the program's and the runner's */
@@ -152,6 +154,14 @@ static const char *text(const yomo_options *options, const char *name)
     return value && *value ? value : NULL;
 }
 
+/* Who wants to share says so, or there would be nothing to share. */
+static uint32_t sessions_wanted(const struct yomo_wt_client *client,
+                                const struct yomo_wt_request *request)
+{
+    uint64_t most = yo_options_number(client->options, "webtransport-sessions");
+    return request->share && most < SHARED_SESSIONS ? SHARED_SESSIONS : (uint32_t)most;
+}
+
 static int reach(void *user, struct yomo_wt_session *session, yo_time now)
 {
     struct yomo_wt_client *client = user;
@@ -172,8 +182,7 @@ static int reach(void *user, struct yomo_wt_session *session, yo_time now)
         .silence_ms = yo_options_ms(o, "silence-timeout"),
         .congestion = (enum yo_congestion)yo_options_choice(o, "congestion-control"),
         .key_update_packets = yo_options_number(o, "key-update-packets"),
-        .webtransport_sessions =
-            (uint32_t)yo_options_number(o, "webtransport-sessions"),
+        .webtransport_sessions = sessions_wanted(client, request),
         .qlog_dir = text(o, "qlog-dir"),
     };
     struct yo_buf fields, protocols;

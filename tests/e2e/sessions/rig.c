@@ -532,6 +532,7 @@ void rig_open(struct rig *rig, enum way way, const char *workers,
     void (*hook)(struct rig *, yomo_wt_request *) = rig->on_request;
     struct end template = rig->server_template;
     const yomo_mem *server_mem = rig->server_mem;
+    const char *sessions = rig->sessions ? rig->sessions : "1";
     pthread_condattr_t attributes;
 
     memset(rig, 0, sizeof(*rig));
@@ -539,6 +540,7 @@ void rig_open(struct rig *rig, enum way way, const char *workers,
     rig->on_request = hook;
     rig->server_template = template;
     rig->server_mem = server_mem;
+    rig->sessions = sessions;
     pthread_mutex_init(&rig->lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -564,6 +566,8 @@ void rig_open(struct rig *rig, enum way way, const char *workers,
                                           "2000",
                                           NULL};
     set_all(options, server_options);
+    assert_int_equal(yomo_options_set(options, "webtransport-sessions", sessions),
+                     YOMO_OK);
     yomo_options_set_log(options, on_log, NULL, YOMO_LOG_DEBUG);
     if (server_mem) {
         assert_int_equal(yomo_options_set_mem(options, server_mem), YOMO_OK);

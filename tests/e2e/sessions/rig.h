@@ -82,6 +82,7 @@ struct rig {
     void (*on_request)(struct rig *rig, yomo_wt_request *request);
     struct end server_template;
     const yomo_mem *server_mem; /* NULL: the C library's */
+    const char *sessions;       /* on one connection, the server's option; NULL: 1 */
 };
 
 void rig_open(struct rig *rig, enum way way, const char *workers,

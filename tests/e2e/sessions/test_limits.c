@@ -27,8 +27,7 @@ static void expect(struct rig *rig, bool met, int line)
 
 #define EXPECT(rig, met) expect((rig), (met), __LINE__)
 
-/* --- What is negotiated --------------------------------------------------------------
- */
+/* --- What is negotiated ----------------------------------------------------------- */
 
 static const char *field(const yomo_wt_request *request, const char *name)
 {
@@ -144,8 +143,7 @@ static void a_refusal_has_headers(void **state)
     rig_close(&rig);
 }
 
-/* --- Datagrams that wait -------------------------------------------------------------
- */
+/* --- Datagrams that wait ---------------------------------------------------------- */
 
 /* Inside a callback nothing is sent: what is queued waits. */
 static void fill_and_refuse(struct end *end)
@@ -244,8 +242,7 @@ static void datagrams_become_too_old(void **state)
     rig_close(&rig);
 }
 
-/* --- Order
- * ----------------------------------------------------------------------------- */
+/* --- Order ------------------------------------------------------------------------ */
 
 static void open_three(struct end *end)
 {
@@ -282,8 +279,7 @@ static void a_higher_order_goes_first(void **state)
     rig_close(&rig);
 }
 
-/* --- Numbers
- * --------------------------------------------------------------------------- */
+/* --- Numbers ---------------------------------------------------------------------- */
 
 static void statistics_are_plausible(void **state)
 {
@@ -328,8 +324,7 @@ static void statistics_are_plausible(void **state)
     rig_close(&rig);
 }
 
-/* --- Calls inside callbacks
- * --------------------------------------------------------------- */
+/* --- Calls inside callbacks ------------------------------------------------------- */
 
 static void close_session(struct end *end)
 {
@@ -418,8 +413,7 @@ static void a_client_that_never_ran_ends_its_sessions(void **state)
     yomo_wt_session_unref(session);
 }
 
-/* --- Many threads
- * ------------------------------------------------------------------------- */
+/* --- Many threads ----------------------------------------------------------------- */
 
 enum { THREADS = 4, ROUNDS = 25 };
 

@@ -173,8 +173,7 @@ static void memory_runs_out(void **state)
     rig_close(&rig);
 }
 
-/* --- The server's -------------------------------------------------------------------
- */
+/* --- The server's ----------------------------------------------------------------- */
 
 /* A session with something of everything, as far as it comes. */
 static void visit(struct rig *rig)

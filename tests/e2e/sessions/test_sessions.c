@@ -495,8 +495,7 @@ static void urls_and_headers_are_looked_at(void **state)
     yomo_wt_request_free(NULL);
 }
 
-/* --- The ends of all ----------------------------------------------------------------
- */
+/* --- The ends of all -------------------------------------------------------------- */
 
 static void a_server_drains(void **state)
 {
