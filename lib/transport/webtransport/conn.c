@@ -141,7 +141,8 @@ static void keep_reason(struct yo_quic_conn *conn, const char *reason)
     snprintf(conn->reason, sizeof(conn->reason), "%s", reason);
 }
 
-static void tell_fault(struct yo_quic_conn *conn, const char *format, ...)
+static void __attribute__((format(printf, 2, 3)))
+tell_fault(struct yo_quic_conn *conn, const char *format, ...)
 {
     const struct yo_endpoint *endpoint = conn->endpoint;
     char text[192];
