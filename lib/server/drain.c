@@ -152,14 +152,14 @@ void yo_worker_gone(struct yo_worker *worker)
 
 static void close_loop(struct yo_worker *worker)
 {
+    if (worker->house.hub) { /* who answers a request from now on hears that it is gone */
+        yo_house_close(&worker->house, yo_loop_now(worker->loop));
+    }
     yo_task_cancel(&worker->turn_end);
     yo_task_cancel(&worker->finish);
     yo_timer_stop(&worker->timer);
     yo_timer_stop(&worker->renewal);
     yo_timer_stop(&worker->census);
-    if (worker->house.hub) {
-        yo_house_close(&worker->house, yo_loop_now(worker->loop));
-    }
     if (worker->desk->box) {
         yo_mailbox_close(worker->desk->box);
     }

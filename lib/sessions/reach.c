@@ -167,12 +167,15 @@ static int start_attempt(void *user, size_t index, const union yo_address *addre
 {
     struct yo_reach *reach = user;
     struct attempt *attempt = &reach->attempts[index];
+    struct yo_wt_session *session;
+    struct yo_dialed *dialed;
     (void)now;
-    attempt->reach = reach;
-    int rv = yo_dial_quic_session(&attempt->session, &attempt->dialed, reach->loop,
-                                  &reach->options, address, on_dialed_gone, attempt);
+    int rv = yo_dial_quic_session(&session, &dialed, reach->loop, &reach->options,
+                                  address, on_dialed_gone, attempt);
     if (rv == YOMO_OK) {
-        yo_wt_session_listen(attempt->session, &attempt_events, attempt);
+        *attempt =
+            (struct attempt){.reach = reach, .session = session, .dialed = dialed};
+        yo_wt_session_listen(session, &attempt_events, attempt);
     }
     return rv;
 }

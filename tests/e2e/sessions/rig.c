@@ -655,9 +655,13 @@ static void remove_state(const char *path)
 
 void rig_close(struct rig *rig)
 {
-    yomo_wt_client_close(rig->client);
+    if (!rig->client_freed) {
+        yomo_wt_client_close(rig->client);
+    }
     UNTIL(rig, rig->client_closed);
-    yomo_wt_client_free(rig->client);
+    if (!rig->client_freed) {
+        yomo_wt_client_free(rig->client);
+    }
     if (rig->way == WAY_HOST) {
         uv_run(&rig->loop, UV_RUN_NOWAIT);
         assert_int_equal(uv_loop_close(&rig->loop), 0);

@@ -74,6 +74,7 @@ struct rig {
     pthread_cond_t changed;
     struct end *ends;
     bool client_closed, server_closed;
+    bool client_freed; /* by a callback */
     char state_dir[64];
     char base[64];                     /* "https://127.0.0.1:4433" */
     size_t requests, accepted, faults; /* `faults`: what a hook found to be wrong */

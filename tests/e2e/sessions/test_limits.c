@@ -363,6 +363,34 @@ static void a_session_is_closed_inside_any_callback(void **state)
     rig_close(&rig);
 }
 
+static void free_client(struct end *end)
+{
+    struct rig *rig = end->rig;
+    pthread_mutex_lock(&rig->lock);
+    rig->client_freed = true;
+    pthread_mutex_unlock(&rig->lock);
+    if (rig->way == WAY_POLL) {
+        EXPECT(rig, yomo_wt_client_poll(rig->client) == YOMO_ERR_STATE);
+    }
+    yomo_wt_client_free(rig->client);
+    EXPECT(rig, yomo_wt_session_send(end->session, "x", 1, 0) == YOMO_OK);
+}
+
+static void a_client_is_given_back_inside_a_callback(void **state)
+{
+    struct rig rig = {0};
+    (void)state;
+    rig_open(&rig, way, "1", NULL);
+    struct end *other = rig_connect(&rig, "/app/x");
+    UNTIL(&rig, other->open);
+    struct end *client = rig_end(&rig, false);
+    client->on_open = free_client;
+    rig_begin(client, make_request(&rig, "/app/x"));
+    UNTIL(&rig, rig.client_closed);
+    assert_true(client->closed && other->closed);
+    rig_close(&rig);
+}
+
 struct lonely {
     int session_closed, client_closed;
     int32_t error;
@@ -526,6 +554,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_higher_order_goes_first),
         cmocka_unit_test(statistics_are_plausible),
         cmocka_unit_test(a_session_is_closed_inside_any_callback),
+        cmocka_unit_test(a_client_is_given_back_inside_a_callback),
         cmocka_unit_test(a_client_that_never_ran_ends_its_sessions),
         cmocka_unit_test(many_threads_share_a_session),
         cmocka_unit_test(threads_race_to_close),

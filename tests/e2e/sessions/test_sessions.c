@@ -438,6 +438,22 @@ static void a_client_goes_before_the_answer(void **state)
     rig_close(&rig);
 }
 
+static void a_server_ends_before_the_answer(void **state)
+{
+    struct rig rig = {.on_request = keep_request};
+    (void)state;
+    kept = NULL;
+    open_rig(&rig);
+    struct end *client = rig_connect(&rig, "/app/");
+    UNTIL(&rig, kept != NULL);
+    yomo_server_close(rig.server);
+    UNTIL(&rig, client->closed && rig.server_closed);
+    assert_true(client->status == 503 || client->error != YOMO_OK);
+    struct end *server = rig_accept(&rig, kept, NULL);
+    assert_int_equal(server->error, YOMO_ERR_CLOSED);
+    rig_close(&rig);
+}
+
 static void a_server_is_not_there(void **state)
 {
     static const char *const options[] = {"connect-timeout", "300ms", NULL};
@@ -582,6 +598,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_request_is_refused_with_a_status),
         cmocka_unit_test(a_request_is_answered_later_from_another_thread),
         cmocka_unit_test(a_client_goes_before_the_answer),
+        cmocka_unit_test(a_server_ends_before_the_answer),
         cmocka_unit_test(a_server_is_not_there),
         cmocka_unit_test(urls_and_headers_are_looked_at),
         cmocka_unit_test(a_server_drains),
