@@ -73,6 +73,7 @@ static int dial(struct yomo_client *client, struct yo_conn **out,
         .congestion = settings->congestion,
         .key_update_packets = settings->key_update_packets,
         .qlog_dir = settings->qlog_dir,
+        .migrate = settings->migrate,
     };
     return yo_dial(out, client->runner.loop, &options, events, user);
 }

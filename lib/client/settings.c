@@ -65,6 +65,7 @@ static void take_numbers(struct yo_settings *settings, const yomo_options *optio
         (enum yo_congestion)yo_options_choice(options, "congestion-control");
     settings->key_update_packets = yo_options_number(options, "key-update-packets");
     settings->linger_ms = yo_options_ms(options, "linger");
+    settings->migrate = yo_options_switch(options, "migrate");
     settings->upgrade = yo_options_switch(options, "upgrade");
     settings->upgrade_interval_ms = yo_options_ms(options, "upgrade-interval");
     settings->stall_ms = yo_options_ms(options, "stall-timeout");

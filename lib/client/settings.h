@@ -17,7 +17,7 @@ struct yo_settings {
     size_t message_size_max, queue_size, unreliable_queue, latest_slots_max;
     uint64_t connect_timeout_ms, race_delay_ms;
     uint64_t reconnect_min_ms, reconnect_max_ms, reconnect_attempts; /* 0: no end */
-    bool upgrade;
+    bool upgrade, migrate;
     uint64_t upgrade_interval_ms, stall_ms; /* stall 0: never */
     uint64_t keep_alive_ms, silence_ms, idle_ms, linger_ms;
     enum yo_congestion congestion; /* QUIC's */

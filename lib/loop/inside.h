@@ -31,6 +31,8 @@ struct yo_loop {
     bool closing, finished;
     uint64_t alarm_ms;    /* when `alarm` is due on libuv's clock; 0: stopped */
     size_t handles;       /* libuv handles and requests that are not gone yet */
+    struct yo_routes *routes; /* routes.c; NULL: nobody watches */
+    size_t watching;          /* how many do */
     uint8_t *read_buffer; /* YO_LOOP_READ_SIZE bytes for whoever reads now */
     void (*on_closed)(void *user);
     void *user;

@@ -391,6 +391,13 @@ static size_t gather(struct yo_udp *udp, struct mmsghdr *messages, struct iovec 
     return count;
 }
 
+/* The socket's own address, or its way to the peer, is not there any more. */
+static bool no_way(int number)
+{
+    return number == ENETUNREACH || number == EHOSTUNREACH || number == ENETDOWN ||
+           number == EADDRNOTAVAIL || number == EINVAL || number == ENODEV;
+}
+
 /* What to do about a failed send of the first message. Returns false to stop. */
 static bool survive(struct yo_udp *udp, int number, size_t size)
 {
@@ -413,6 +420,9 @@ static bool survive(struct yo_udp *udp, int number, size_t size)
         /* That was the answer to an earlier packet; this one may still go. */
         report(udp, number);
         return true;
+    }
+    if (udp->connected && no_way(number)) {
+        report(udp, number);
     }
     done_with(udp, size);
     return true;

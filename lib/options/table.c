@@ -70,6 +70,9 @@ static const struct yo_option client_options[] = {
              "How long one attempt to connect may take."),
     DURATION("race-delay", "250ms", 0, MINUTE,
              "How long WebTransport is tried alone before WebSocket joins the race."),
+    SWITCH("migrate", "true",
+           "Over WebTransport: when this machine's addresses change, go on from the new one "
+           "without a new connection."),
     SWITCH("upgrade", "true",
            "Over WebSocket though WebTransport is allowed: try WebTransport from time to "
            "time, and move there without leaving a room. Off where traffic is metered."),

@@ -58,7 +58,7 @@ struct yo_note {
     size_t weight;
     struct yo_blob *room; /* yo_room_key */
     uint64_t session, ticket;
-    uint32_t to;          /* MOVE */
+    uint32_t to, lane;    /* MOVE; ARRIVED: of its session, where the room's goes */
     struct yo_note *twin; /* MOVE: what will be ARRIVED, so that it cannot fail */
     uint64_t version, number, sequence, since_ms;
     enum yomo_delivery delivery;

@@ -307,6 +307,7 @@ int yo_local_arrive(struct yo_local *local, struct yo_peer *peer,
         return YOMO_ERR_NOMEM;
     }
     seat->may = (uint8_t)may_in(peer, yo_room_key_name(note->room));
+    seat->lane = note->lane;
     seat->joined = true;
     yo_metric_add(&local->worker->metrics->members, 1);
     yo_list_push_back(&seat->room->seats, &seat->in_room);

@@ -283,6 +283,8 @@ static struct yo_note *note_make(const struct yo_seat *seat, enum yo_note_kind k
         note->ticket = seat->ticket;
         note->to = transfer->taker_worker;
         note->number = transfer->taker;
+        note->lane = yo_server_session_asked_lane(peer->session,
+                                                  yo_room_key_name(seat->room->key));
     }
     return note;
 }
@@ -456,6 +458,7 @@ static int take_over(struct yo_peer *peer, struct yo_transfer *transfer, yo_time
 {
     struct yo_effects *effects = &peer->worker->effects;
     char token[YO_MOVE_TOKEN_SIZE];
+    struct yo_server_session *fresh;
     struct yo_outbox since;
     int rv;
 
@@ -467,16 +470,16 @@ static int take_over(struct yo_peer *peer, struct yo_transfer *transfer, yo_time
         peer->session_id = 0; /* it is not in the map */
         return rv;
     }
-    yo_server_session_destroy(peer->session);
+    fresh = peer->session;
     peer->session = transfer->state;
-    transfer->state = NULL;
+    transfer->state = fresh;
     yo_rand_bytes(peer->secret, sizeof(peer->secret)); /* a token serves once */
 
     yo_outbox_init(&since, peer->worker->mem, &peer->worker->config->outbox);
     rv = yo_outbox_append(&since, &peer->outbox);
     yo_effects_clear(effects);
     if (rv == YOMO_OK) {
-        rv = yo_server_moved(peer->session, yo_move_token(peer, token), transfer->again,
+        rv = yo_server_moved(peer->session, fresh, yo_move_token(peer, token), transfer->again,
                              now, effects);
     }
     if (rv == YOMO_OK) {
@@ -486,12 +489,6 @@ static int take_over(struct yo_peer *peer, struct yo_transfer *transfer, yo_time
     rv = rv == YOMO_OK ? yo_outbox_append(&peer->outbox, &transfer->outbox) : rv;
     rv = rv == YOMO_OK ? yo_outbox_append(&peer->outbox, &since) : rv;
     yo_outbox_finish(&since);
-    YO_LIST_EACH(link, next, &peer->seats)
-    {
-        struct yo_seat *seat = YO_CONTAINER(link, struct yo_seat, in_peer);
-        seat->lane =
-            yo_server_session_lane(peer->session, yo_room_key_name(seat->room->key));
-    }
     return rv;
 }
 

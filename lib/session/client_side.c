@@ -322,6 +322,13 @@ static bool is_presencejs(enum yo_op op)
            op == YO_OP_PEER_STATE || op == YO_OP_PEER_OFFLINE;
 }
 
+/* What a server sends on control, whatever the transport. */
+static bool is_control(enum yo_op op)
+{
+    return op != YO_OP_DATA && op != YO_OP_PEER_ONLINE && op != YO_OP_PEER_STATE &&
+           op != YO_OP_PEER_OFFLINE;
+}
+
 int yo_client_session_recv(struct yo_client_session *session, uint32_t lane,
                            struct yo_span bytes, yo_time now,
                            struct yo_effects *effects)
@@ -338,13 +345,13 @@ int yo_client_session_recv(struct yo_client_session *session, uint32_t lane,
         return YOMO_OK;
     }
     session->heard = now;
-    if (lane == LANE_CONTROL && session->skip > 0) {
-        session->skip--;
-        return YOMO_OK;
-    }
     if (yo_decode(bytes, &message) != YOMO_OK) {
         message = (struct yo_message){.op = YO_OP_UNKNOWN};
         yo_client_broken(session, &in, "not a message");
+        return yo_client_done(effects);
+    }
+    if (session->skip > 0 && is_control(message.op)) {
+        session->skip--;
         return yo_client_done(effects);
     }
     if (session->mode == CLIENT_WAITING && message.op != YO_OP_HELLO) {

@@ -78,7 +78,7 @@ int yo_client_ping(struct yo_client_session *session, yo_time now,
                    struct yo_effects *effects);
 
 /* Another connection takes over, with all that this session knows. `skip`: so many
- * messages on its control lane have come before. What is told twice of a room is dropped
+ * messages that go on control have come before. What is told twice of a room is dropped
  * by its place in the room's order. */
 void yo_client_session_moved(struct yo_client_session *session, bool datagrams,
                              uint64_t skip, yo_time now);

@@ -62,6 +62,14 @@ uint32_t yo_server_session_lane(const struct yo_server_session *session,
     return found && found->phase == ATTENDANCE_IN ? found->lane : 0;
 }
 
+uint32_t yo_server_session_asked_lane(const struct yo_server_session *session,
+                                      struct yo_span room)
+{
+    const struct yo_attendance *found = yo_server_find(session, room);
+
+    return found && found->phase != ATTENDANCE_LEAVING ? found->lane : 0;
+}
+
 /* The client is out of the room as far as it knows. */
 static void set_leaving(struct yo_server_session *session, struct yo_attendance *room)
 {

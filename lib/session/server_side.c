@@ -487,7 +487,8 @@ int yo_server_token(struct yo_server_session *session, uint64_t expires_ms, int 
     return yo_server_done(effects);
 }
 
-int yo_server_moved(struct yo_server_session *session, struct yo_span token,
+int yo_server_moved(struct yo_server_session *session,
+                    const struct yo_server_session *fresh, struct yo_span token,
                     uint64_t again, yo_time now, struct yo_effects *effects)
 {
     const struct yo_message message = {.op = YO_OP_MOVED,
@@ -502,7 +503,7 @@ int yo_server_moved(struct yo_server_session *session, struct yo_span token,
     rv = yo_server_done(effects);
     if (rv == YOMO_OK) {
         yo_server_count_anew(session);
-        session->taken = 0;
+        session->taken = fresh->taken;
         session->fenced = false;
         session->heard = now;
     }

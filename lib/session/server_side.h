@@ -87,10 +87,12 @@ int yo_server_goaway(struct yo_server_session *session, uint64_t after_ms,
 /* Another connection goes on with this session. Tells the client, on it, what was taken on
  * the old one: `moved` for each room it is in, and at the end one with the `token` for the
  * next move and `again`, the number of the first message on the old control stream that
- * comes again (0: none does). From here on counts are those of the new connection.
+ * comes again (0: none does). From here on counts are those of the new connection, whose
+ * own session has been `fresh` until now.
  * YOMO_ERR_NOMEM, and nothing changed. */
-int yo_server_moved(struct yo_server_session *session, struct yo_span token, uint64_t again,
-                    yo_time now, struct yo_effects *effects);
+int yo_server_moved(struct yo_server_session *session,
+                    const struct yo_server_session *fresh, struct yo_span token,
+                    uint64_t again, yo_time now, struct yo_effects *effects);
 
 /* Is some join or leave not answered yet? */
 bool yo_server_session_waits(const struct yo_server_session *session);
@@ -105,6 +107,10 @@ yo_time yo_server_session_deadline(const struct yo_server_session *session);
  * it is not in it. */
 uint32_t yo_server_session_lane(const struct yo_server_session *session,
                                 struct yo_span room);
+
+/* The same from the moment it asked: the lane that it will be. */
+uint32_t yo_server_session_asked_lane(const struct yo_server_session *session,
+                                      struct yo_span room);
 
 enum yo_dialect yo_server_session_dialect(const struct yo_server_session *session);
 

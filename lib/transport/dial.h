@@ -33,6 +33,7 @@ struct yo_dial_options {
     /* Of a bare session (dial_quic.h): more headers (base/pairs.h), and subprotocols that
      * are offered (webtransport/subprotocol.h). */
     struct yo_span fields, protocols;
+    bool migrate; /* WEBTRANSPORT: follow this machine's addresses */
 };
 
 /* The connection, not open yet. Strings are copied, `tls` gets a reference.

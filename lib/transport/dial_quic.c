@@ -7,12 +7,14 @@
 
 #include <yomo/error.h>
 
+#include "transport/follow.h"
 #include "transport/quic_link.h"
 
 #define HANDSHAKE_DEFAULT (10 * YO_SECOND)
 
 struct yo_dialed {
     struct yo_quic_link link; /* first */
+    struct yo_follow follow;
     void (*on_gone)(void *user);
     void *user;
 };
@@ -25,6 +27,7 @@ static void after_turn(struct yo_quic_link *link, yo_time now)
         const struct yomo_mem *mem = yo_loop_mem(link->loop);
         void (*on_gone)(void *) = dialed->on_gone;
         void *user = dialed->user;
+        yo_follow_end(&dialed->follow);
         yo_quic_link_finish(link);
         yo_free(mem, dialed);
         if (on_gone) {
@@ -121,6 +124,9 @@ static int dial(struct yo_dialed **out, struct yo_loop *loop,
         rv = begin(dialed, options, remote, wanted);
         if (rv == YOMO_OK) {
             dialed->link.after_turn = after_turn;
+            if (options->migrate) {
+                yo_follow_begin(&dialed->follow, &dialed->link, remote);
+            }
             *out = dialed;
             return YOMO_OK;
         }

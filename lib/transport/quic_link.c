@@ -53,8 +53,8 @@ void yo_quic_link_send(void *user, const struct yo_quic_packet *packet)
 {
     struct yo_quic_link *link = user;
     struct yo_udp *udp = udp_of(packet->socket);
-    if (yo_udp_send(udp, address(packet->local), address(packet->remote), packet->ecn,
-                    packet->bytes, packet->bytes.size) == YOMO_OK) {
+    if (udp && yo_udp_send(udp, address(packet->local), address(packet->remote),
+                           packet->ecn, packet->bytes, packet->bytes.size) == YOMO_OK) {
         yo_loop_defer(link->loop, &link->task); /* which flushes */
     }
 }
@@ -116,8 +116,10 @@ static void on_writable(void *user, yo_time now)
 static void on_error(void *user, int error, yo_time now)
 {
     struct yo_quic_socket *socket = user;
-    (void)now;
     yo_endpoint_unreachable(socket->link->endpoint, error);
+    if (socket->link->on_no_way) {
+        socket->link->on_no_way(socket->link, now);
+    }
 }
 
 static const struct yo_udp_events udp_events = {
@@ -138,7 +140,9 @@ static void on_task(struct yo_task *task, yo_time now)
     struct yo_quic_link *link = YO_CONTAINER(task, struct yo_quic_link, task);
     yo_endpoint_turn(link->endpoint, now);
     for (size_t i = 0; i < link->count; i++) {
-        yo_udp_flush(link->sockets[i].udp);
+        if (link->sockets[i].udp) {
+            yo_udp_flush(link->sockets[i].udp);
+        }
     }
     set_timer(link);
     if (link->after_turn) {
@@ -200,7 +204,11 @@ int yo_quic_link_add(struct yo_quic_link *link, int fd, const union yo_address *
         .buffer_size = remote ? CLIENT_BUFFER : SERVER_BUFFER,
     };
     union yo_address any;
-    if (link->count == YO_QUIC_LINK_SOCKETS_MAX) {
+    size_t i = 0;
+    while (i < link->count && link->sockets[i].udp) {
+        i++;
+    }
+    if (i == YO_QUIC_LINK_SOCKETS_MAX) {
         if (fd >= 0) {
             close(fd);
         }
@@ -208,13 +216,21 @@ int yo_quic_link_add(struct yo_quic_link *link, int fd, const union yo_address *
     }
     memset(&any, 0, sizeof(any));
     any.sa.sa_family = remote ? remote->sa.sa_family : AF_INET;
-    struct yo_quic_socket *socket = &link->sockets[link->count];
+    struct yo_quic_socket *socket = &link->sockets[i];
     socket->link = link;
     int rv = yo_udp_open(&socket->udp, link->loop, fd, &any, remote, &options,
                          &udp_events, socket);
     if (rv == YOMO_OK) {
-        link->count++;
+        link->count += i == link->count;
         *out = socket;
+    } else {
+        socket->udp = NULL;
     }
     return rv;
+}
+
+void yo_quic_link_drop(struct yo_quic_socket *socket)
+{
+    yo_udp_close(socket->udp);
+    socket->udp = NULL;
 }

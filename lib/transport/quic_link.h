@@ -14,7 +14,7 @@ struct yo_quic_link;
 
 struct yo_quic_socket {
     struct yo_quic_link *link;
-    struct yo_udp *udp;
+    struct yo_udp *udp; /* NULL: free, or dropped */
 };
 
 struct yo_quic_link {
@@ -27,6 +27,9 @@ struct yo_quic_link {
     char *qlog_dir; /* NULL: none */
     /* After each turn of the endpoint; may finish the link. May be NULL. */
     void (*after_turn)(struct yo_quic_link *link, yo_time now);
+    /* A socket has no way to its peer any more. May be NULL. */
+    void (*on_no_way)(struct yo_quic_link *link, yo_time now);
+    void *no_way_user;
 };
 
 /* `options`: mem and log are filled in here. `events`: the calls that go to sockets and
@@ -43,6 +46,9 @@ void yo_quic_link_finish(struct yo_quic_link *link);
  * yo_udp_open says. `out` is the mark for yo_quic_packet.socket. */
 int yo_quic_link_add(struct yo_quic_link *link, int fd, const union yo_address *remote,
                      struct yo_quic_socket **out);
+
+/* Close it. The endpoint may still name it for a while: what it sends there is lost. */
+void yo_quic_link_drop(struct yo_quic_socket *socket);
 
 /* For the tables of those who use this: the part of yo_endpoint_events that is ours. */
 uint8_t *yo_quic_link_space(void *user, void *socket, size_t size);

@@ -233,6 +233,8 @@ struct yo_stops;
 void yo_quic_collect_stops(struct yo_stops *into); /* NULL: no more */
 /* Change the keys (RFC 9001 6), if that is possible now. */
 void yo_quic_conn_renew_keys(struct yo_quic_conn *conn, yo_time now);
+int yo_quic_conn_migrate(struct yo_quic_conn *conn, void *socket,
+                         const struct sockaddr *local, bool gone, yo_time now);
 void yo_quic_path(ngtcp2_path *path, void *socket, const struct sockaddr *local,
                   const struct sockaddr *remote);
 

@@ -301,6 +301,18 @@ void yo_endpoint_unreachable(struct yo_endpoint *endpoint, int error)
     }
 }
 
+void *yo_endpoint_socket(const struct yo_endpoint *endpoint)
+{
+    return endpoint->only ? endpoint->only->socket : NULL;
+}
+
+int yo_endpoint_migrate(struct yo_endpoint *endpoint, void *socket,
+                        const struct sockaddr *local, bool gone, yo_time now)
+{
+    struct yo_quic_conn *conn = endpoint->only;
+    return conn ? yo_quic_conn_migrate(conn, socket, local, gone, now) : YOMO_ERR_STATE;
+}
+
 void yo_endpoint_stats(const struct yo_endpoint *endpoint,
                        struct yo_endpoint_stats *stats)
 {

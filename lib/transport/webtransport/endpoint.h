@@ -110,6 +110,14 @@ void yo_endpoint_writable(struct yo_endpoint *endpoint);
 bool yo_endpoint_empty(const struct yo_endpoint *endpoint); /* no connection is left */
 /* A client's: ICMP says that nobody is there. Believed during the handshake only. */
 void yo_endpoint_unreachable(struct yo_endpoint *endpoint, int error);
+/* A client's: go on from `local`, by `socket`. `gone`: the address so far is there no
+ * more, so the way is changed at once; else when the new one has been validated (RFC 9000
+ * 9). YOMO_ERR_STATE: the handshake is not confirmed, the server wants none of it, or
+ * has given no connection ID for it yet. */
+int yo_endpoint_migrate(struct yo_endpoint *endpoint, void *socket,
+                        const struct sockaddr *local, bool gone, yo_time now);
+/* By which socket its connection goes now; NULL: there is none. */
+void *yo_endpoint_socket(const struct yo_endpoint *endpoint);
 void yo_endpoint_stats(const struct yo_endpoint *endpoint,
                        struct yo_endpoint_stats *stats);
 

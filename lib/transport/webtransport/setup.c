@@ -191,11 +191,34 @@ static int on_path_validated(ngtcp2_conn *quic, uint32_t flags, const ngtcp2_pat
 {
     struct yo_quic_conn *conn = user;
     (void)quic, (void)flags, (void)fallback;
-    if (rv == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS && conn->server) {
+    if (rv == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS) {
         yo_sockaddr_print(path->remote.addr, conn->address);
         conn->socket = path->user_data;
     }
     return 0;
+}
+
+int yo_quic_conn_migrate(struct yo_quic_conn *conn, void *socket,
+                         const struct sockaddr *local, bool gone, yo_time now)
+{
+    ngtcp2_path path;
+    if (conn->state == YO_QUIC_OVER || !conn->confirmed) {
+        return YOMO_ERR_STATE;
+    }
+    yo_quic_path(&path, socket, local, ngtcp2_conn_get_path(conn->quic)->remote.addr);
+    int rv = gone ? ngtcp2_conn_initiate_immediate_migration(conn->quic, &path, now)
+                  : ngtcp2_conn_initiate_migration(conn->quic, &path, now);
+    if (rv != 0) {
+        YO_LOG(conn->endpoint->log, YOMO_LOG_DEBUG, "webtransport", "no migration: %s",
+               ngtcp2_strerror(rv));
+        return rv == NGTCP2_ERR_NOMEM ? YOMO_ERR_NOMEM : YOMO_ERR_STATE;
+    }
+    if (gone) {
+        conn->socket = socket;
+    }
+    conn->calm = false;
+    yo_quic_conn_touch(conn);
+    return YOMO_OK;
 }
 
 static int begin_http(struct yo_quic_conn *conn)

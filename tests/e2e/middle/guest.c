@@ -257,7 +257,7 @@ void host_begin(struct host *host, const char *const *more)
         set(options, more[0], more[1]);
     }
     if (getenv("YOMO_TRACE")) {
-        yomo_options_set_log(options, on_log, (void *)(uintptr_t)"server",
+        yomo_options_set_log(options, on_log, (void *)(uintptr_t) "server",
                              YOMO_LOG_TRACE);
     }
     assert_int_equal(yomo_server_create(&host->server, options, NULL, NULL), YOMO_OK);

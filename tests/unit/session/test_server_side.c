@@ -497,7 +497,14 @@ static void a_moved_session_tells_what_it_has_taken(void **state)
 {
     struct yo_message data = about(YO_OP_DATA, "r", DATA);
     struct yo_message refused_one = about(YO_OP_DATA, "r", "{\"x\":1}");
+    const struct yo_message move = {.op = YO_OP_MOVE, .token = yo_span_of("t1")};
+    struct yo_server_session *old, *fresh;
     (void)state;
+    recv(move, "move tok=t1\n"); /* on the new connection */
+    fresh = session;
+    session = NULL;
+    create((struct yo_server_identity){.extension = true}, usual);
+    old = session;
     enter("r"); /* one message on control */
     recv((struct yo_message){.op = YO_OP_PING, .timestamp = 1}, "send 1: pong ts=1\n");
     recv_on(LANE_ROOMS, &data,
@@ -508,16 +515,18 @@ static void a_moved_session_tells_what_it_has_taken(void **state)
             "publish r unreliable pl={\"event\":\"cur\",\"data\":\"1\"} event=cur\n");
     assert_false(yo_server_session_waits(session));
     yo_effects_clear(&effects);
-    assert_int_equal(yo_server_moved(session, yo_span_of("t2"), 3, now, &effects),
+    assert_int_equal(yo_server_moved(session, fresh, yo_span_of("t2"), 3, now, &effects),
                      YOMO_OK);
     assert_effects(&effects, "send 1: moved c=r n=2\n"
                              "send 1: moved sid=7 n=3 q=2 tok=t2\n");
     /* From here on the counts are the new connection's. */
     yo_effects_clear(&effects);
-    assert_int_equal(yo_server_moved(session, yo_span_of("t3"), 0, now, &effects),
+    assert_int_equal(yo_server_moved(session, fresh, yo_span_of("t3"), 0, now, &effects),
                      YOMO_OK);
     assert_effects(&effects, "send 1: moved c=r\n"
-                             "send 1: moved sid=7 tok=t3\n");
+                             "send 1: moved sid=7 q=1 tok=t3\n");
+    assert_ptr_equal(session, old);
+    yo_server_session_destroy(fresh);
 }
 
 static void answers_that_are_to_come_are_waited_for(void **state)
