@@ -184,6 +184,7 @@ static int reach(void *user, struct yomo_wt_session *session, yo_time now)
         .key_update_packets = yo_options_number(o, "key-update-packets"),
         .webtransport_sessions = sessions_wanted(client, request),
         .qlog_dir = text(o, "qlog-dir"),
+        .migrate = yo_options_switch(o, "migrate"),
     };
     struct yo_buf fields, protocols;
     (void)now;

@@ -16,6 +16,7 @@
 #include <yomo/error.h>
 
 #define AGAIN_TIME (200 * YO_MS) /* a new connection ID may be on its way */
+#define NO_WAY_TIME (20 * YO_MS) /* from an error to a look at what is left */
 #define TRIES_MAX 10
 
 static bool same_host(const union yo_address *a, const union yo_address *b)
@@ -54,7 +55,7 @@ static void drop_others(struct yo_follow *follow, const struct yo_quic_socket *a
                         const struct yo_quic_socket *b)
 {
     for (size_t i = 0; i < follow->link->count; i++) {
-        struct yo_quic_socket *socket = follow->link.sockets[i];
+        struct yo_quic_socket *socket = &follow->link->sockets[i];
         if (socket->udp && socket != a && socket != b) {
             yo_quic_link_drop(socket);
         }
@@ -77,14 +78,18 @@ static void look(struct yo_follow *follow, yo_time now)
         return;
     }
     union yo_address before = *yo_udp_local(old->udp);
-    drop_others(follow, old, NULL);
+    if (follow->next && (follow->next == old || !follow->next->udp)) {
+        follow->next = NULL;
+    }
+    drop_others(follow, old, follow->next);
     if (yo_quic_link_add(link, -1, &follow->remote, &socket) != YOMO_OK) {
         try_again(follow, now); /* no way from here, for now */
         return;
     }
     const union yo_address *after = yo_udp_local(socket->udp);
-    if (same_host(after, &before)) {
-        yo_quic_link_drop(socket);
+    if (same_host(after, &before) ||
+        (follow->next && same_host(after, yo_udp_local(follow->next->udp)))) {
+        yo_quic_link_drop(socket); /* it goes that way, or is about to */
         return;
     }
     char from[64], to[64];
@@ -96,6 +101,7 @@ static void look(struct yo_follow *follow, yo_time now)
         try_again(follow, now);
         return;
     }
+    follow->next = gone ? NULL : socket;
     YO_LOG(yo_loop_log(link->loop), YOMO_LOG_INFO, "webtransport",
            "migrating from %s%s to %s", from, gone ? ", which is gone," : "", to);
     yo_loop_defer(link->loop, &link->task);
@@ -118,7 +124,7 @@ static void on_no_way(struct yo_quic_link *link, yo_time now)
     struct yo_follow *follow = link->no_way_user;
     follow->tries = TRIES_MAX;
     if (!follow->again.node.place) { /* errors come with each packet */
-        (void)yo_timer_set(&follow->again, now);
+        (void)yo_timer_set(&follow->again, yo_time_after(now, NO_WAY_TIME));
     }
 }
 

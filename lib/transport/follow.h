@@ -12,7 +12,8 @@ struct yo_follow { /* zeroed: nothing is followed */
     union yo_address remote;
     struct yo_routes_watch watch;
     struct yo_timer again;
-    int tries; /* left */
+    struct yo_quic_socket *next; /* of the way that is being validated; may be stale */
+    int tries;                   /* left */
 };
 
 /* From now on; not towards this machine itself. What fails here is done without. */

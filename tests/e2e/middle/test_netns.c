@@ -18,7 +18,11 @@ static int begin(void **state)
 {
     static const char *const options[] = {"bind", NET_SERVER "," NET_SERVER_SECOND,
                                           "insecure-open", "true", NULL};
+    const char *why = "";
     (void)state;
+    if (!net_begin(&why)) {
+        fail_msg("%s", why);
+    }
     net_enter_server();
     host_begin(&host, options);
     net_enter_client();
@@ -29,7 +33,7 @@ static int end(void **state)
 {
     (void)state;
     host_end(&host);
-    net_leave();
+    net_end();
     return 0;
 }
 
@@ -168,7 +172,6 @@ int main(void)
         fprintf(stderr, "skipped: %s\n", why);
         return 77;
     }
-    int rv = cmocka_run_group_tests(tests, NULL, NULL);
     net_end();
-    return rv;
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

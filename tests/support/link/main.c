@@ -182,6 +182,10 @@ int main(int argc, char **argv)
     clock_gettime(CLOCK_REALTIME, &ts);
     options.seed = (uint64_t)ts.tv_nsec ^ (uint64_t)ts.tv_sec << 20;
     (void)split(any, &host, &options.port);
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(usage, stdout);
+        return 0;
+    }
     for (int i = 1; i < argc; i += 2) {
         if (i + 1 == argc) {
             return misused("an option without a value");
