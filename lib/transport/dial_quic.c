@@ -185,24 +185,3 @@ int yo_dialed_session(struct yo_dialed *dialed, const struct yo_dial_options *op
     yo_buf_finish(&authority);
     return rv;
 }
-
-int yo_dial_quic_beside(struct yo_wt_session **out, struct yo_wt_session *session,
-                        struct yo_loop *loop, const struct yo_dial_options *options)
-{
-    struct yo_buf authority;
-    yo_buf_init(&authority, yo_loop_mem(loop));
-    int rv = make_authority(&authority, options->host, options->port);
-    if (rv == YOMO_OK) {
-        struct yo_endpoint_connect connect = {
-            .authority = (const char *)authority.data,
-            .path = options->path,
-            .origin = options->origin,
-            .fields = options->fields,
-            .protocols = options->protocols,
-        };
-        rv = yo_endpoint_connect_session(yo_wt_session_endpoint(session), &connect, out,
-                                         yo_loop_update(loop));
-    }
-    yo_buf_finish(&authority);
-    return rv;
-}

@@ -41,11 +41,4 @@ void yo_dialed_listen(struct yo_dialed *dialed, void (*on_gone)(void *user),
 int yo_dialed_session(struct yo_dialed *dialed, const struct yo_dial_options *options,
                       struct yo_wt_session **out);
 
-/* Another session on the connection of `session`, which is to the same server. Of
- * `options` only host, port, path, origin, fields and protocols matter. Errors as of
- * yo_endpoint_connect_session: YOMO_ERR_VERSION, YOMO_ERR_FULL, YOMO_ERR_CLOSED,
- * YOMO_ERR_NOMEM. */
-int yo_dial_quic_beside(struct yo_wt_session **out, struct yo_wt_session *session,
-                        struct yo_loop *loop, const struct yo_dial_options *options);
-
 #endif

@@ -303,8 +303,3 @@ int yo_endpoint_connect_session(struct yo_endpoint *endpoint,
     return endpoint->only ? add_session(endpoint, options, out, now)
                           : connect_conn(endpoint, options, out, now);
 }
-
-struct yo_endpoint *yo_wt_session_endpoint(const struct yo_wt_session *session)
-{
-    return session->conn->endpoint;
-}

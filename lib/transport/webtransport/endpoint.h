@@ -169,6 +169,5 @@ int yo_endpoint_connect(struct yo_endpoint *endpoint,
 int yo_endpoint_connect_session(struct yo_endpoint *endpoint,
                                 const struct yo_endpoint_connect *options,
                                 struct yo_wt_session **out, yo_time now);
-struct yo_endpoint *yo_wt_session_endpoint(const struct yo_wt_session *session);
 
 #endif
