@@ -39,6 +39,7 @@ int yo_quic_conn_create(struct yo_quic_conn **out, struct yo_endpoint *endpoint,
     yo_list_init(&conn->dirty);
     yo_list_init(&conn->sessions);
     yo_list_init(&conn->sending);
+    yo_list_init(&conn->held);
     ngtcp2_ccerr_default(&conn->error);
     if (yo_heap_set(&endpoint->timers, &conn->timer, YO_NEVER) != YOMO_OK) {
         yo_free(conn->mem, conn);
@@ -69,6 +70,7 @@ void yo_quic_conn_destroy(struct yo_quic_conn *conn)
     conn->state = YO_QUIC_OVER;
     conn->ended = true;
     yo_wt_sessions_finish(conn);
+    yo_quic_free_held(conn);
     if (conn->counted_handshake) {
         endpoint->stats.handshakes_now--;
         yo_endpoint_handshake_failed(conn);

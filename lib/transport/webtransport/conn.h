@@ -171,6 +171,7 @@ struct yo_quic_conn {
     struct yo_h3 *h3;        /* from the time on when TLS has keys */
     struct yo_link sessions; /* the first is the first that was there */
     struct yo_link sending;
+    struct yo_link held; /* streams that have not said what they are */
     size_t early_streams, early_datagrams; /* of all sessions */
     struct yo_wt_dead *dead;               /* NULL: none yet */
     bool going_away;                       /* the peer's GOAWAY has come */
@@ -260,6 +261,7 @@ void yo_quic_on_unblocked(struct yo_quic_conn *conn, int64_t id,
 void yo_quic_allow_stream(struct yo_quic_conn *conn,
                           int64_t id); /* another for this one */
 int yo_quic_on_datagram(struct yo_quic_conn *conn, struct yo_span bytes);
+void yo_quic_free_held(struct yo_quic_conn *conn);
 int yo_quic_bind_http(struct yo_quic_conn *conn); /* our three streams of HTTP/3 */
 extern struct yo_stream yo_stream_http, yo_stream_discard;
 

@@ -19,6 +19,7 @@
 
 struct held { /* a stream that has not said what it is */
     struct yo_stream base;
+    struct yo_link link; /* in conn->held */
     uint8_t size;
     uint8_t bytes[2 * YO_VARINT_SIZE_MAX];
 };
@@ -53,6 +54,19 @@ static int callback_failed(struct yo_quic_conn *conn, int rv)
         yo_quic_conn_fail(conn, YO_H3_INTERNAL_ERROR, "");
     }
     return NGTCP2_ERR_CALLBACK_FAILURE;
+}
+
+static void free_held(struct yo_quic_conn *conn, struct held *held)
+{
+    yo_list_remove(&held->link);
+    yo_free(conn->mem, held);
+}
+
+void yo_quic_free_held(struct yo_quic_conn *conn)
+{
+    while (!yo_list_empty(&conn->held)) {
+        free_held(conn, YO_CONTAINER(conn->held.next, struct held, link));
+    }
 }
 
 /* --- HTTP/3 ----------------------------------------------------------------------- */
@@ -221,6 +235,7 @@ static int classify(struct yo_quic_conn *conn, int64_t id, struct held *held,
                 return callback_failed(conn, YOMO_ERR_NOMEM);
             }
             *held = local;
+            yo_list_push_back(&conn->held, &held->link);
             mark(conn, id, &held->base);
         }
         return 0; /* all of it is held: two varints always fit */
@@ -253,7 +268,7 @@ static int classify(struct yo_quic_conn *conn, int64_t id, struct held *held,
         if (rv != 0 && ngtcp2_conn_get_stream_user_data(conn->quic, id) == held) {
             mark(conn, id, &yo_stream_discard);
         }
-        yo_free(conn->mem, held);
+        free_held(conn, held);
     }
     return rv;
 }
@@ -388,7 +403,7 @@ int yo_quic_on_stream_close(struct yo_quic_conn *conn, int64_t id,
     }
     switch (stream->kind) {
     case YO_STREAM_HELD:
-        yo_free(conn->mem, stream);
+        free_held(conn, (struct held *)stream);
         break;
     case YO_STREAM_WT:
         yo_wt_stream_closed((struct yo_wt_stream *)stream, conn->now);

@@ -6,6 +6,7 @@
 #include <yomo/error.h>
 
 #include "base/varint.h"
+#include "support/fault.h"
 #include "transport/webtransport/codes.h"
 #include "transport/webtransport/conn.h"
 #include "transport/webtransport/inside.h"
@@ -364,6 +365,18 @@ static void a_server_closes_one(void **state)
     a_sessions_end_is_its_own(&at_server[1], &at_client[1]);
 }
 
+/* The time since the last packet is not taken from the time to leave. */
+static void a_close_after_a_long_silence_says_why(void **state)
+{
+    (void)state;
+    world_for(&world, 5 * YO_SECOND);
+    yo_wt_session_close(at_client[1].session, 9, yo_span_of("late"));
+    UNTIL(&world, at_client[1].ended && at_server[1].ended);
+    assert_true(at_server[1].end.clean);
+    assert_int_equal(at_server[1].end.code, 9);
+    works(0);
+}
+
 static void a_reset_ends_one(void **state)
 {
     (void)state;
@@ -624,6 +637,96 @@ static void without_flow_control_its_capsules_are_skipped(void **state)
     works(0);
 }
 
+/* --- Memory ----------------------------------------------------------------------- */
+
+static void answer_all(struct node *node, struct yo_wt_session *session)
+{
+    struct yo_response yes = {.status = 200};
+    struct peer *peer = &at_server[node->requests - 1];
+    node->request = NULL;
+    struct yo_wt_session *open = yo_quic_accept_session(session, &yes);
+    if (open) {
+        peer_listen(peer, open);
+    }
+}
+
+static struct peer *of(struct peer *peers, int i)
+{
+    return peers[i].session && peers[i].session->open ? &peers[i] : NULL;
+}
+
+static void try_stream(struct peer *peer)
+{
+    static char much[30000];
+    struct yo_wt_stream *stream;
+    size_t taken;
+    static const struct yo_wt_stream_events none;
+    if (peer &&
+        yo_wt_session_open(peer->session, true, &none, NULL, &stream) == YOMO_OK) {
+        (void)yo_wt_stream_order(stream, 1, 1);
+        yo_wt_stream_write(stream, yo_span(much, sizeof(much)), SIZE_MAX, &taken);
+        yo_wt_stream_end(stream);
+    }
+}
+
+/* A second session on a connection, all that it does, and its end, with the `nth`
+ * allocation from then on failing. Returns false when none was left to fail. */
+static bool run_short_of_memory(size_t nth, enum fault_mode mode)
+{
+    struct fault fault;
+    struct yo_wt_session *session;
+    struct yo_endpoint_connect options = {.authority = "a", .path = "/"};
+    fault_init(&fault, 0, mode);
+    begin_with(COUNT, COUNT);
+    world_finish(&world);
+    world_init(&world, 1);
+    world.mem = &fault.mem;
+    struct yo_endpoint_options o = world_options(&world, true);
+    o.sessions = COUNT;
+    server = world_server(&world, &o);
+    o = world_options(&world, false);
+    o.sessions = COUNT;
+    client = world_client(&world, &o);
+    peer_pair(&at_client[0], client, &at_server[0], server);
+    server->on_request = answer_all;
+    fault_arm(&fault, nth, mode);
+    if (yo_endpoint_connect_session(client->endpoint, &options, &session, world.now) ==
+        YOMO_OK) {
+        peer_listen(&at_client[1], session);
+        world_for(&world, 100 * YO_MS);
+        try_stream(of(at_client, 1));
+        try_stream(of(at_server, 1));
+        world_for(&world, 200 * YO_MS);
+        if (of(at_client, 1)) {
+            yo_wt_session_close(at_client[1].session, 1, yo_span_of("bye"));
+        }
+        world_for(&world, 2 * YO_SECOND);
+    } else {
+        assert_true(fault.failed);
+    }
+    bool failed = fault.failed;
+    assert_true(failed || (at_server[1].ended && at_server[1].end.code == 1));
+    fault_arm(&fault, 0, mode);
+    if (of(at_client, 0) && of(at_server, 0)) {
+        works(0); /* it may have ended, or it is whole */
+    }
+    end(NULL);
+    fault_assert_no_leak(&fault);
+    return failed;
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    for (int mode = FAULT_ONCE; mode <= FAULT_FROM; mode++) {
+        size_t nth = 1;
+        while (run_short_of_memory(nth, mode)) {
+            nth++;
+        }
+        assert_true(nth > 40);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 #define OPEN(name) cmocka_unit_test_setup_teardown(name, open_two, end)
 
@@ -642,6 +745,7 @@ int main(void)
         TEST(what_came_early_for_a_refused_session_is_rejected),
         OPEN(a_client_closes_one),
         OPEN(a_server_closes_one),
+        OPEN(a_close_after_a_long_silence_says_why),
         OPEN(a_reset_ends_one),
         OPEN(a_broken_capsule_ends_one),
         OPEN(with_the_last_session_a_clients_connection_ends),
@@ -657,6 +761,7 @@ int main(void)
         OPEN(a_reset_stream_counts_what_it_had),
         OPEN(limits_that_shrink_or_are_forbidden_end_the_session),
         TEST(without_flow_control_its_capsules_are_skipped),
+        cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests_name("transport/webtransport/sessions", tests,
                                        world_begin_tls, world_end_tls);
