@@ -637,6 +637,98 @@ static void without_flow_control_its_capsules_are_skipped(void **state)
     works(0);
 }
 
+/* --- Floods ----------------------------------------------------------------------- */
+
+static size_t seen, seen_reset, seen_gone;
+
+static size_t flood_data(void *user, struct yo_wt_stream *stream, struct yo_span bytes,
+                         bool fin, yo_time now)
+{
+    (void)user, (void)stream, (void)fin, (void)now;
+    return bytes.size;
+}
+
+static void flood_reset(void *user, struct yo_wt_stream *stream, const uint32_t *code,
+                        yo_time now)
+{
+    (void)user, (void)stream, (void)code, (void)now;
+    seen_reset++;
+}
+
+static void flood_gone(void *user, struct yo_wt_stream *stream, yo_time now)
+{
+    (void)user, (void)stream, (void)now;
+    seen_gone++;
+}
+
+static void flood_stream(void *user, struct yo_wt_stream *stream, yo_time now)
+{
+    static const struct yo_wt_stream_events events = {
+        .on_data = flood_data, .on_reset = flood_reset, .on_gone = flood_gone};
+    (void)user, (void)now;
+    seen++;
+    yo_wt_stream_listen(stream, &events, NULL);
+    if (yo_wt_stream_bidirectional(stream)) {
+        yo_wt_stream_end(stream);
+    }
+}
+
+/* Thousands of streams that say next to nothing, every third of which is taken back. */
+static void floods_of_small_streams_cost_what_a_few_do(void **state)
+{
+    enum { COUNT_OF_STREAMS = 3000 };
+    static const struct yo_wt_stream_events none;
+    static const struct yo_wt_session_events flooded = {.on_stream = flood_stream};
+    struct fault fault;
+    size_t opened = 0, before = 0;
+    (void)state;
+    end(NULL);
+    fault_init(&fault, 0, FAULT_ONCE);
+    begin_with(COUNT, COUNT);
+    world_finish(&world);
+    world_init(&world, 1);
+    world.mem = &fault.mem;
+    struct yo_endpoint_options o = world_options(&world, true);
+    o.sessions = COUNT;
+    server = world_server(&world, &o);
+    o = world_options(&world, false);
+    o.sessions = COUNT;
+    client = world_client(&world, &o);
+    for (int i = 0; i < 2; i++) {
+        peer_pair(&at_client[i], client, &at_server[i], server);
+    }
+    works(0);
+    yo_wt_session_listen(at_server[1].session, &flooded, NULL);
+    seen = seen_reset = seen_gone = 0;
+    while (opened < COUNT_OF_STREAMS) {
+        for (int i = 0; i < 30; i++, opened++) {
+            struct yo_wt_stream *stream;
+            assert_int_equal(yo_wt_session_open(at_client[1].session, i % 2, &none, NULL,
+                                                &stream),
+                             YOMO_OK);
+            assert_int_equal(yo_wt_stream_push(stream, yo_span("x", 1), NULL), YOMO_OK);
+            if (i % 3 == 0) {
+                yo_wt_stream_reset(stream, 1);
+            } else {
+                yo_wt_stream_end(stream);
+            }
+        }
+        size_t all = opened;
+        UNTIL(&world, seen == all && seen_gone == all);
+        if (opened == COUNT_OF_STREAMS / 10) {
+            before = fault.bytes;
+        }
+    }
+    assert_int_equal(seen_reset, COUNT_OF_STREAMS / 3);
+    works(0);
+    world_for(&world, YO_SECOND);
+    assert_true(fault.bytes < before + 16384);
+    yo_wt_session_listen(at_server[1].session, NULL, NULL);
+    end(NULL);
+    fault_assert_no_leak(&fault);
+    begin(NULL); /* for the tear-down */
+}
+
 /* --- Memory ----------------------------------------------------------------------- */
 
 static void answer_all(struct node *node, struct yo_wt_session *session)
@@ -761,6 +853,7 @@ int main(void)
         OPEN(a_reset_stream_counts_what_it_had),
         OPEN(limits_that_shrink_or_are_forbidden_end_the_session),
         TEST(without_flow_control_its_capsules_are_skipped),
+        TEST(floods_of_small_streams_cost_what_a_few_do),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests_name("transport/webtransport/sessions", tests,
