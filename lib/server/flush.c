@@ -79,6 +79,8 @@ static bool send_next(struct yo_peer *peer, const struct yo_outbox_next *next,
         return true;
     case YOMO_ERR_AGAIN:
         peer->blocked = true;
+        peer->blocked_at = now;
+        yo_peer_set_timer(peer);
         return false;
     case YOMO_ERR_NOMEM:
         yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");

@@ -138,6 +138,17 @@ void yo_peer_start(struct yo_peer *peer, struct yo_conn *conn, yo_time now)
     yo_peer_carry_out(peer, &worker->effects, now);
 }
 
+/* When a peer whose transport is full has taken nothing for too long: a page may lose
+ * its credit and never grant any again, while QUIC lives on. */
+static yo_time stuck_at(const struct yo_peer *peer)
+{
+    uint64_t silence = peer->worker->config->limits.silence_ms;
+
+    return peer->blocked && !peer->departing && silence > 0
+               ? yo_time_after(peer->blocked_at, silence * YO_MS)
+               : YO_NEVER;
+}
+
 void yo_peer_set_timer(struct yo_peer *peer)
 {
     yo_time due = peer->session && !peer->closing && !peer->departing
@@ -149,6 +160,9 @@ void yo_peer_set_timer(struct yo_peer *peer)
     }
     if (!yo_list_empty(&peer->paced)) {
         due = yo_time_min(due, peer->pace_due);
+    }
+    if (!peer->closing) {
+        due = yo_time_min(due, stuck_at(peer));
     }
     /* One that comes too early looks again; moving it with each message would cost. */
     if (!peer->timer.node.place || due < peer->timer.node.when) {
@@ -343,6 +357,10 @@ static void on_timer(struct yo_timer *timer, yo_time now)
 
     if (now >= peer->expiry) {
         yo_peer_end(peer, YO_CODE_AUTH, YOMO_ERR_AUTH, "the token has expired");
+        return;
+    }
+    if (!peer->closing && now >= stuck_at(peer)) {
+        yo_peer_end(peer, YO_CODE_SLOW, YOMO_ERR_SLOW, "nothing was taken for too long");
         return;
     }
     yo_peer_pace(peer, now);

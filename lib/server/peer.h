@@ -56,6 +56,7 @@ struct yo_peer {
     size_t datagram_max; /* the largest now, asked for seldom */
     yo_time datagram_asked;
     bool blocked; /* the transport said AGAIN: wait for on_writable */
+    yo_time blocked_at;
     bool closing;
     /* A move (move.h). */
     uint8_t secret[YO_PEER_SECRET_SIZE]; /* who knows it may move the session away */

@@ -37,6 +37,32 @@ static size_t count_data(struct client *client)
     return count;
 }
 
+/* Its credit is gone and does not come back, though it pings: a browser's fault. */
+static void a_receiver_that_takes_nothing_for_too_long_is_closed(void **unused)
+{
+    struct rig rig;
+    struct client *sender, *stalled;
+    uint64_t until = yo_wall_ms() + 10000;
+
+    (void)unused;
+    rig_open(&rig, 1, NULL, "silence-timeout", "200ms", "keep-alive", "100ms", NULL);
+    sender = member(&rig, WT, "sender", true);
+    stalled = member(&rig, WT, "stalled", true);
+    client_forget(sender);
+    client_forget(stalled);
+    stalled->room = 0;
+    client_data(sender, "r", "e", "1", YOMO_RELIABLE);
+    while (!stalled->closing && yo_wall_ms() < until) {
+        client_send(stalled, &(struct yo_message){.op = YO_OP_PING, .timestamp = 1});
+        client_send(sender, &(struct yo_message){.op = YO_OP_PING, .timestamp = 1});
+        rig_settle(&rig);
+    }
+    assert_true(stalled->closing);
+    assert_int_equal(stalled->why.code, YO_CODE_SLOW);
+    assert_false(sender->closing);
+    rig_close(&rig);
+}
+
 static void a_receiver_that_never_reads_is_closed_and_nobody_else_notices(void **unused)
 {
     struct rig rig;
@@ -258,6 +284,7 @@ static void an_overloaded_worker_takes_no_more_broadcasts(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_receiver_that_takes_nothing_for_too_long_is_closed),
         cmocka_unit_test(a_receiver_that_never_reads_is_closed_and_nobody_else_notices),
         cmocka_unit_test(a_slow_receiver_misses_what_may_be_missed),
         cmocka_unit_test(a_slow_page_over_datagrams_is_told_the_newest_state_only),
