@@ -260,6 +260,10 @@ void yo_quic_progress(struct yo_quic_conn *conn)
         !ngtcp2_conn_get_handshake_completed(conn->quic)) {
         return;
     }
+    if (!yo_settings_suffice(yo_h3_peer(conn->h3), !conn->server)) {
+        yo_quic_conn_fail(conn, YO_WT_REQUIREMENTS_NOT_MET, "SETTINGS are missing");
+        return;
+    }
     YO_LIST_EACH(link, next, &conn->sessions)
     {
         struct yo_wt_session *session = YO_CONTAINER(link, struct yo_wt_session, link);

@@ -170,6 +170,12 @@ void yo_settings_tee_read(struct yo_settings_tee *tee, struct yo_span bytes,
     }
 }
 
+bool yo_settings_suffice(const struct yo_peer_settings *settings, bool of_server)
+{
+    return settings->webtransport != YO_WT_DRAFT15 ||
+           (settings->h3_datagram && (settings->connect_protocol || !of_server));
+}
+
 int yo_settings_splice(struct yo_buf *out, struct yo_span head,
                        const struct yo_own_settings *own)
 {

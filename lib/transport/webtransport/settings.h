@@ -35,6 +35,11 @@ struct yo_peer_settings {
     bool flow_control; /* of sessions; it is on when both sides declare it (5.1) */
 };
 
+/* Does a peer that speaks drafts 15 and later alone give what they demand (-16 3.1):
+ * the datagrams of HTTP/3, and at a server extended CONNECT? Of older ones nothing is
+ * demanded: there are some in the field that say less than they do. */
+bool yo_settings_suffice(const struct yo_peer_settings *settings, bool of_server);
+
 /* What we say. With more than one session flow control is declared. */
 struct yo_own_settings {
     uint32_t sessions; /* at once */

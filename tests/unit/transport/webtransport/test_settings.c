@@ -180,6 +180,24 @@ static void what_declares_flow_control_is_known(void **state)
     assert_int_equal(of_pairs(pairs[10], 1).webtransport, YO_WT_QUINN);
 }
 
+static void only_newest_peers_must_say_it_all(void **state)
+{
+    static const uint64_t bare[] = {0x2c7cf000, 1, 0x07, 0};
+    static const uint64_t client[] = {0x2c7cf000, 1, 0x33, 1};
+    static const uint64_t server[] = {0x2c7cf000, 1, 0x33, 1, 0x08, 1};
+    static const uint64_t old[] = {0x2b603742, 1, 0x2c7cf000, 1};
+    (void)state;
+    struct yo_peer_settings settings = of_pairs(bare, 2);
+    assert_false(yo_settings_suffice(&settings, false));
+    settings = of_pairs(client, 2);
+    assert_true(yo_settings_suffice(&settings, false));
+    assert_false(yo_settings_suffice(&settings, true));
+    settings = of_pairs(server, 3);
+    assert_true(yo_settings_suffice(&settings, true));
+    settings = of_pairs(old, 2);
+    assert_true(yo_settings_suffice(&settings, true));
+}
+
 static void without_memory_nothing_is_spliced(struct fault *fault, void *user)
 {
     struct yo_buf out;
@@ -209,6 +227,7 @@ int main(void)
         cmocka_unit_test(with_several_sessions_flow_control_is_declared),
         cmocka_unit_test(what_contradicts_itself_is_wrong),
         cmocka_unit_test(what_declares_flow_control_is_known),
+        cmocka_unit_test(only_newest_peers_must_say_it_all),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests_name("transport/webtransport/settings", tests, NULL,
