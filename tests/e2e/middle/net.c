@@ -24,6 +24,9 @@ static int run(const char *command)
 }
 
 static void must(const char *name, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
+static void must(const char *name, const char *format, va_list args)
 {
     char what[256], command[512];
     vsnprintf(what, sizeof(what), format, args);
