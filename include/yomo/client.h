@@ -26,7 +26,7 @@ extern "C" {
 enum yomo_client_state {
     YOMO_CLIENT_IDLE = 0,       /**< created, not asked to connect yet */
     YOMO_CLIENT_CONNECTING = 1, /**< the first attempt, or one after a loss, is under way */
-    YOMO_CLIENT_OPEN = 2,       /**< connected */
+    YOMO_CLIENT_OPEN = 2,       /**< connected, or moved to another transport */
     YOMO_CLIENT_WAITING = 3,    /**< lost, or not reached; the next attempt is set */
     YOMO_CLIENT_CLOSED = 4      /**< over: closed by the program, or for good by the server */
 };
@@ -43,7 +43,8 @@ enum yomo_peer_change {
 typedef struct yomo_client_callbacks {
     uint32_t size; /**< sizeof(yomo_client_callbacks): later versions append members */
 
-    /** The connection changed. `status` is lent for the call. */
+    /** The connection changed. `status` is lent for the call. OPEN comes again, with
+     * another transport, when the client has moved to it: rooms are as they were. */
     void (*on_status)(void *user, yomo_client *client, const yomo_status *status);
 
     /** The room was joined: on_peer has told who was there. Comes again when the room
