@@ -207,6 +207,19 @@ static void an_end_that_goes_in_the_middle(void **unused)
     rig_close(&rig);
 }
 
+static void a_server_that_ends_in_the_middle(void **unused)
+{
+    struct rig rig;
+    char token[80];
+    (void)unused;
+    rig_open(&rig, 2, NULL, NULL);
+    struct client *old = arrive(&rig, 0, WS, "alice", token);
+    client_join(old, "r", NULL);
+    struct client *new = arrive(&rig, 1, WS, "alice", NULL);
+    ask(&rig, new, token); /* and no fence comes */
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +228,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_refused_and_nothing_has_happened),
         cmocka_unit_test(a_token_serves_once),
         cmocka_unit_test(an_end_that_goes_in_the_middle),
+        cmocka_unit_test(a_server_that_ends_in_the_middle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
