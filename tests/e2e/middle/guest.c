@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <poll.h>
 #include <time.h>
 #include <unistd.h>
@@ -257,7 +258,7 @@ void host_begin(struct host *host, const char *const *more)
         set(options, more[0], more[1]);
     }
     if (getenv("YOMO_TRACE")) {
-        yomo_options_set_log(options, on_log, (void *)(uintptr_t) "server",
+        yomo_options_set_log(options, on_log, (void *)(uintptr_t)"server",
                              YOMO_LOG_TRACE);
     }
     assert_int_equal(yomo_server_create(&host->server, options, NULL, NULL), YOMO_OK);
@@ -270,17 +271,25 @@ void host_begin(struct host *host, const char *const *more)
               host->certificate, sizeof(host->certificate));
 }
 
+static void remove_folder(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    char path[512];
+    assert_non_null(dir);
+    while ((entry = readdir(dir)) != NULL) {
+        snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+        (void)unlink(path); /* "." and ".." stay */
+    }
+    closedir(dir);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 void host_end(struct host *host)
 {
-    char path[128];
-    static const char *const files[] = {"cert.pem", "key.pem", "secret", "lock"};
     yomo_server_close(host->server);
     yomo_server_free(host->server);
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-        snprintf(path, sizeof(path), "%s/%s", host->state_dir, files[i]);
-        (void)unlink(path);
-    }
-    (void)rmdir(host->state_dir);
+    remove_folder(host->state_dir);
 }
 
 long host_metric(const struct host *host, const char *name)
