@@ -24,6 +24,8 @@
 #include "transport/webtransport/inside.h"
 #include "transport/webtransport/stops.h"
 
+#define PARTING (100 * YO_MS)
+
 int yo_quic_conn_create(struct yo_quic_conn **out, struct yo_endpoint *endpoint,
                         bool server)
 {
@@ -197,6 +199,16 @@ static void note_tls_failure(struct yo_quic_conn *conn)
         conn,
         &(struct yo_wt_end){.remote = true, .error = error, .text = yo_buf_span(&why)});
     yo_buf_finish(&why);
+}
+
+void yo_quic_conn_part(struct yo_quic_conn *conn)
+{
+    if (!conn->server || conn->state != YO_QUIC_LEAVING) {
+        yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
+        return;
+    }
+    conn->give_up = yo_time_min(conn->give_up, yo_time_after(conn->now, PARTING));
+    yo_quic_conn_touch(conn);
 }
 
 void yo_quic_conn_fail_quic(struct yo_quic_conn *conn, int liberr)

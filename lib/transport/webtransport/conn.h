@@ -221,6 +221,10 @@ void yo_quic_conn_over(struct yo_quic_conn *conn, enum yo_quic_farewell farewell
 /* CONNECTION_CLOSE with an HTTP/3 error. */
 void yo_quic_conn_fail(struct yo_quic_conn *conn, uint64_t h3_code, const char *reason);
 void yo_quic_conn_fail_quic(struct yo_quic_conn *conn, int liberr);
+/* The session is over at both ends. A server that ended it leaves the last word to the
+ * client for a moment: Chromium takes a CONNECTION_CLOSE that comes before it has told its
+ * page of the CLOSE for a connection that was lost. */
+void yo_quic_conn_part(struct yo_quic_conn *conn);
 void yo_quic_conn_rearm(struct yo_quic_conn *conn);
 
 /* setup.c */

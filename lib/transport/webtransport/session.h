@@ -104,7 +104,8 @@ void yo_wt_session_break(struct yo_wt_session *session, uint64_t h3_code,
 /* End it as if the process had died. */
 void yo_wt_session_abort(struct yo_wt_session *session);
 
-int yo_wt_session_drain(struct yo_wt_session *session); /* DRAIN capsule and GOAWAY */
+/* DRAIN capsule; and GOAWAY where the endpoint drains. */
+int yo_wt_session_drain(struct yo_wt_session *session);
 
 /* Write what is queued now rather than at the end of the turn. No event comes of it. */
 void yo_wt_session_flush(struct yo_wt_session *session, yo_time now);

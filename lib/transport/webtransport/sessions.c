@@ -338,7 +338,7 @@ void yo_wt_session_left(struct yo_wt_session *session, const struct yo_wt_end *e
     session->open = false;
     if (yo_wt_session_alone(
             session)) { /* which also tells the peer that its last words arrived */
-        yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
+        yo_quic_conn_part(conn);
     } else if (end->clean && yo_h3_end(conn->h3, session->id) == YOMO_OK) {
         yo_wt_session_over(session);
     } else {

@@ -383,7 +383,7 @@ static void http_closed(struct yo_quic_conn *conn, struct yo_wt_session *session
         return;
     }
     if (conn->state == YO_QUIC_LEAVING) {
-        yo_quic_conn_fail(conn, YO_H3_NO_ERROR, "");
+        yo_quic_conn_part(conn);
     } else if (session->phase == YO_WT_LEAVING) {
         yo_wt_session_over(session);
     } else {
