@@ -70,8 +70,33 @@ def render(found, peers, cases):
     return '\n'.join(rows) + '\n'
 
 
+def render_browsers(engines):
+    """`engines`: {name: {version, findings}}, with the same behaviours in each."""
+    rows = ['| file | behaviour | '
+            + ' | '.join(f'{name} {engine["version"]}' for name, engine in engines.items()) + ' |',
+            '| --- | --- |' + ' --- |' * len(engines)]
+    reasons = []
+    for findings in zip(*(engine['findings'] for engine in engines.values())):
+        assert len({(f['file'], f['title']) for f in findings}) == 1, 'runs of different tests'
+        row = [findings[0]['file'], findings[0]['title'].replace('|', '\\|')]
+        for finding in findings:
+            outcome, _, why = finding['cell'].partition(': ')
+            if why and why not in reasons:
+                reasons.append(why)
+            row.append(f'{outcome} ({reasons.index(why) + 1})' if why else outcome)
+        rows.append('| ' + ' | '.join(row) + ' |')
+    rows += [''] * bool(reasons)
+    rows += [f'{number}. {reason}.' for number, reason in enumerate(reasons, 1)]
+    return '\n'.join(rows) + '\n'
+
+
 def write(folder, peers, cases):
     text = DOCUMENT.read_text(encoding='utf-8')
+    engines = {file.stem.removeprefix('browser '): json.loads(file.read_text())
+               for file in sorted(folder.glob('browser *.json'))}
+    if engines:
+        before, _, after = part(text, 'browsers')
+        text = before + '\n' + render_browsers(engines) + '\n' + after
     for role in ROLES:
         found = {file.stem.removeprefix(f'{role} '): json.loads(file.read_text())
                  for file in folder.glob(f'{role} *.json')}

@@ -14,6 +14,7 @@ enum { NOTES_MAX = 4096, ORDER_MAX = 4096, TOKEN_SIZE = 96 };
 struct note {
     struct note *next;
     char token[TOKEN_SIZE];
+    bool stream_open;
     char stream_close[64];
     char stream_stop[40];
     char *session_close; /* JSON */
@@ -74,6 +75,18 @@ static void put_code(char *out, size_t size, int64_t code)
     } else {
         snprintf(out, size, "%lld", (long long)code);
     }
+}
+
+void notes_stream_open(const char *token)
+{
+    struct note *note;
+
+    pthread_mutex_lock(&lock);
+    note = find(token, true);
+    if (note) {
+        note->stream_open = true;
+    }
+    pthread_mutex_unlock(&lock);
 }
 
 void notes_stream_close(const char *token, const int64_t *code)
@@ -201,6 +214,7 @@ char *notes_take(const char *token)
     if (out) {
         out[0] = '{';
         if (note) {
+            add(out, &at, "stream-open-info", note->stream_open ? "{}" : NULL);
             add(out, &at, "stream-close-info", note->stream_close);
             add(out, &at, "stream-stop-info", note->stream_stop);
             add(out, &at, "session-close-info", note->session_close);

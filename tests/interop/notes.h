@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Bytes came on a stream. */
+void notes_stream_open(const char *token);
 /* How a stream that the client wrote on ended: with FIN (`code` NULL), or with
  * RESET_STREAM and its code, -1 for none of WebTransport's. */
 void notes_stream_close(const char *token, const int64_t *code);

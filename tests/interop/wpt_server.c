@@ -3,10 +3,10 @@
  * the public API: the handlers that their tests name, at
  * https://HOST:PORT/webtransport/handlers/NAME?QUERY (NAME.py too), and two of our own.
  *
- *     wpt_server PORT STATE-DIR
+ *     wpt_server PORT STATE-DIR [OPTION VALUE]...
  *
- * It writes `listening {json}` when it stands and ends with its input. What the
- * handlers do is in README.md beside this file. */
+ * It writes `listening {json}` to stderr when it stands and ends with its input. What
+ * the handlers do is in README.md beside this file. */
 #include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -297,6 +297,9 @@ static size_t note_data(struct copy *copy, const unsigned char *data, size_t siz
                         bool fin)
 {
     (void)data;
+    if (size > 0) {
+        notes_stream_open(copy->session->token);
+    }
     if (fin) {
         notes_stream_close(copy->session->token, NULL);
     }
@@ -640,15 +643,17 @@ int main(int argc, char **argv)
     yomo_server *server;
     char byte;
 
-    if (argc != 3) {
-        fprintf(stderr, "usage: wpt_server PORT STATE-DIR\n");
+    if (argc < 3 || argc % 2 == 0) {
+        fprintf(stderr, "usage: wpt_server PORT STATE-DIR [OPTION VALUE]...\n");
         return 2;
     }
-    setvbuf(stdout, NULL, _IOLBF, 0);
     check(yomo_options_create(&options, YOMO_SCOPE_SERVER), "options");
     check(yomo_options_set(options, "port", argv[1]), "port");
     check(yomo_options_set(options, "http-port", "none"), "http-port");
     check(yomo_options_set(options, "state-dir", argv[2]), "state-dir");
+    for (int i = 3; i < argc; i += 2) {
+        check(yomo_options_set(options, argv[i], argv[i + 1]), argv[i]);
+    }
     check(yomo_options_set_log(options, on_log, NULL, YOMO_LOG_WARN), "log");
     check(yomo_server_create(&server, options, NULL, NULL), "server");
     yomo_options_free(options);
@@ -658,7 +663,7 @@ int main(int argc, char **argv)
         yomo_server_free(server);
         return 1;
     }
-    printf("listening %s\n", yomo_server_listening(server));
+    fprintf(stderr, "listening %s\n", yomo_server_listening(server));
     while (read(STDIN_FILENO, &byte, 1) > 0) {
     }
     yomo_server_free(server);

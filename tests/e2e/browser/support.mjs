@@ -50,12 +50,12 @@ export async function within(promise, what, milliseconds = DEADLINE) {
 
 /** One run of the yomo program, with what it prints as an ever-growing list. */
 export class Program {
-    constructor(args, file = program) {
+    constructor(args, file = program, stdin = 'ignore') {
         this.args = args;
         this.records = []; // stdout, one JSON object a line
         this.log = [];     // stderr, lines
         this.waiters = new Set();
-        this.child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+        this.child = spawn(file, args, { stdio: [stdin, 'pipe', 'pipe'] });
         this.exited = once(this.child, 'exit').then(([code, signal]) => {
             this.ended = { code, signal };
             this.#look();
