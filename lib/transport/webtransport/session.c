@@ -384,8 +384,8 @@ int yo_wt_session_drain(struct yo_wt_session *session)
     }
     size_t n = yo_capsule_write_drain(capsule);
     int rv = yo_h3_capsules(session->conn->h3, session->id, yo_span(capsule, n), false);
-    /* GOAWAY speaks of all its sessions, and of those that are to come; Chromium opens no
-     * streams either after it. */
+    /* GOAWAY speaks of all its sessions, and of those that are to come; after it
+     * Chromium opens no streams either. */
     if (rv == YOMO_OK && session->conn->endpoint->draining) {
         rv = yo_h3_goaway(session->conn->h3);
     }
