@@ -52,12 +52,30 @@ static yo_time acked_after(size_t count)
     return world.now - start;
 }
 
+/* The server sends `text`, and `after` later the client has said nothing. Now and then
+ * ngtcp2 leaves out a packet number, so that who acknowledges what it has not seen is
+ * found out (RFC 9000 21.4): that looks like a loss, is answered at once, and not meant
+ * here. */
+static void ask_quietly(const char *text, yo_time after)
+{
+    yo_time start;
+    for (int i = 0; i < 4; i++) {
+        settle();
+        start = world.now;
+        peer_datagram(&at_server, text, 1);
+        world_for(&world, after);
+        if (client->sent == 0) {
+            return;
+        }
+    }
+    fail_msg("the client does not wait: %llu", (unsigned long long)(world.now - start));
+}
+
 static void the_acknowledgement_of_a_lone_datagram_waits(void **state)
 {
     (void)state;
-    settle();
-    peer_datagram(&at_server, "alone", 1);
-    yo_time took = acked_after(1);
+    ask_quietly("alone", 10 * YO_MS);
+    yo_time took = 10 * YO_MS + acked_after(1);
     assert_true(took >= 2 * DELAY + 20 * YO_MS);
     assert_true(took <= 2 * DELAY + PROMISE);
     assert_int_equal(client->sent, 1);
@@ -67,10 +85,7 @@ static void the_acknowledgement_of_a_lone_datagram_waits(void **state)
 static void the_second_datagram_brings_it_at_once(void **state)
 {
     (void)state;
-    settle();
-    peer_datagram(&at_server, "one", 1);
-    world_for(&world, 10 * YO_MS);
-    assert_int_equal(client->sent, 0);
+    ask_quietly("one", 10 * YO_MS);
     peer_datagram(&at_server, "two", 2);
     assert_true(acked_after(2) <= 2 * DELAY);
     assert_int_equal(client->sent, 1);
@@ -105,10 +120,7 @@ static void a_datagram_after_a_gap_is_acknowledged_at_once(void **state)
 static void what_is_sent_anyway_takes_the_acknowledgement_along(void **state)
 {
     (void)state;
-    settle();
-    peer_datagram(&at_server, "question", 1);
-    world_for(&world, 5 * YO_MS);
-    assert_int_equal(client->sent, 0);
+    ask_quietly("question", 5 * YO_MS);
     peer_datagram(&at_client, "answer", 0);
     assert_true(acked_after(1) <= 2 * DELAY);
     assert_int_equal(client->sent, 1);
@@ -116,20 +128,21 @@ static void what_is_sent_anyway_takes_the_acknowledgement_along(void **state)
 
 static void an_acknowledgement_wakes_nobody(void **state)
 {
-    size_t quiet = 0;
+    size_t quiet = 0, patient = 0;
     (void)state;
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 8; i++) {
         settle();
         peer_datagram(&at_server, "one", 1);
         UNTIL(&world, at_server.acked == 1);
         if (!server->woken) {
             quiet++;
             /* And yet all times are known: the keep-alive is what is waited for. */
-            assert_true(yo_quic_conn_due(at_server.session->conn) >
-                        world.now + YO_SECOND);
+            patient +=
+                yo_quic_conn_due(at_server.session->conn) > world.now + YO_SECOND;
         }
     }
-    assert_in_range(quiet, 3, 6); /* each other one asks to be acknowledged itself */
+    assert_in_range(quiet, 3, 8); /* each other one asks to be acknowledged itself */
+    assert_in_range(patient, quiet - 1, quiet); /* but for a number left out */
 }
 
 static void a_lost_tail_is_sent_again_in_time(void **state)
