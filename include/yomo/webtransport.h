@@ -227,6 +227,10 @@ YOMO_API const char *yomo_wt_request_offered(const yomo_wt_request *request,
 YOMO_API int32_t yomo_wt_request_set_header(yomo_wt_request *request, const char *name,
                                             const char *value);
 
+/** Accept with another status than 200: 200 to 299, all of which say yes.
+ * Errors: INVALID; also at a client. */
+YOMO_API int32_t yomo_wt_request_set_status(yomo_wt_request *request, int32_t status);
+
 /** Headers of what came, pseudo-headers included, in order: name and value by index from
  * 0; NULL past the last. */
 YOMO_API const char *yomo_wt_request_header_name(const yomo_wt_request *request,
@@ -289,6 +293,11 @@ YOMO_API int32_t yomo_wt_session_drain(yomo_wt_session *session);
  * at 1024 bytes. on_closed follows. A second call does nothing. */
 YOMO_API void yomo_wt_session_close(yomo_wt_session *session, uint32_t code,
                                     const char *reason);
+
+/** End it at once, without CLOSE: what was not delivered may never be, and the peer sees a
+ * session that was lost. Where no other session is on its connection, that ends too.
+ * on_closed follows. A second call does nothing. */
+YOMO_API void yomo_wt_session_abort(yomo_wt_session *session);
 
 /** How it is doing; fills as much of `stats` as its `size` says. From another thread, how
  * it was doing a tenth of a second ago at most, if anything has happened since; the same

@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "sessions/hub.h"
+#include "transport/webtransport/codes.h"
 #include "transport/webtransport/session.h"
 
 #define YO_STREAM_BUFFER 262144     /* bytes that may wait, unless told otherwise */
@@ -63,7 +64,7 @@ struct yomo_wt_session {
     /* With the hub's lock. */
     struct yo_slip slip;
     enum yo_session_phase phase;
-    bool begin_due, close_asked, close_due, drain_due, datagrams_due, policy_due;
+    bool begin_due, close_asked, close_due, abrupt, drain_due, datagrams_due, policy_due;
     bool look_due;
     bool want_writable; /* a datagram was refused for want of room */
     uint32_t close_code;

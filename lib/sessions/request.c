@@ -181,6 +181,13 @@ static bool value_is_valid(const char *value)
     return size == 0 || (!strchr(" \t", value[0]) && !strchr(" \t", value[size - 1]));
 }
 
+int32_t yomo_wt_request_set_status(yomo_wt_request *request, int32_t status)
+{
+    YO_REQUIRE(request && request->hub && status >= 200 && status <= 299);
+    request->yes = status;
+    return YOMO_OK;
+}
+
 int32_t yomo_wt_request_set_header(yomo_wt_request *request, const char *name,
                                    const char *value)
 {
@@ -332,8 +339,9 @@ static int accept_now(struct yomo_wt_request *request, yo_time now)
     const char **headers = list_headers(request);
     struct yo_wt_session *engine = NULL;
     if (headers && !request->gone) {
-        struct yo_response response = {
-            .status = 200, .headers = headers, .protocol = session->protocol};
+        struct yo_response response = {.status = request->yes ? request->yes : 200,
+                                       .headers = headers,
+                                       .protocol = session->protocol};
         engine = request->ops->accept(request->user, &response);
     }
     yo_free(&request->mem, headers);

@@ -39,6 +39,7 @@ struct yomo_wt_request {
     /* An answer from another thread. */
     struct yo_slip slip;
     int status; /* 200: accept */
+    int yes;    /* the status of that; 0: 200 */
     char *protocol;
     struct yomo_wt_session *session;
 };

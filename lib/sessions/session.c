@@ -422,7 +422,11 @@ void yo_session_close(struct yomo_wt_session *session, uint32_t code,
                       struct yo_span reason)
 {
     if (session->engine && session->phase == YO_SESSION_OPEN) {
-        yo_wt_session_close(session->engine, code, reason);
+        if (session->abrupt) { /* set once, before this is asked for */
+            yo_wt_session_break(session->engine, YO_H3_NO_ERROR, YO_SPAN_NONE);
+        } else {
+            yo_wt_session_close(session->engine, code, reason);
+        }
     } else if (session->phase == YO_SESSION_ASKING) {
         yo_house_give_up(session->house, session);
     }
@@ -635,17 +639,16 @@ static char *keep_reason(const struct yomo_mem *mem, const char *text)
     return yo_strndup(mem, reason.data, reason.size); /* or without, in need */
 }
 
-void yomo_wt_session_close(yomo_wt_session *session, uint32_t code, const char *reason)
+static void end(yomo_wt_session *session, bool abrupt, uint32_t code,
+                const char *reason)
 {
-    if (!session) {
-        return;
-    }
     struct yo_hub *hub = session->hub;
     char *kept = keep_reason(&hub->mem, reason);
     bool inside = yo_hub_enter(hub);
     bool first = session->phase != YO_SESSION_OVER && !session->close_asked;
     if (first) {
         session->close_asked = true;
+        session->abrupt = abrupt;
         if (!inside) {
             session->close_due = true;
             session->close_code = code;
@@ -659,5 +662,19 @@ void yomo_wt_session_close(yomo_wt_session *session, uint32_t code, const char *
     }
     if (!first || inside) {
         yo_free(&hub->mem, kept);
+    }
+}
+
+void yomo_wt_session_close(yomo_wt_session *session, uint32_t code, const char *reason)
+{
+    if (session) {
+        end(session, false, code, reason);
+    }
+}
+
+void yomo_wt_session_abort(yomo_wt_session *session)
+{
+    if (session) {
+        end(session, true, 0, NULL);
     }
 }

@@ -184,7 +184,8 @@ struct yo_request {
     struct yo_span fields;    /* WebTransport: all headers (base/pairs.h); else absent */
 };
 
-/* The answer to a request. A status of 200 lets the client in (101 over HTTP/1.1). */
+/* The answer to a request. A status of 200 lets the client in (101 over HTTP/1.1), and over
+ * WebTransport any other from 201 to 299. */
 struct yo_response {
     int status;                  /* HTTP status */
     struct yo_span text;         /* a sentence for the body when refused; may be absent */

@@ -341,6 +341,12 @@ static void close_at_once(struct session *session, const char *query)
     yomo_wt_session_close(session->session, (uint32_t)number(query, "code", 0), reason);
 }
 
+static void abort_at_once(struct session *session, const char *query)
+{
+    (void)query;
+    yomo_wt_session_abort(session->session);
+}
+
 static size_t close_on_data(struct copy *copy, const unsigned char *data, size_t size,
                             bool fin)
 {
@@ -442,6 +448,7 @@ static const struct handler handlers[] = {
      .on_closed = note_end},
     {.name = "query", .on_open = tell_notes},
     {.name = "server-close", .on_open = close_at_once},
+    {.name = "server-connection-close", .on_open = abort_at_once},
     {.name = "server-read-then-close", .on_open = open_one, .on_data = close_on_data},
     {.name = "server-drain", .on_open = drain},
     {.name = "abort-stream-from-server", .on_data = abort_on_data},
@@ -572,6 +579,7 @@ static bool set_answer(yomo_wt_request *request)
         (void)yomo_wt_request_refuse(request, status);
         return false;
     }
+    (void)yomo_wt_request_set_status(request, status);
     return true;
 }
 

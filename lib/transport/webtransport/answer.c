@@ -36,9 +36,14 @@ static bool waits(const struct yo_wt_session *session)
            session->conn->state != YO_QUIC_OVER;
 }
 
+static bool says_yes(int status)
+{
+    return status >= 200 && status <= 299;
+}
+
 #define ANSWER_HEADERS_MAX 40 /* of names and values */
 
-/* 200, with the headers of `response` and the subprotocol it names. */
+/* Yes, with the headers of `response` and the subprotocol it names. */
 static int say_yes(struct yo_wt_session *session, const struct yo_response *response)
 {
     struct yo_quic_conn *conn = session->conn;
@@ -64,7 +69,8 @@ static int say_yes(struct yo_wt_session *session, const struct yo_response *resp
     }
     headers[n] = NULL;
     if (rv == YOMO_OK) {
-        rv = yo_h3_answer(conn->h3, session->id, 200, headers, YO_SPAN_NONE);
+        int status = says_yes(response->status) ? response->status : 200;
+        rv = yo_h3_answer(conn->h3, session->id, status, headers, YO_SPAN_NONE);
     }
     yo_buf_finish(&value);
     return rv;
@@ -142,7 +148,7 @@ void yo_quic_refuse(struct yo_wt_session *session, const struct yo_response *res
         return;
     }
     int status =
-        response->status == 200 ? 500 : response->status; /* never by mistake */
+        says_yes(response->status) ? 500 : response->status; /* never by mistake */
     int rv =
         yo_h3_answer(conn->h3, session->id, status, response->headers, response->text);
     yo_wt_session_note_end(session, &(struct yo_wt_end){.error = YOMO_ERR_DENIED});

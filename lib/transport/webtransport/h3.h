@@ -80,7 +80,7 @@ struct yo_h3_ask {
 #define YO_H3_ASK_FIELDS_MAX 64
 int yo_h3_connect(struct yo_h3 *h3, int64_t id, const struct yo_h3_ask *ask);
 
-/* Server: answer a request. With status 200 the stream stays open for capsules, with
+/* Server: answer a request. With 200 to 299 the stream stays open for capsules, with
  * any other it ends with `text`. `headers` is name, value, ..., NULL, or NULL.
  * YOMO_ERR_NOMEM, YOMO_ERR_NOT_FOUND when the stream is gone, YOMO_ERR_INVALID. */
 int yo_h3_answer(struct yo_h3 *h3, int64_t id, int status, const char *const *headers,

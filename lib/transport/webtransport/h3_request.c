@@ -247,7 +247,7 @@ int yo_h3_answer(struct yo_h3 *h3, int64_t id, int status, const char *const *he
         }
         fields[n++] = text_pair(headers[0], headers[1]);
     }
-    if (status != 200) {
+    if (status < 200 || status > 299) {
         if (text.size > YO_H3_CAPSULES_MAX) {
             text.size = YO_H3_CAPSULES_MAX;
         }

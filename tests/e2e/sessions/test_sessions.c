@@ -114,6 +114,25 @@ static void a_server_closes_with_a_reason_that_is_cut(void **state)
     rig_close(&rig);
 }
 
+static void a_session_that_is_aborted_is_lost_to_the_peer(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct rig rig = {0};
+        struct end *client, *server, *here, *there;
+        open_rig(&rig);
+        rig_pair(&rig, &client, &server);
+        here = i == 0 ? server : client;
+        there = i == 0 ? client : server;
+        yomo_wt_session_abort(here->session);
+        UNTIL(&rig, client->closed && server->closed);
+        assert_int_equal(there->error, YOMO_ERR_CLOSED);
+        assert_true(there->remote);
+        assert_false(here->remote);
+        rig_close(&rig);
+    }
+}
+
 static void datagrams_go_both_ways(void **state)
 {
     struct rig rig = {0};
@@ -388,6 +407,26 @@ static void a_request_is_refused_with_a_status(void **state)
 
 static yomo_wt_request *kept;
 
+static void accept_with_204(struct rig *rig, yomo_wt_request *request)
+{
+    expect(rig, yomo_wt_request_set_status(request, 199) == YOMO_ERR_INVALID);
+    expect(rig, yomo_wt_request_set_status(request, 300) == YOMO_ERR_INVALID);
+    expect(rig, yomo_wt_request_set_status(request, 204) == YOMO_OK);
+    rig_accept(rig, request, NULL);
+}
+
+static void a_request_is_accepted_with_another_status(void **state)
+{
+    struct rig rig = {.on_request = accept_with_204};
+    struct end *client, *server;
+    (void)state;
+    open_rig(&rig);
+    rig_pair(&rig, &client, &server);
+    assert_string_equal(yomo_wt_session_header_name(client->session, 0), ":status");
+    assert_string_equal(yomo_wt_session_header_value(client->session, 0), "204");
+    rig_close(&rig);
+}
+
 static void keep_request(struct rig *rig, yomo_wt_request *request)
 {
     pthread_mutex_lock(&rig->lock);
@@ -587,6 +626,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_opens_and_closes),
         cmocka_unit_test(a_server_closes_with_a_reason_that_is_cut),
+        cmocka_unit_test(a_session_that_is_aborted_is_lost_to_the_peer),
         cmocka_unit_test(datagrams_go_both_ways),
         cmocka_unit_test(all_kinds_of_streams_carry_bytes),
         cmocka_unit_test(a_server_opens_streams_too),
@@ -596,6 +636,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_stream_that_nobody_listens_to_is_refused),
         cmocka_unit_test(draining_is_told),
         cmocka_unit_test(a_request_is_refused_with_a_status),
+        cmocka_unit_test(a_request_is_accepted_with_another_status),
         cmocka_unit_test(a_request_is_answered_later_from_another_thread),
         cmocka_unit_test(a_client_goes_before_the_answer),
         cmocka_unit_test(a_server_ends_before_the_answer),

@@ -80,6 +80,9 @@ export const closing = [{
             session.close({ closeCode: 11, reason: long });
             t.equal((await session.closed).reason.length, 2000, 'its length');
         }],
+        ['the server ends the connection without a word', 'server', async (t) => {
+            await t.rejects(t.open('server-connection-close').closed, 'closed');
+        }],
         ['the server closes without code and reason', 'server', async (t) => {
             const { closeCode, reason } = await t.open('server-close').closed;
             t.equal([closeCode, reason], [0, ''], 'here');

@@ -18,6 +18,7 @@ export const connecting = [{
     file: 'connect',
     behaviours: [
         ['status 200 accepts', 'server', (t) => t.connect('custom-response?:status=200')],
+        ['status 204 accepts', 'server', (t) => t.connect('custom-response?:status=204')],
         refused(301), refused(401), refused(404),
         ['a path that is not there refuses', 'server', (t) => t.failed(t.open('not-there'))],
         ['what the request says', 'server', async (t) => {
