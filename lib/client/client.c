@@ -170,7 +170,7 @@ const char *yo_client_own_id(struct yomo_client *client)
 
 int yo_client_adopt_id(struct yomo_client *client, struct yo_span id)
 {
-    if (!id.data || yo_span_is(id, yo_client_own_id(client))) {
+    if (id.size == 0 || yo_span_is(id, yo_client_own_id(client))) {
         return YOMO_OK;
     }
     if (client->id_count == YO_CLIENT_IDS_MAX || memchr(id.data, 0, id.size)) {

@@ -9,6 +9,8 @@
 #include "client/inside.h"
 #include "wire/limits.h"
 
+#define ASK_AFTER(span) ((span) / 4 * 3) /* of the time that a token holds */
+
 struct token_letter {
     struct yo_letter letter;
     const struct yomo_mem *mem;
@@ -20,7 +22,7 @@ void yo_token_holds(struct yomo_client *client, uint64_t ms, yo_time now)
     client->token_until = client->token_ask_at = YO_NEVER;
     if (ms > 0 && ms < YO_NEVER / YO_MS / 2) {
         client->token_until = yo_time_after(now, ms * YO_MS);
-        client->token_ask_at = yo_time_after(now, ms * YO_MS / 4 * 3);
+        client->token_ask_at = yo_time_after(now, ASK_AFTER(ms * YO_MS));
         yo_client_wake(client);
     }
 }

@@ -11,11 +11,11 @@
 #include "options/options.h"
 #include "session/outbox.h"
 #include "session/server_side.h"
+#include "wire/limits.h"
 
 #define YO_BIND_MAX 8            /* addresses that a server listens on */
 #define YO_PROXIES_MAX 64        /* addresses and networks of trusted proxies */
 #define YO_WORKERS_MAX 256       /* what `workers` may be */
-#define YO_APP_SIZE_MAX 255      /* bytes of an application's name */
 #define YO_APP_DEFAULT "default" /* the one application of a server without keys */
 
 struct yo_config {

@@ -59,7 +59,8 @@ void yo_local_publish(struct yo_local *local, struct yo_peer *peer,
 int yo_local_arrive(struct yo_local *local, struct yo_peer *peer,
                     const struct yo_note *note);
 
-/* Out of the rooms that its own token does not allow: it has taken a session over. */
+/* Its rights anew, and out of the rooms that its token does not allow: it has taken a
+ * session over, or has another token. */
 void yo_local_recheck(struct yo_local *local, struct yo_peer *peer, yo_time now);
 
 /* Out of every room: the connection ends. */

@@ -35,13 +35,16 @@ uint64_t yo_peer_note_expiry(struct yo_peer *peer, yo_time now)
     return ms;
 }
 
-/* Is it the same person, in the same application? */
+/* Is it for the same person as the one before, and for this application? The host may
+ * have named the peer otherwise than its token does. */
 static bool same(const struct yo_peer *peer, const struct yo_grants *grants)
 {
-    struct yo_span id = yo_grants_id(grants), app = yo_grants_app(grants);
+    struct yo_span id = yo_grants_id(grants), before = yo_grants_id(peer->grants);
+    struct yo_span app = yo_grants_app(grants);
 
-    return (id.data ? yo_span_is(id, peer->id) : !peer->proven) &&
-           (!app.data || yo_span_is(app, peer->app));
+    return !id.data == !before.data && yo_span_equal(id, before) &&
+           (!app.data || yo_span_is(app, peer->app) ||
+            yo_span_equal(app, yo_grants_app(peer->grants)));
 }
 
 static int check(struct yo_peer *peer, struct yo_span token, struct yo_grants **grants,

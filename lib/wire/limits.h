@@ -9,6 +9,7 @@
 #define YO_MESSAGE_SIZE_MAX (16u << 20) /* one message, and so one stream frame */
 #define YO_CHANNEL_SIZE_MAX 255u        /* bytes of a room's name */
 #define YO_ID_SIZE_MAX 255u             /* bytes of a user's id */
+#define YO_APP_SIZE_MAX 255u             /* bytes of an application's name */
 #define YO_EVENT_SIZE_MAX 255u          /* bytes of an event's name */
 #define YO_KEY_SIZE_MAX 255u            /* bytes of a LATEST key */
 #define YO_TEXT_SIZE_MAX 1024u          /* bytes of an error's text */

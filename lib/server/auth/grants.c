@@ -3,10 +3,10 @@
 #include "server/auth/grants.h"
 
 #include "base/check.h"
+#include "server/auth/jwt.h"
 #include "wire/limits.h"
 #include "wire/msgpack.h"
 
-#define APP_SIZE_MAX 255
 #define DATA_SIZE_MAX 4096
 
 struct rule {
@@ -148,10 +148,10 @@ static int read_ours(struct yo_grants *grants, struct yo_span ours, const char *
 {
     int rv;
 
-    if (ours.data && !is_map(ours)) {
-        return refuse(why, "the claim `yomo` is not an object");
+    if (ours.data && !yo_jwt_members_differ(ours)) {
+        return refuse(why, "the claim `yomo` is not an object, or has a member twice");
     }
-    if (read_name(&grants->app, ours, "app", APP_SIZE_MAX) != YOMO_OK) {
+    if (read_name(&grants->app, ours, "app", YO_APP_SIZE_MAX) != YOMO_OK) {
         return refuse(why, "the claim `yomo.app` is not a name of 1 to 255 bytes");
     }
     grants->data = yo_mp_map_get(ours, "data");
@@ -167,23 +167,6 @@ static int read_ours(struct yo_grants *grants, struct yo_span ours, const char *
                         "the claim `yomo.rooms` is not an object of at most 256 "
                         "patterns, each with an array of join, send, presence, admin")
                : rv;
-}
-
-/* `exp`, as a date that verifying has found to be one. */
-static uint64_t expiry_of(struct yo_span claims)
-{
-    struct yo_mp_reader reader;
-    struct yo_mp_value value;
-
-    yo_mp_reader_init(&reader, yo_mp_map_get(claims, "exp"));
-    value = yo_mp_read(&reader);
-    if (reader.error) {
-        return 0;
-    }
-    if (value.kind == YO_MP_FLOAT) {
-        return value.real > 0 && value.real < 9e15 ? (uint64_t)value.real : 0;
-    }
-    return value.kind == YO_MP_UINT ? value.uint : 0;
 }
 
 int yo_grants_from_claims(struct yo_grants **out, const struct yomo_mem *mem,
@@ -202,7 +185,7 @@ int yo_grants_from_claims(struct yo_grants **out, const struct yomo_mem *mem,
         memcpy(grants->claims, claims.data, claims.size);
     }
     claims.data = grants->claims;
-    grants->expiry_s = expiry_of(claims);
+    (void)yo_jwt_date(claims, "exp", &grants->expiry_s); /* verifying has found one */
     if (read_name(&grants->id, claims, "sub", YO_ID_SIZE_MAX) != YOMO_OK) {
         rv = refuse(why, "the claim `sub` is not an id of 1 to 255 bytes");
     }

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "wire/json.h"
+#include "wire/limits.h"
 #include "wire/msgpack.h"
 
 #define MEMBERS_MAX 64 /* of the header or payload: each is compared with each */
@@ -29,8 +30,8 @@ static int decode_part(struct yo_buf *out, struct yo_span part)
     return yo_base64_decode(out, part);
 }
 
-/* Is `map` a map whose member names are strings and all different (RFC 7519 4)? */
-static bool members_differ(struct yo_span map)
+/* RFC 7519 4 */
+bool yo_jwt_members_differ(struct yo_span map)
 {
     struct yo_span names[MEMBERS_MAX];
     struct yo_mp_reader reader;
@@ -62,16 +63,14 @@ static int read_part(struct yo_buf *out, struct yo_span part)
     yo_buf_init(&json, out->mem);
     rv = decode_part(&json, part);
     rv = rv == YOMO_OK ? yo_json_to_mp(out, yo_buf_span(&json)) : rv;
-    if (rv == YOMO_OK && !members_differ(yo_buf_span(out))) {
+    if (rv == YOMO_OK && !yo_jwt_members_differ(yo_buf_span(out))) {
         rv = YOMO_ERR_INVALID;
     }
     yo_buf_finish(&json);
     return rv == YOMO_OK || rv == YOMO_ERR_NOMEM ? rv : YOMO_ERR_INVALID;
 }
 
-/* NumericDate (RFC 7519 2), whole seconds; false when it is not there or none. A time
- * before 1970 is 0. */
-static bool read_date(struct yo_span claims, const char *name, uint64_t *seconds)
+bool yo_jwt_date(struct yo_span claims, const char *name, uint64_t *seconds)
 {
     struct yo_mp_reader reader;
     struct yo_mp_value value;
@@ -130,14 +129,14 @@ static int check_claims(struct yo_span claims, const struct yo_jwt_rules *rules,
 {
     uint64_t date = 0;
 
-    if (!read_date(claims, "exp", &date)) {
+    if (!yo_jwt_date(claims, "exp", &date)) {
         return refuse(why, "the token has no `exp`, or one that is no date");
     }
     if (date < UINT64_MAX - rules->leeway_s && now_s >= date + rules->leeway_s) {
         return refuse(why, "the token has expired");
     }
     if (yo_mp_map_get(claims, "nbf").data &&
-        (!read_date(claims, "nbf", &date) || date > now_s + rules->leeway_s)) {
+        (!yo_jwt_date(claims, "nbf", &date) || date > now_s + rules->leeway_s)) {
         return refuse(why, "the token is not valid yet");
     }
     if (!audience_fits(claims, rules->audience)) {
@@ -198,7 +197,7 @@ int yo_jwt_verify(struct yo_buf *claims, const struct yo_auth_keys *keys,
 
     yo_buf_clear(claims);
     *why = "";
-    if (token.size > YO_JWT_SIZE_MAX) {
+    if (token.size > YO_TOKEN_SIZE_MAX) {
         return refuse(why, "the token is longer than 8192 bytes");
     }
     if (!payload.data || signature.size == 0 ||

@@ -8,8 +8,6 @@
 
 #include "server/auth/keys.h"
 
-#define YO_JWT_SIZE_MAX 8192 /* bytes of a token: it travels in a URL */
-
 struct yo_jwt_rules {
     struct yo_span audience; /* absent: a token with an `aud` is not for us */
     struct yo_span issuer;   /* absent: any, or none */
@@ -23,5 +21,12 @@ struct yo_jwt_rules {
 int yo_jwt_verify(struct yo_buf *claims, const struct yo_auth_keys *keys,
                   const struct yo_jwt_rules *rules, struct yo_span token,
                   uint64_t now_s, const char **why);
+
+/* For who reads claims: the NumericDate (RFC 7519 2) under `name`, in whole seconds, 0
+ * for one before 1970; false when it is not there or no date. */
+bool yo_jwt_date(struct yo_span claims, const char *name, uint64_t *seconds);
+
+/* Is `map` a map of at most 64 members, whose names are strings and all different? */
+bool yo_jwt_members_differ(struct yo_span map);
 
 #endif

@@ -18,7 +18,7 @@ struct entry {
     bool development;
     uint64_t ticket_mark, token_mark;
     size_t token_size; /* 0: none */
-    uint8_t token[YO_TOKEN_SIZE_MAX];
+    uint8_t token[YO_TLS_TOKEN_MAX];
     size_t key_size;
     uint8_t key[];
 };
@@ -142,7 +142,7 @@ SSL_SESSION *yo_sessions_ticket(struct yo_sessions *sessions, struct yo_span key
 void yo_sessions_put_token(struct yo_sessions *sessions, struct yo_span key,
                            struct yo_span token)
 {
-    if (token.size == 0 || token.size > YO_TOKEN_SIZE_MAX) {
+    if (token.size == 0 || token.size > YO_TLS_TOKEN_MAX) {
         return;
     }
     pthread_mutex_lock(&sessions->lock);
@@ -156,7 +156,7 @@ void yo_sessions_put_token(struct yo_sessions *sessions, struct yo_span key,
 }
 
 size_t yo_sessions_token(struct yo_sessions *sessions, struct yo_span key,
-                         uint8_t out[YO_TOKEN_SIZE_MAX], uint64_t *mark)
+                         uint8_t out[YO_TLS_TOKEN_MAX], uint64_t *mark)
 {
     size_t size = 0;
     pthread_mutex_lock(&sessions->lock);

@@ -19,7 +19,6 @@
 #include "transport/tls/context.h"
 
 #define YO_SESSIONS_MAX 32
-#define YO_TOKEN_SIZE_MAX YO_TLS_TOKEN_MAX /* a longer one is not kept */
 
 struct yo_sessions;
 
@@ -39,7 +38,7 @@ void yo_sessions_put_token(struct yo_sessions *sessions, struct yo_span key,
                            struct yo_span token);
 /* Bytes of the token, copied to `out`; 0: none. */
 size_t yo_sessions_token(struct yo_sessions *sessions, struct yo_span key,
-                         uint8_t out[YO_TOKEN_SIZE_MAX], uint64_t *mark);
+                         uint8_t out[YO_TLS_TOKEN_MAX], uint64_t *mark);
 
 /* Drop the ticket or token with that mark, if it is still there. 0: nothing. */
 void yo_sessions_spent(struct yo_sessions *sessions, struct yo_span key, uint64_t mark);

@@ -137,6 +137,7 @@ static void claims_of_the_wrong_form_are_refused(void **state)
     check_refused("{\"exp\":1,\"sub\":7}");
     check_refused("{\"exp\":1,\"sub\":\"a\\u0000b\"}");
     check_refused("{\"exp\":1,\"yomo\":[]}");
+    check_refused("{\"exp\":1,\"yomo\":{\"rooms\":{},\"rooms\":{}}}");
     check_refused("{\"exp\":1,\"yomo\":{\"app\":5}}");
     check_refused("{\"exp\":1,\"yomo\":{\"data\":\"x\"}}");
     check_refused("{\"exp\":1,\"yomo\":{\"data\":{\"__proto__\":1}}}");

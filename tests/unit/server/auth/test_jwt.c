@@ -16,6 +16,7 @@
 #include "sign.h"
 #include "support/bytes.h"
 #include "support/fault.h"
+#include "wire/limits.h"
 
 /* RFC 7515, Appendix A: header and payload are those of the RFC, CRLF and all. */
 #define CLAIMS_JOE                                                                     \
@@ -303,13 +304,13 @@ static void broken_parts_are_refused(void **state)
 static void a_token_that_is_too_long_is_not_looked_at(void **state)
 {
     struct yo_buf token;
-    char *payload = malloc(YO_JWT_SIZE_MAX);
+    char *payload = malloc(YO_TOKEN_SIZE_MAX);
 
     (void)state;
     assert_non_null(payload);
-    memset(payload, ' ', YO_JWT_SIZE_MAX);
+    memset(payload, ' ', YO_TOKEN_SIZE_MAX);
     memcpy(payload, GOOD, strlen(GOOD));
-    payload[YO_JWT_SIZE_MAX - 1] = '\0';
+    payload[YO_TOKEN_SIZE_MAX - 1] = '\0';
     assert_int_equal(verify(secret, sign_hs256(&token, HS256, payload, secret), 1000),
                      YOMO_ERR_AUTH);
     yo_buf_finish(&token);

@@ -112,7 +112,7 @@ static void the_servers_used_last_are_remembered(void **state)
 
 static void tokens_are_kept_beside_tickets(void **state)
 {
-    uint8_t out[YO_TOKEN_SIZE_MAX], large[YO_TOKEN_SIZE_MAX + 1] = {1};
+    uint8_t out[YO_TLS_TOKEN_MAX], large[YO_TLS_TOKEN_MAX + 1] = {1};
     uint64_t mark = 0, ticket = 0;
     (void)state;
     assert_int_equal(yo_sessions_token(sessions, yo_span_of("a"), out, &mark), 0);
@@ -126,9 +126,9 @@ static void tokens_are_kept_beside_tickets(void **state)
     yo_sessions_spent(sessions, yo_span_of("a"), mark);
     assert_int_equal(yo_sessions_token(sessions, yo_span_of("a"), out, &mark), 0);
     assert_int_equal(get("a", NULL), 6);
-    yo_sessions_put_token(sessions, yo_span_of("b"), yo_span(large, YO_TOKEN_SIZE_MAX));
+    yo_sessions_put_token(sessions, yo_span_of("b"), yo_span(large, YO_TLS_TOKEN_MAX));
     assert_int_equal(yo_sessions_token(sessions, yo_span_of("b"), out, &mark),
-                     YO_TOKEN_SIZE_MAX);
+                     YO_TLS_TOKEN_MAX);
     assert_int_equal(get("b", NULL), 0);
 }
 
@@ -156,7 +156,7 @@ static void without_memory_nothing_is_kept(void **state)
 static void *visit(void *user)
 {
     const char *key = user;
-    uint8_t token[YO_TOKEN_SIZE_MAX];
+    uint8_t token[YO_TLS_TOKEN_MAX];
     for (int i = 1; i <= 500; i++) {
         uint64_t mark = 0;
         put(i % 3 == 0 ? "all" : key, 2 * i);
