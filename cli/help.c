@@ -240,8 +240,8 @@ void help_markdown(FILE *out)
     fputs("\n"
           "## Servers\n"
           "\n"
-          "\"Development\" means: bound to loopback, with no keys and no hook that\n"
-          "authenticates.\n"
+          "\"Development\" means: bound to loopback, with no keys, no token-keys and\n"
+          "no hook that authenticates.\n"
           "\n",
           out);
     print_rows(out, YOMO_SCOPE_SERVER);
