@@ -44,6 +44,24 @@ void yo_home_finish(struct yo_home *home);
 /* One note to this home; it is freed, or goes back as the answer. */
 void yo_home_take(struct yo_home *home, struct yo_note *note, yo_time now);
 
+/* The rooms (home.c). `open` also makes one that is not there: YOMO_ERR_FULL,
+ * YOMO_ERR_NOMEM. */
+struct yo_home_room *yo_home_find(struct yo_home *home, const struct yo_blob *key);
+int yo_home_open(struct yo_home *home, struct yo_blob *key, struct yo_home_room **out);
+void yo_home_drop_if_empty(struct yo_home *home, struct yo_home_room *hr);
+
+/* The note goes back to the worker that wrote it. */
+void yo_home_answer(struct yo_home *home, struct yo_note *note, enum yo_note_kind kind,
+                    int error, uint64_t sequence);
+
+/* What each kind of note asks for: the note is freed or answered but by move, which
+ * says what the answer is (seats.c, broadcast.c). */
+void yo_home_join(struct yo_home *home, struct yo_note *note);
+void yo_home_leave(struct yo_home *home, struct yo_note *note);
+int yo_home_move(struct yo_home *home, struct yo_note *note);
+void yo_home_state(struct yo_home *home, struct yo_note *note);
+void yo_home_publish(struct yo_home *home, struct yo_note *note);
+
 static inline uint32_t yo_home_worker_of(const struct yo_member *member)
 {
     return (uint32_t)(uintptr_t)member->seat;

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* seats.c - who has a seat in a room of this home: coming, going, changing the worker,
+ * saying something about oneself. */
+#include "base/check.h"
+#include "server/home.h"
+#include "wire/encode.h"
+
+enum { YOMO = YO_DIALECT_YOMO, PRESENCEJS = YO_DIALECT_PRESENCEJS };
+
+static int let_in(struct yo_home *home, struct yo_home_room *hr, struct yo_note *note,
+                  struct yo_member **member, struct yo_changes *changes)
+{
+    struct yo_presence_at *at = &hr->at[note->from];
+    struct yo_room_entry entry = {.session = note->session,
+                                  .id = note->id,
+                                  .label = note->label,
+                                  .state = note->payload,
+                                  .since_ms = note->since_ms,
+                                  .presencejs = note->presencejs,
+                                  .seat = (void *)(uintptr_t)note->from};
+    int rv;
+
+    if (!at->lost) {
+        at->lost = yo_note_create(home->mem, YO_NOTE_LOST, hr->key, YO_SPAN_NONE,
+                                  YO_SPAN_NONE, YO_SPAN_NONE, YO_SPAN_NONE);
+    }
+    rv = at->lost ? yo_home_snapshot(home, hr, note) : YOMO_ERR_NOMEM;
+    if (rv == YOMO_OK) {
+        rv = yo_room_join(&hr->room, &entry, member, changes);
+    }
+    if (rv == YOMO_OK) {
+        at->members[note->presencejs ? PRESENCEJS : YOMO]++;
+    }
+    return rv;
+}
+
+void yo_home_join(struct yo_home *home, struct yo_note *note)
+{
+    struct yo_home_room *hr = yo_home_find(home, note->room);
+    struct yo_changes changes = {0};
+    struct yo_member *member = NULL;
+    int rv = hr ? YOMO_OK : yo_home_open(home, note->room, &hr);
+
+    if (rv == YOMO_OK) {
+        rv = let_in(home, hr, note, &member, &changes);
+    }
+    if (rv == YOMO_OK) {
+        yo_metric_add(&home->metrics->joins, 1);
+        yo_home_answer(home, note, YO_NOTE_JOINED, YOMO_OK, hr->room.sequence);
+        yo_home_tell_changes(home, hr, &changes, member);
+        yo_changes_finish(&changes);
+        return;
+    }
+    if (hr) {
+        yo_home_drop_if_empty(home, hr);
+    }
+    yo_metric_add(&home->metrics->joins_refused, 1);
+    yo_home_answer(home, note, YO_NOTE_REFUSED, rv, 0);
+}
+
+void yo_home_leave(struct yo_home *home, struct yo_note *note)
+{
+    struct yo_home_room *hr = yo_home_find(home, note->room);
+    struct yo_member *member = hr ? yo_room_find(&hr->room, note->session) : NULL;
+    struct yo_changes changes = {0};
+    struct yo_presence_at *at;
+
+    if (member) { /* else it was refused */
+        at = &hr->at[yo_home_worker_of(member)];
+        at->members[member->presencejs ? PRESENCEJS : YOMO]--;
+        (void)yo_room_leave(&hr->room, note->session, &changes);
+        yo_home_tell_changes(home, hr, &changes, NULL);
+        yo_changes_finish(&changes);
+        if (at->members[YOMO] + at->members[PRESENCEJS] == 0) {
+            yo_note_free(at->lost);
+            at->lost = NULL;
+        }
+        yo_home_drop_if_empty(home, hr);
+    }
+    yo_home_answer(home, note, YO_NOTE_LEFT, YOMO_OK, 0);
+}
+
+int yo_home_move(struct yo_home *home, struct yo_note *note)
+{
+    struct yo_home_room *hr = yo_home_find(home, note->room);
+    struct yo_member *member = hr ? yo_room_find(&hr->room, note->session) : NULL;
+    struct yo_presence_at *from, *to;
+
+    if (!member) {
+        return YOMO_ERR_NOT_FOUND; /* it was refused */
+    }
+    from = &hr->at[yo_home_worker_of(member)];
+    to = &hr->at[note->to];
+    if (!to->lost) {
+        to->lost = yo_note_create(home->mem, YO_NOTE_LOST, hr->key, YO_SPAN_NONE,
+                                  YO_SPAN_NONE, YO_SPAN_NONE, YO_SPAN_NONE);
+    }
+    if (!to->lost) {
+        return YOMO_ERR_NOMEM;
+    }
+    to->members[YOMO]++; /* presencejs does not move */
+    from->members[YOMO]--;
+    member->seat = (void *)(uintptr_t)note->to;
+    if (from->members[YOMO] + from->members[PRESENCEJS] == 0) {
+        yo_note_free(from->lost);
+        from->lost = NULL;
+    }
+    note->twin->kind = YO_NOTE_ARRIVED;
+    yo_office_put(home->office, note->to, note->twin);
+    note->twin = NULL;
+    return YOMO_OK;
+}
+
+void yo_home_state(struct yo_home *home, struct yo_note *note)
+{
+    struct yo_home_room *hr = yo_home_find(home, note->room);
+    struct yo_member *member = hr ? yo_room_find(&hr->room, note->session) : NULL;
+    struct yo_changes changes = {0};
+    int rv = YOMO_ERR_NOT_FOUND;
+
+    if (member && note->payload) {
+        rv = yo_room_set_state(&hr->room, note->session, note->payload, note->label,
+                               &changes);
+    }
+    if (rv == YOMO_OK) {
+        yo_home_tell_changes(home, hr, &changes, member);
+        yo_changes_finish(&changes);
+    } else {
+        yo_metric_add(rv == YOMO_ERR_NOMEM ? &home->metrics->dropped_memory
+                                           : &home->metrics->dropped_not_joined,
+                      1);
+    }
+    if (note->number != 0) {
+        yo_home_answer(home, note, YO_NOTE_CONFIRM, rv, hr ? hr->room.sequence : 0);
+    } else {
+        yo_note_free(note);
+    }
+}
