@@ -168,6 +168,38 @@ YOMO_API int32_t yomo_status_extension(const yomo_status *status);
 YOMO_API int32_t yomo_client_join(yomo_client *client, const char *name, const char *state,
                                   yomo_room **out);
 
+/** @name A join that asks for more than a name and a state
+ *
+ *     yomo_join *join;
+ *     yomo_join_create(&join, client);
+ *     yomo_join_set_state(join, "{\"name\":\"Ada\"}");
+ *     yomo_client_join_with(client, "lobby", join, &room);
+ *     yomo_join_free(join);
+ *
+ * Thread: any, one at a time for each.
+ * @{ */
+
+/** Nothing asked for yet. One may serve any number of joins, of other clients too, and
+ * may outlive them: a join copies what it needs.
+ * Ownership: `*out` is the caller's, for yomo_join_free; its memory is of the allocator
+ *            of `client`. Errors: INVALID, NOMEM. */
+YOMO_API int32_t yomo_join_create(yomo_join **out, const yomo_client *client);
+
+/** Give it back. Accepts NULL. */
+YOMO_API void yomo_join_free(yomo_join *join);
+
+/** This member's first state: a JSON object (NULL: none), or bytes; the last call counts.
+ * Ownership: copied. Errors: INVALID, JSON, NOMEM; it is then as it was. */
+YOMO_API int32_t yomo_join_set_state(yomo_join *join, const char *state);
+YOMO_API int32_t yomo_join_set_state_bytes(yomo_join *join, const void *data,
+                                           size_t size);
+
+/** yomo_client_join, with what `join` asks for (NULL: nothing). What it asks for counts
+ * for each time that the room is joined again after a lost connection. */
+YOMO_API int32_t yomo_client_join_with(yomo_client *client, const char *name,
+                                       const yomo_join *join, yomo_room **out);
+/** @} */
+
 /** Keep the handle valid beyond on_left, for other threads; calls on it then return
  * CLOSED. Each ref needs its unref. */
 YOMO_API yomo_room *yomo_room_ref(yomo_room *room);

@@ -27,6 +27,7 @@ extern "C" {
 typedef struct yomo_options yomo_options; /**< names and values, see options.h */
 typedef struct yomo_client yomo_client;   /**< one connection to a backend, client.h */
 typedef struct yomo_room yomo_room;       /**< one room a client is in, client.h */
+typedef struct yomo_join yomo_join;       /**< what a join asks for, client.h */
 typedef struct yomo_peer yomo_peer;       /**< one member of a room, client.h */
 typedef struct yomo_peers yomo_peers;     /**< the members at one moment, client.h */
 typedef struct yomo_message yomo_message; /**< one received message, client.h */

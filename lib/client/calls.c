@@ -18,7 +18,7 @@
 /* Bytes of {event, data} around event and data. */
 #define CONTENT_SIZE 32
 
-static bool name_is_valid(struct yo_span name, size_t most)
+bool yo_client_name_valid(struct yo_span name, size_t most)
 {
     return name.size > 0 && name.size <= most && yo_utf8_valid(name);
 }
@@ -52,11 +52,8 @@ void yomo_client_close(yomo_client *client)
     yo_client_unlock(client);
 }
 
-/* Joining. */
-
-/* The payload of an own state. The limit is looked at by the caller. */
-static int make_state(const struct yomo_client *client, struct yo_span value,
-                      enum yomo_encoding encoding, struct yo_blob **out)
+int yo_client_make_state(const struct yomo_client *client, struct yo_span value,
+                         enum yomo_encoding encoding, struct yo_blob **out)
 {
     struct yo_span id = yo_span_of(client->settings.id);
     struct yo_buf payload;
@@ -71,58 +68,10 @@ static int make_state(const struct yomo_client *client, struct yo_span value,
     return rv;
 }
 
-/* With the lock. */
-static bool fits(const struct yomo_client *client, struct yo_span room, size_t size)
+bool yo_client_fits(const struct yomo_client *client, struct yo_span room, size_t size)
 {
     size_t around = ENVELOPE_SIZE + room.size;
     return client->message_max >= around && size <= client->message_max - around;
-}
-
-/* With the lock: put the room on record and tell the engine. */
-static int admit(struct yomo_room *room)
-{
-    struct yomo_client *client = room->client;
-    if (client->closing) {
-        return YOMO_ERR_CLOSED;
-    }
-    if (client->rooms.count >= YO_CLIENT_ROOMS_MAX) {
-        return YOMO_ERR_FULL;
-    }
-    if (!fits(client, room->name, room->next_state->size)) {
-        return YOMO_ERR_TOO_BIG;
-    }
-    int rv = yo_map_put(&client->rooms, &room->by_name, room->name);
-    if (rv == YOMO_OK) {
-        yomo_room_ref(room); /* the letter's */
-        yo_client_post(client, &room->join_letter);
-    }
-    return rv;
-}
-
-int32_t yomo_client_join(yomo_client *client, const char *name, const char *state,
-                         yomo_room **out)
-{
-    YO_REQUIRE(client && name);
-    struct yo_span room_name = yo_span_of(name);
-    YO_REQUIRE(name_is_valid(room_name, YO_CHANNEL_SIZE_MAX));
-    struct yomo_room *room;
-    int rv = yo_room_create(&room, client, room_name);
-    if (rv != YOMO_OK) {
-        return rv;
-    }
-    rv = make_state(client, yo_span_of(state), YOMO_JSON, &room->next_state);
-    if (rv == YOMO_OK) {
-        yo_client_lock(client);
-        rv = admit(room);
-        if (rv == YOMO_OK && out) {
-            *out = room; /* before the engine can give it up */
-        }
-        yo_client_unlock(client);
-    }
-    if (rv != YOMO_OK) {
-        yomo_room_unref(room);
-    }
-    return rv;
 }
 
 void yomo_room_leave(yomo_room *room)
@@ -153,14 +102,14 @@ static int set_state(struct yomo_room *room, struct yo_span value,
 {
     struct yomo_client *client = room->client;
     struct yo_blob *state = NULL;
-    int rv = make_state(client, value, encoding, &state);
+    int rv = yo_client_make_state(client, value, encoding, &state);
     if (rv != YOMO_OK) {
         return rv;
     }
     yo_client_lock(client);
     if (is_closed(room)) {
         rv = YOMO_ERR_CLOSED;
-    } else if (!fits(client, room->name, state->size)) {
+    } else if (!yo_client_fits(client, room->name, state->size)) {
         rv = YOMO_ERR_TOO_BIG;
     } else {
         struct yo_blob *old = room->next_state;
@@ -220,7 +169,7 @@ static int admit_sending(struct yo_sending *sending, size_t payload_size, uint64
     if (is_closed(room)) {
         return YOMO_ERR_CLOSED;
     }
-    if (!fits(client, room->name, payload_size)) {
+    if (!yo_client_fits(client, room->name, payload_size)) {
         return YOMO_ERR_TOO_BIG;
     }
     if (size > client->settings.queue_size ||
@@ -276,8 +225,8 @@ int32_t yomo_room_send(yomo_room *room, const char *event, const void *data,
     struct yo_span event_name = yo_span_of(event);
     struct yo_span key_name = delivery == YOMO_LATEST ? yo_span_of(key) : YO_SPAN_NONE;
     struct yo_span bytes = yo_span(data ? data : "", size);
-    YO_REQUIRE(name_is_valid(event_name, YO_EVENT_SIZE_MAX));
-    YO_REQUIRE(key_name.size == 0 || name_is_valid(key_name, YO_KEY_SIZE_MAX));
+    YO_REQUIRE(yo_client_name_valid(event_name, YO_EVENT_SIZE_MAX));
+    YO_REQUIRE(key_name.size == 0 || yo_client_name_valid(key_name, YO_KEY_SIZE_MAX));
     if (size > YO_MESSAGE_SIZE_MAX) {
         return YOMO_ERR_TOO_BIG;
     }

@@ -144,6 +144,7 @@ struct yo_subscription {
 
 struct yomo_room {
     struct yomo_client *client;
+    struct yo_join_wishes wishes; /* set once */
     atomic_uint refs; /* the engine's, the program's, each letter under way */
     struct yo_map_node by_name;
     struct yo_span name; /* NUL behind it */
@@ -220,6 +221,13 @@ void yo_token_turn(struct yomo_client *client, yo_time now);
 const char *yo_client_own_id(struct yomo_client *client);
 /* Servers may prescribe another id than was claimed. YOMO_ERR_PROTO: too often. */
 int yo_client_adopt_id(struct yomo_client *client, struct yo_span id);
+
+/* calls.c: of rooms and events; the payload of an own state, whose size is looked at by
+ * the caller; whether a payload goes into one message, with the lock. */
+bool yo_client_name_valid(struct yo_span name, size_t most);
+int yo_client_make_state(const struct yomo_client *client, struct yo_span value,
+                         enum yomo_encoding encoding, struct yo_blob **out);
+bool yo_client_fits(const struct yomo_client *client, struct yo_span room, size_t size);
 
 void yo_client_lock(const struct yomo_client *client);
 void yo_client_unlock(const struct yomo_client *client);

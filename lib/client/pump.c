@@ -200,7 +200,7 @@ static void ask(struct yomo_room *room, yo_time now)
     room->state_dirty = false;
     struct yo_blob *state = own_state(room);
     int rv = state ? yo_client_join(client->session, room->name, yo_blob_span(state),
-                                    now, &client->effects)
+                                    &room->wishes, now, &client->effects)
                    : YOMO_ERR_NOMEM;
     yo_blob_unref(state);
     if (rv == YOMO_OK) {

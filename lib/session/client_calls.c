@@ -92,7 +92,8 @@ static void keep_state(struct yo_client_room *room, struct yo_buf *state)
 }
 
 static int join_fresh(struct yo_client_session *session, struct yo_span name,
-                      struct yo_buf *state, yo_time now, struct yo_effects *effects)
+                      struct yo_buf *state, const struct yo_join_wishes *wishes,
+                      yo_time now, struct yo_effects *effects)
 {
     struct yo_client_room *room = room_create(session, name);
     int rv;
@@ -101,6 +102,7 @@ static int join_fresh(struct yo_client_session *session, struct yo_span name,
         return YOMO_ERR_NOMEM;
     }
     yo_buf_swap(&room->state, state);
+    room->wishes = *wishes;
     room->lane = session->next_lane;
     yo_client_send_join(session, room, now, effects);
     rv = effects->failed ? YOMO_ERR_NOMEM : check_size(session, effects);
@@ -121,8 +123,10 @@ static int fail(struct yo_effects *effects, int error)
 }
 
 int yo_client_join(struct yo_client_session *session, struct yo_span name,
-                   struct yo_span state, yo_time now, struct yo_effects *effects)
+                   struct yo_span state, const struct yo_join_wishes *wishes, yo_time now,
+                   struct yo_effects *effects)
 {
+    static const struct yo_join_wishes none;
     struct yo_client_room *room = yo_client_find(session, name);
     struct yo_buf copy;
     int rv = check_join(session, name);
@@ -137,10 +141,11 @@ int yo_client_join(struct yo_client_session *session, struct yo_span name,
     }
     if (room) { /* its leave is to be answered first */
         keep_state(room, &copy);
+        room->wishes = wishes ? *wishes : none;
         room->rejoin = true;
         return YOMO_OK;
     }
-    rv = join_fresh(session, name, &copy, now, effects);
+    rv = join_fresh(session, name, &copy, wishes ? wishes : &none, now, effects);
     yo_buf_finish(&copy);
     return rv == YOMO_OK ? yo_client_done(effects) : fail(effects, rv);
 }

@@ -34,6 +34,7 @@ struct yo_client_room {
     uint64_t sequence;    /* of the snapshot: what is not after it is in it */
     uint64_t heard, seen; /* of the last data and the last change that were told */
     struct yo_buf state;  /* this member's own */
+    struct yo_join_wishes wishes;
     struct yo_link held;  /* of struct yo_held, in the order of arrival */
     size_t held_count;
     struct yo_map peers; /* presencejs: who is known, of struct yo_client_peer */

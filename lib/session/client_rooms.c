@@ -97,7 +97,8 @@ void yo_client_send_join(struct yo_client_session *session, struct yo_client_roo
 {
     const struct yo_message join = {.op = YO_OP_CHANNEL_JOIN,
                                     .channel = yo_client_room_name(room),
-                                    .payload = payload_of(&room->state)};
+                                    .payload = payload_of(&room->state),
+                                    .observe = room->wishes.observe};
 
     yo_client_send(session, effects, LANE_CONTROL, &join);
     if (session->mode == CLIENT_PRESENCEJS && session->datagrams) {

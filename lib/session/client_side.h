@@ -41,16 +41,23 @@ int yo_client_session_tick(struct yo_client_session *session, yo_time now,
                            struct yo_effects *effects);
 yo_time yo_client_session_deadline(const struct yo_client_session *session);
 
+/* What a join asks for beside room and state; zeroed: nothing more. Only the extension
+ * knows of it. */
+struct yo_join_wishes {
+    bool observe; /* to hear, without being seen */
+};
+
 /* What the program wants; allowed from READY on. `state` is the encoded payload (with
  * the id in it). Effects are SENDs, and LEFT where a leave has no answer (presencejs).
  *
- * A room may be joined again before its LEFT has come: the old leave then ends without a
+ * `wishes` may be NULL. A room may be joined again before its LEFT has come: the old leave then ends without a
  * LEFT. A state set before JOINED goes out with the ACK.
  *
  * YOMO_ERR_STATE before READY; join: INVALID, EXISTS, FULL, TOO_BIG; leave and state:
  * NOT_FOUND, TOO_BIG; NOMEM. After an error nothing changed and there are no effects. */
 int yo_client_join(struct yo_client_session *session, struct yo_span room,
-                   struct yo_span state, yo_time now, struct yo_effects *effects);
+                   struct yo_span state, const struct yo_join_wishes *wishes, yo_time now,
+                   struct yo_effects *effects);
 int yo_client_leave(struct yo_client_session *session, struct yo_span room, yo_time now,
                     struct yo_effects *effects);
 int yo_client_state(struct yo_client_session *session, struct yo_span room,

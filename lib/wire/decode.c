@@ -32,8 +32,11 @@ enum key {
     KEY_TOK,
     KEY_M,
     KEY_MORE,
+    KEY_OB,
     KEY_COUNT /* of the keys we know: what any other key is */
 };
+
+_Static_assert(KEY_COUNT <= 64, "a bit for each in is_repeated");
 
 static const struct {
     const char *name;
@@ -46,7 +49,7 @@ static const struct {
     [KEY_Q] = {"q", 1},       [KEY_TS] = {"ts", 2},   [KEY_CODE] = {"code", 4},
     [KEY_MSG] = {"msg", 3},   [KEY_VER] = {"ver", 3}, [KEY_EPOCH] = {"epoch", 5},
     [KEY_LIM] = {"lim", 3},   [KEY_TOK] = {"tok", 3}, [KEY_M] = {"m", 1},
-    [KEY_MORE] = {"more", 4},
+    [KEY_MORE] = {"more", 4}, [KEY_OB] = {"ob", 2},
 };
 
 static const char *const op_names[] = {
@@ -178,9 +181,9 @@ static struct yo_span read_members(struct yo_mp_reader *reader)
 }
 
 /* Has this key been before? `seen` holds a bit for each. */
-static bool is_repeated(uint32_t *seen, unsigned key)
+static bool is_repeated(uint64_t *seen, unsigned key)
 {
-    uint32_t bit = UINT32_C(1) << key;
+    uint64_t bit = UINT64_C(1) << key;
     bool repeated = (*seen & bit) != 0;
 
     *seen |= bit;
@@ -193,7 +196,7 @@ static struct yo_wire_limits read_limits(struct yo_mp_reader *reader)
     struct yo_wire_limits limits = {0, 0, 0};
     uint64_t *const fields[] = {&limits.message_size, &limits.rooms,
                                 &limits.silence_ms};
-    uint32_t seen = 0;
+    uint64_t seen = 0;
     uint32_t count = yo_mp_read_map(reader);
 
     for (uint32_t i = 0; i < count && !reader->error; i++) {
@@ -288,6 +291,9 @@ static void read_field(struct yo_mp_reader *reader, enum key key, struct names *
     case KEY_MORE:
         message->more = read_bool(reader);
         break;
+    case KEY_OB:
+        message->observe = read_bool(reader);
+        break;
     case KEY_COUNT:
         yo_mp_skip(reader);
         break;
@@ -321,7 +327,7 @@ int yo_decode(struct yo_span bytes, struct yo_message *message)
     struct yo_message fields = {.op = YO_OP_UNKNOWN};
     struct names names = {YO_SPAN_NONE, YO_SPAN_NONE};
     struct yo_mp_reader reader;
-    uint32_t seen = 0;
+    uint64_t seen = 0;
     uint32_t count;
 
     if (bytes.size > YO_MESSAGE_SIZE_MAX) {
@@ -387,7 +393,7 @@ int yo_members_next(struct yo_mp_reader *reader, struct yo_wire_member *member)
     static const char *const names[] = {"sid", "p", "pl", "v", "at"};
     const unsigned known = sizeof(names) / sizeof(names[0]);
     struct yo_wire_member fields = {.session = 0};
-    uint32_t seen = 0;
+    uint64_t seen = 0;
     uint32_t count = yo_mp_read_map(reader);
 
     for (uint32_t i = 0; i < count && !reader->error; i++) {

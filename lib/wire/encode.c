@@ -27,6 +27,14 @@ static void put_key_uint(struct yo_buf *out, const char *key, uint64_t value)
     }
 }
 
+static void put_key_true(struct yo_buf *out, const char *key, bool value)
+{
+    if (value) {
+        yo_mp_put_cstr(out, key);
+        yo_mp_put_bool(out, true);
+    }
+}
+
 static bool is_presencejs_op(enum yo_op op)
 {
     return op == YO_OP_DATA || op == YO_OP_CHANNEL_JOIN || op == YO_OP_PEER_ONLINE ||
@@ -79,8 +87,7 @@ static uint32_t count_extension(const struct yo_message *message)
            (message->sequence != 0) + (message->timestamp != 0) + (message->code != 0) +
            (message->text.size > 0) + (message->protocol != 0) + (message->epoch != 0) +
            has_limits(&message->limits) + (message->token.size > 0) +
-           (message->members.data != NULL) +
-           message->more;
+           (message->members.data != NULL) + message->more + message->observe;
 }
 
 static void put_limits(struct yo_buf *out, const struct yo_wire_limits *limits)
@@ -124,10 +131,8 @@ static void put_extension(struct yo_buf *out, const struct yo_message *message)
         yo_mp_put_cstr(out, "m");
         yo_mp_put_raw(out, message->members);
     }
-    if (message->more) {
-        yo_mp_put_cstr(out, "more");
-        yo_mp_put_bool(out, true);
-    }
+    put_key_true(out, "more", message->more);
+    put_key_true(out, "ob", message->observe);
 }
 
 /* --- whole messages --- */

@@ -66,6 +66,7 @@ struct yo_message {
                                      move: that of the session to be moved; token */
     struct yo_span members;       /* m: snapshot, the encoded array of members */
     bool more;                    /* more: further pages follow */
+    bool observe; /* ob: channel_join, to hear without being seen */
 };
 
 /* One member in a snapshot: the map {sid, p, pl, v, at}. */

@@ -133,7 +133,7 @@ static void be_client(struct yo_span input, bool datagrams)
         if (turn % 8 == 6) {
             yo_client_leave(session, yo_span_of("room-1"), now, &effects);
         } else {
-            yo_client_join(session, yo_span_of("room-1"), YO_SPAN_NONE, now, &effects);
+            yo_client_join(session, yo_span_of("room-1"), YO_SPAN_NONE, NULL, now, &effects);
         }
         if (yo_client_session_deadline(session) <= now) {
             yo_effects_clear(&effects);

@@ -416,7 +416,7 @@ void sim_program_join(struct sim_program *program, size_t index, const char *lab
     make_state(program, label, &state);
     yo_effects_clear(&program->effects);
     assert_int_equal(yo_client_join(program->session, yo_span_of(sim_room_names[index]),
-                                    yo_buf_span(&state), program->sim->now,
+                                    yo_buf_span(&state), NULL, program->sim->now,
                                     &program->effects),
                      YOMO_OK);
     yo_buf_finish(&state);

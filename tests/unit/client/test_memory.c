@@ -71,12 +71,24 @@ static void talk(struct fault *fault, struct stage *s, yomo_room *room,
     }
 }
 
+static int join(struct fault *fault, struct stage *s, yomo_room **room)
+{
+    yomo_join *join;
+    int rv = yomo_join_create(&join, s->client);
+    if (rv == YOMO_OK) {
+        rv = yomo_join_set_state(join, "{\"x\":1}");
+        rv = rv == YOMO_OK ? yomo_client_join_with(s->client, "r", join, room) : rv;
+        yomo_join_free(join);
+    }
+    assert_true(is_expected(fault, rv));
+    return rv;
+}
+
 static void live(struct fault *fault, struct stage *s)
 {
     yomo_room *room;
     assert_int_equal(yomo_client_connect(s->client), YOMO_OK);
-    int rv = yomo_client_join(s->client, "r", "{}", &room);
-    assert_true(is_expected(fault, rv));
+    int rv = join(fault, s, &room);
     if (rv != YOMO_OK) {
         return;
     }

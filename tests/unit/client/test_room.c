@@ -12,6 +12,7 @@
 #include "client/udp_blocked.h"
 #include "stage.h"
 #include "wire/decode.h"
+#include "wire/json.h"
 
 #define WT YOMO_TRANSPORT_WEBTRANSPORT
 #define WS YOMO_TRANSPORT_WEBSOCKET
@@ -93,6 +94,51 @@ static void the_own_state_carries_the_id(void **state)
     stage_run(&s);
     struct yo_message join = stage_take(&s, conn, YO_OP_CHANNEL_JOIN, NULL);
     assert_true(yo_span_is(yo_mp_as_str(yo_mp_map_get(join.payload, "id")), "me"));
+    stage_end(&s);
+}
+
+static void a_join_may_bring_its_state_as_json_or_bytes(void **state)
+{
+    struct stage s;
+    yomo_join *join = NULL;
+    yomo_room *room;
+    (void)state;
+    stage_begin(&s, NULL);
+    struct fake_conn *conn = stage_connect(&s, WT, 10);
+    assert_int_equal(yomo_join_create(&join, s.client), YOMO_OK);
+    assert_int_equal(yomo_client_join_with(s.client, "none", join, NULL), YOMO_OK);
+    assert_int_equal(yomo_join_set_state(join, "{\"x\":1}"), YOMO_OK);
+    assert_int_equal(yomo_join_set_state(join, "[1]"), YOMO_ERR_JSON);
+    assert_int_equal(yomo_client_join_with(s.client, "json", join, &room), YOMO_OK);
+    assert_int_equal(yomo_client_join_with(s.client, "json", join, &room),
+                     YOMO_ERR_EXISTS);
+    assert_int_equal(yomo_client_join_with(s.client, "", join, &room),
+                     YOMO_ERR_INVALID);
+    assert_int_equal(yomo_join_set_state_bytes(join, NULL, 0), YOMO_OK);
+    assert_int_equal(yomo_client_join_with(s.client, "empty", join, NULL), YOMO_OK);
+    assert_int_equal(yomo_join_set_state_bytes(join, "\1\2", 2), YOMO_OK);
+    assert_int_equal(yomo_client_join_with(s.client, "bytes", join, NULL), YOMO_OK);
+    assert_int_equal(yomo_client_join_with(s.client, "null", NULL, NULL), YOMO_OK);
+    yomo_join_free(join);
+    yomo_join_free(NULL);
+    stage_run(&s);
+
+    static const char *const expected[][2] = {
+        {"none", "{\"id\":\"me\"}"},
+        {"json", "{\"id\":\"me\",\"x\":1}"},
+        {"empty", "{\"id\":\"me\",\"bytes\":{\"base64\":\"\"}}"},
+        {"bytes", "{\"id\":\"me\",\"bytes\":{\"base64\":\"AQI=\"}}"},
+        {"null", "{\"id\":\"me\"}"}};
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        struct yo_message asked = stage_take(&s, conn, YO_OP_CHANNEL_JOIN, NULL);
+        struct yo_buf text;
+        yo_buf_init(&text, &yo_mem_libc);
+        assert_true(yo_span_is(asked.channel, expected[i][0]));
+        assert_int_equal(yo_mp_to_json(&text, asked.payload), YOMO_OK);
+        assert_true(yo_span_is(yo_buf_span(&text), expected[i][1]));
+        assert_false(asked.observe);
+        yo_buf_finish(&text);
+    }
     stage_end(&s);
 }
 
@@ -629,6 +675,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_join_before_the_connection_waits_for_it),
         cmocka_unit_test(the_own_state_carries_the_id),
+        cmocka_unit_test(a_join_may_bring_its_state_as_json_or_bytes),
         cmocka_unit_test(peers_come_change_and_go),
         cmocka_unit_test(after_a_loss_only_the_differences_are_told),
         cmocka_unit_test(messages_reach_the_program_and_its_subscribers),

@@ -151,7 +151,11 @@ static void call(int (*fn)(struct yo_client_session *, struct yo_span, struct yo
 
 static void join(const char *room, const char *state, int rv, const char *lines)
 {
-    call(yo_client_join, room, state, rv, lines);
+    yo_effects_clear(&effects);
+    assert_int_equal(yo_client_join(session, yo_span_of(room), story_payload(state), NULL,
+                                    now, &effects),
+                     rv);
+    assert_effects(&effects, lines);
 }
 
 static void set_state(const char *room, const char *state, int rv, const char *lines)
@@ -386,7 +390,7 @@ static void joins_that_cannot_be_are_refused_at_once(void **state)
     join("", NULL, YOMO_ERR_INVALID, "");
     yo_effects_clear(&effects);
     assert_int_equal(
-        yo_client_join(session, bytes_repeat("x", 256), YO_SPAN_NONE, now, &effects),
+        yo_client_join(session, bytes_repeat("x", 256), YO_SPAN_NONE, NULL, now, &effects),
         YOMO_ERR_INVALID);
     snprintf(json, sizeof(json), "{\"x\":\"%01000d\"}", 0);
     join("a", json, YOMO_ERR_TOO_BIG, "");
@@ -772,7 +776,7 @@ static void feed(struct yo_span bytes, void *user)
     yo_effects_clear(&effects);
     yo_client_session_recv(session, LANE_CONTROL, story_encode(&hello), now, &effects);
     yo_effects_clear(&effects);
-    yo_client_join(session, yo_span_of("r"), YO_SPAN_NONE, now, &effects);
+    yo_client_join(session, yo_span_of("r"), YO_SPAN_NONE, NULL, now, &effects);
     yo_effects_clear(&effects);
     assert_int_equal(
         yo_client_session_recv(session, LANE_CONTROL, bytes, now, &effects), YOMO_OK);
@@ -798,7 +802,7 @@ static bool insist(struct yo_client_session *one, const struct yo_message *messa
         int rv;
         yo_effects_clear(out);
         if (!message && !bytes.data) {
-            rv = yo_client_join(one, yo_span_of("r"), story_payload(ME), 0, out);
+            rv = yo_client_join(one, yo_span_of("r"), story_payload(ME), NULL, 0, out);
         } else if (message && message->op == YO_OP_PEER_OFFLINE) {
             rv = yo_client_leave(one, message->channel, 0, out);
         } else if (message && message->op == YO_OP_PEER_STATE && !message->session) {
