@@ -24,8 +24,10 @@ MAY_INCLUDE = {
     "transport/websocket": ENGINE + ["transport/tls", "transport/http"],
     "transport/crowd": ["base"],
     "transport/webtransport": ENGINE + ["transport/tls", "transport/crowd"],
+    "transport/messages": ENGINE + ["transport/webtransport"],
     "transport": ["base", "loop", "transport/memory", "transport/tls", "transport/http",
-                  "transport/crowd", "transport/websocket", "transport/webtransport"],
+                  "transport/crowd", "transport/websocket", "transport/webtransport",
+                  "transport/messages"],
     "sessions": ["base", "options", "loop", "transport", "transport/tls",
                  "transport/webtransport"],
     "client": ["base", "wire", "presence", "session", "options", "loop", "transport",
@@ -36,6 +38,11 @@ MAY_INCLUDE = {
                "transport/websocket", "transport/webtransport"],
 }
 ENGINES_SEE_OF_TRANSPORT = ["transport/transport.h"]
+# The engine of WebTransport has one face, its session API, for all who use sessions: the
+# presence transport (transport/messages) and the public handles (sessions) alike. Only
+# transport/ sees more, where the engine is put on a loop.
+SESSION_API = ["session.h", "subprotocol.h"]
+SEES_THE_ENGINE = ["transport/webtransport", "transport"]
 OUTSIDE = [
     (r"uv\.h|uv/.*", ["loop", "cli"]),  # yomo bench is a host with loops of its own
     (r"openssl/.*", ["transport/tls", "transport/webtransport", "server", "server/auth"]),
@@ -82,6 +89,10 @@ def check_quoted(where, folder, name, root):
           and name not in ENGINES_SEE_OF_TRANSPORT):
         problems.append(f"{where}: of transport/ itself, {folder}/ may include only "
                         + ", ".join(ENGINES_SEE_OF_TRANSPORT) + ".")
+    elif (target == "transport/webtransport" and folder not in SEES_THE_ENGINE
+          and os.path.basename(name) not in SESSION_API):
+        problems.append(f"{where}: of {target}/, {folder}/ may include only the session API: "
+                        + ", ".join(SESSION_API) + ".")
 
 
 def check_outside(where, folder, name):

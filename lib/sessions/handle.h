@@ -16,7 +16,6 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "sessions/hub.h"
-#include "transport/webtransport/codes.h"
 #include "transport/webtransport/session.h"
 
 #define YO_STREAM_BUFFER 262144     /* bytes that may wait, unless told otherwise */

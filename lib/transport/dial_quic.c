@@ -8,6 +8,7 @@
 #include <yomo/error.h>
 
 #include "transport/follow.h"
+#include "transport/messages/messages.h"
 #include "transport/quic_link.h"
 
 #define HANDSHAKE_DEFAULT (10 * YO_SECOND)
@@ -15,21 +16,27 @@
 struct yo_dialed {
     struct yo_quic_link link; /* first */
     struct yo_follow follow;
+    uint64_t messages_bad; /* that its messages counted; nobody asks */
     void (*on_gone)(void *user);
     void *user;
 };
+
+static void release(struct yo_dialed *dialed)
+{
+    const struct yomo_mem *mem = yo_loop_mem(dialed->link.loop);
+    yo_follow_end(&dialed->follow);
+    yo_quic_link_finish(&dialed->link);
+    yo_free(mem, dialed);
+}
 
 static void after_turn(struct yo_quic_link *link, yo_time now)
 {
     (void)now;
     if (yo_endpoint_empty(link->endpoint)) {
         struct yo_dialed *dialed = (struct yo_dialed *)link;
-        const struct yomo_mem *mem = yo_loop_mem(link->loop);
         void (*on_gone)(void *) = dialed->on_gone;
         void *user = dialed->user;
-        yo_follow_end(&dialed->follow);
-        yo_quic_link_finish(link);
-        yo_free(mem, dialed);
+        release(dialed);
         if (on_gone) {
             on_gone(user);
         }
@@ -50,16 +57,8 @@ static int make_authority(struct yo_buf *out, const char *host, uint16_t port)
     return out->failed ? YOMO_ERR_NOMEM : YOMO_OK;
 }
 
-/* Either a connection for whole messages, or a bare session. */
-struct wanted {
-    const struct yo_conn_events *events;
-    void *user;
-    struct yo_conn **conn;
-    struct yo_wt_session **session;
-};
-
 static int begin(struct yo_dialed *dialed, const struct yo_dial_options *options,
-                 const union yo_address *remote, const struct wanted *wanted)
+                 const union yo_address *remote, struct yo_wt_session **out)
 {
     struct yo_quic_socket *socket;
     struct yo_buf authority;
@@ -81,12 +80,8 @@ static int begin(struct yo_dialed *dialed, const struct yo_dial_options *options
             .fields = options->fields,
             .protocols = options->protocols,
         };
-        struct yo_endpoint *endpoint = dialed->link.endpoint;
-        yo_time now = yo_loop_update(dialed->link.loop);
-        rv = wanted->session
-                 ? yo_endpoint_connect_session(endpoint, &connect, wanted->session, now)
-                 : yo_endpoint_connect(endpoint, &connect, options->extension,
-                                       wanted->events, wanted->user, wanted->conn, now);
+        rv = yo_endpoint_connect_session(dialed->link.endpoint, &connect, out,
+                                         yo_loop_update(dialed->link.loop));
     }
     yo_buf_finish(&authority);
     return rv;
@@ -94,13 +89,11 @@ static int begin(struct yo_dialed *dialed, const struct yo_dial_options *options
 
 static int dial(struct yo_dialed **out, struct yo_loop *loop,
                 const struct yo_dial_options *options, const union yo_address *remote,
-                const struct wanted *wanted)
+                struct yo_wt_session **session)
 {
     static const uint8_t no_secret[YO_SECRET_SIZE]; /* clients make no IDs or tokens */
     struct yo_endpoint_options endpoint = {
         .secret = no_secret,
-        .message_size_max = options->message_size_max,
-        .queue_size_max = options->queue_size_max,
         .handshake =
             options->handshake_ms ? options->handshake_ms * YO_MS : HANDSHAKE_DEFAULT,
         .idle = options->idle_ms * YO_MS,
@@ -121,7 +114,7 @@ static int dial(struct yo_dialed **out, struct yo_loop *loop,
     int rv = yo_quic_link_init(&dialed->link, loop, &endpoint, &endpoint_events,
                                options->qlog_dir);
     if (rv == YOMO_OK) {
-        rv = begin(dialed, options, remote, wanted);
+        rv = begin(dialed, options, remote, session);
         if (rv == YOMO_OK) {
             dialed->link.after_turn = after_turn;
             if (options->migrate) {
@@ -140,9 +133,25 @@ int yo_dial_quic(struct yo_conn **out, struct yo_loop *loop,
                  const struct yo_dial_options *options, const union yo_address *remote,
                  const struct yo_conn_events *events, void *user)
 {
-    const struct wanted wanted = {.events = events, .user = user, .conn = out};
+    struct yo_wt_session *session;
     struct yo_dialed *dialed;
-    return dial(&dialed, loop, options, remote, &wanted);
+    int rv = dial(&dialed, loop, options, remote, &session);
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    struct yo_messages_options messages = {
+        .mem = yo_loop_mem(loop),
+        .extension = options->extension,
+        .message_size_max = options->message_size_max,
+        .queue_size_max = options->queue_size_max,
+        .messages_bad = &dialed->messages_bad,
+    };
+    *out = yo_messages_create(session, &messages, events, user);
+    if (!*out) {
+        release(dialed);
+        return YOMO_ERR_NOMEM;
+    }
+    return YOMO_OK;
 }
 
 int yo_dial_quic_session(struct yo_wt_session **out, struct yo_dialed **dialed,
@@ -150,8 +159,7 @@ int yo_dial_quic_session(struct yo_wt_session **out, struct yo_dialed **dialed,
                          const union yo_address *remote, void (*on_gone)(void *user),
                          void *user)
 {
-    const struct wanted wanted = {.session = out};
-    int rv = dial(dialed, loop, options, remote, &wanted);
+    int rv = dial(dialed, loop, options, remote, out);
     if (rv == YOMO_OK) {
         yo_dialed_listen(*dialed, on_gone, user);
     }

@@ -8,12 +8,15 @@
 
 #include <yomo/error.h>
 
+#include "transport/messages/messages.h"
 #include "transport/quic_link.h"
 
 struct yo_quic_door {
     struct yo_quic_link link; /* first */
     const struct yo_listener_events *events;
     void *user;
+    size_t message_size_max, queue_size_max;
+    uint64_t messages_bad; /* of those who were accepted */
     bool closing, empty;
     void (*on_closed)(void *user);
     void *closed_user;
@@ -32,14 +35,31 @@ static void free_incoming(struct incoming *incoming)
 
 /* --- Requests --------------------------------------------------------------------- */
 
+static struct yo_wt_session *incoming_accept_session(struct yo_incoming *base,
+                                                     const struct yo_response *response)
+{
+    struct incoming *incoming = (struct incoming *)base;
+    struct yo_wt_session *session = yo_quic_accept_session(incoming->session, response);
+    free_incoming(incoming);
+    return session;
+}
+
 static struct yo_conn *incoming_accept(struct yo_incoming *base,
                                        const struct yo_response *response,
                                        const struct yo_conn_events *events, void *user)
 {
-    struct incoming *incoming = (struct incoming *)base;
-    struct yo_conn *conn = yo_quic_accept(incoming->session, response, events, user);
-    free_incoming(incoming);
-    return conn;
+    struct yo_quic_door *door = ((struct incoming *)base)->door;
+    struct yo_messages_options options = {
+        .mem = yo_loop_mem(door->link.loop),
+        .server = true,
+        .extension = response->extension,
+        .message_size_max = door->message_size_max,
+        .datagram_size_max = response->datagram_size_max,
+        .queue_size_max = door->queue_size_max,
+        .messages_bad = &door->messages_bad,
+    };
+    return yo_messages_create(incoming_accept_session(base, response), &options, events,
+                              user);
 }
 
 static void incoming_refuse(struct yo_incoming *base,
@@ -55,15 +75,6 @@ static void incoming_dismiss(struct yo_incoming *base, const struct yo_close *ho
     struct incoming *incoming = (struct incoming *)base;
     yo_quic_dismiss(incoming->session, how);
     free_incoming(incoming);
-}
-
-static struct yo_wt_session *incoming_accept_session(struct yo_incoming *base,
-                                                     const struct yo_response *response)
-{
-    struct incoming *incoming = (struct incoming *)base;
-    struct yo_wt_session *session = yo_quic_accept_session(incoming->session, response);
-    free_incoming(incoming);
-    return session;
 }
 
 static const struct yo_incoming_ops incoming_ops = {
@@ -199,8 +210,6 @@ int yo_quic_door_create(struct yo_quic_door **out, struct yo_loop *loop,
         .worker = (uint16_t)options->worker,
         .workers = (uint16_t)options->workers,
         .secret = options->secret,
-        .message_size_max = options->message_size_max,
-        .queue_size_max = options->queue_size_max,
         .handshake = options->handshake_ms * YO_MS,
         .idle = options->idle_ms * YO_MS,
         .keepalive = options->keepalive_ms * YO_MS,
@@ -222,6 +231,8 @@ int yo_quic_door_create(struct yo_quic_door **out, struct yo_loop *loop,
     door->link.after_turn = after_turn;
     door->events = events;
     door->user = user;
+    door->message_size_max = options->message_size_max;
+    door->queue_size_max = options->queue_size_max;
     *out = door;
     return YOMO_OK;
 }
@@ -261,7 +272,7 @@ void yo_quic_door_stats(const struct yo_quic_door *door,
     stats->key_updates += quic.key_updates;
     stats->stateless_resets += quic.stateless_resets;
     stats->datagrams_lost += quic.datagrams_lost;
-    stats->messages_bad += quic.messages_bad;
+    stats->messages_bad += quic.messages_bad + door->messages_bad;
 }
 
 void yo_quic_door_drain(struct yo_quic_door *door)

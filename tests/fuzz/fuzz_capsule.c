@@ -5,9 +5,9 @@
 #include <yomo/error.h>
 
 #include "base/mem.h"
+#include "transport/messages/frames.h"
 #include "transport/webtransport/capsule.h"
 #include "transport/webtransport/flow.h"
-#include "transport/webtransport/frames.h"
 #include "transport/webtransport/settings.h"
 
 #define MESSAGE_MAX 5000

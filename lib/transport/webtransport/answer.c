@@ -6,7 +6,6 @@
 #include "transport/webtransport/codes.h"
 #include "transport/webtransport/conn.h"
 #include "transport/webtransport/inside.h"
-#include "transport/webtransport/messages.h"
 #include "transport/webtransport/subprotocol.h"
 
 #define REFUSED_STAYS (2 * YO_SECOND) /* for the client to read the answer */
@@ -104,38 +103,6 @@ struct yo_wt_session *yo_quic_accept_session(struct yo_wt_session *session,
     yo_wt_read_capsules(session, yo_buf_span(&capsules));
     yo_buf_finish(&capsules);
     return session;
-}
-
-static struct yo_messages_options messages_options(const struct yo_quic_conn *conn,
-                                                   bool extension, size_t datagram_max)
-{
-    struct yo_endpoint *endpoint = conn->endpoint;
-    return (struct yo_messages_options){
-        .mem = conn->mem,
-        .server = conn->server,
-        .extension = extension,
-        .message_size_max = endpoint->options.message_size_max,
-        .datagram_size_max = datagram_max,
-        .queue_size_max = endpoint->options.queue_size_max,
-        .messages_bad = &endpoint->stats.messages_bad,
-    };
-}
-
-struct yo_conn *yo_quic_accept(struct yo_wt_session *session,
-                               const struct yo_response *response,
-                               const struct yo_conn_events *events, void *user)
-{
-    struct yo_quic_conn *conn = session->conn;
-    struct yo_messages_options options =
-        messages_options(conn, response->extension, response->datagram_size_max);
-    if (!yo_quic_accept_session(session, response)) {
-        return NULL;
-    }
-    struct yo_conn *messages = yo_messages_create(session, &options, events, user);
-    if (!messages) {
-        yo_quic_conn_fail(conn, YO_H3_INTERNAL_ERROR, "out of memory");
-    }
-    return messages;
 }
 
 void yo_quic_refuse(struct yo_wt_session *session, const struct yo_response *response)
@@ -280,26 +247,6 @@ static int add_session(struct yo_endpoint *endpoint,
         yo_quic_progress(conn);
     }
     return rv;
-}
-
-int yo_endpoint_connect(struct yo_endpoint *endpoint,
-                        const struct yo_endpoint_connect *options, bool extension,
-                        const struct yo_conn_events *events, void *user,
-                        struct yo_conn **out, yo_time now)
-{
-    struct yo_wt_session *session;
-    int rv = connect_conn(endpoint, options, &session, now);
-    if (rv != YOMO_OK) {
-        return rv;
-    }
-    struct yo_quic_conn *conn = session->conn;
-    struct yo_messages_options messages = messages_options(conn, extension, 0);
-    *out = yo_messages_create(session, &messages, events, user);
-    if (!*out) {
-        yo_quic_conn_destroy(conn);
-        return YOMO_ERR_NOMEM;
-    }
-    return YOMO_OK;
 }
 
 int yo_endpoint_connect_session(struct yo_endpoint *endpoint,

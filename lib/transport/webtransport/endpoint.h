@@ -66,7 +66,6 @@ struct yo_endpoint_options {
     bool qlog;
     uint16_t worker, workers;
     const uint8_t *secret; /* YO_SECRET_SIZE bytes */
-    size_t message_size_max, queue_size_max;
     /* Spans of time; 0: none. `idle` is QUIC's, which begins anew with the first packet
      * that is sent after one was received; `silence` counts from the last one received,
      * and is heeded where `keepalive` is shorter. */
@@ -128,17 +127,13 @@ void yo_endpoint_destroy(struct yo_endpoint *endpoint); /* accepts NULL */
 
 /* --- Requests (server) ------------------------------------------------------------ */
 
-/* As in listen.h, for the session that on_request named. The connection's events come
- * from the turns that follow. */
-struct yo_conn *yo_quic_accept(struct yo_wt_session *session,
-                               const struct yo_response *response,
-                               const struct yo_conn_events *events, void *user);
-void yo_quic_refuse(struct yo_wt_session *session, const struct yo_response *response);
-void yo_quic_dismiss(struct yo_wt_session *session, const struct yo_close *how);
-/* The same without messages: a bare session, for whoever wants streams; listen to it
- * with yo_wt_session_listen. NULL: it has gone, or the answer could not be made. */
+/* As in listen.h, for the session that on_request named. Listen to an accepted one with
+ * yo_wt_session_listen; its events come from the turns that follow. NULL: it has gone,
+ * or the answer could not be made. */
 struct yo_wt_session *yo_quic_accept_session(struct yo_wt_session *session,
                                              const struct yo_response *response);
+void yo_quic_refuse(struct yo_wt_session *session, const struct yo_response *response);
+void yo_quic_dismiss(struct yo_wt_session *session, const struct yo_close *how);
 /* The mark of who answers a request; without one on_gone does not come. */
 void yo_quic_set_user(struct yo_wt_session *session, void *user);
 void *yo_quic_user(const struct yo_wt_session *session);
@@ -155,14 +150,10 @@ struct yo_endpoint_connect {
     struct yo_span protocols; /* offered, best first: subprotocol.h; copied */
 };
 
-/* Not open yet. YOMO_ERR_NOMEM, YOMO_ERR_TLS_SETUP, YOMO_ERR_INVALID. */
-int yo_endpoint_connect(struct yo_endpoint *endpoint,
-                        const struct yo_endpoint_connect *options, bool extension,
-                        const struct yo_conn_events *events, void *user,
-                        struct yo_conn **out, yo_time now);
-/* The same with a bare session: listen with yo_wt_session_listen. On an endpoint that
- * has a connection it is another session of that one, for which only the path and what
- * follows it in `options` matter: YOMO_ERR_VERSION when the server, or `sessions`, does
+/* A session that is not open yet: listen with yo_wt_session_listen. YOMO_ERR_NOMEM,
+ * YOMO_ERR_TLS_SETUP, YOMO_ERR_INVALID. On an endpoint that has a connection it is
+ * another session of that one, for which only the path and what follows it in `options`
+ * matter: YOMO_ERR_VERSION when the server, or `sessions`, does
  * not allow several, YOMO_ERR_FULL when there are as many as either allows,
  * YOMO_ERR_CLOSED when the connection is about to end. As long as the server's SETTINGS
  * are not known these errors come with on_end. */

@@ -13,6 +13,7 @@
 #include "base/blob.h"
 #include "base/time.h"
 #include "transport/transport.h"
+#include "transport/webtransport/codes.h"
 #include "transport/webtransport/datagram.h"
 
 struct yo_wt_session;
@@ -98,7 +99,7 @@ int yo_wt_session_open(struct yo_wt_session *session, bool bidirectional,
  * soon after when it does not. Its streams are reset. `text` is cut at 1024 bytes. */
 void yo_wt_session_close(struct yo_wt_session *session, uint32_t code,
                          struct yo_span text);
-/* End the connection under it with an error, without a CLOSE capsule. */
+/* End the connection under it with an error (codes.h), without a CLOSE capsule. */
 void yo_wt_session_break(struct yo_wt_session *session, uint64_t h3_code,
                          struct yo_span text);
 /* End it as if the process had died. */

@@ -460,13 +460,11 @@ static bool run_short_of_memory(size_t nth, enum fault_mode mode)
         .authority = "localhost",
         .path = "/v1",
     };
-    if (yo_endpoint_connect(cn->endpoint, &options, true, &side_events, &c, &c.conn,
-                            w.now) == YOMO_OK) {
+    if (side_ask(&c, cn, &options, true)) {
         bool sent = false;
         while (!c.closed && c.heard[YO_LANE_CONTROL] == 0 && world_step(&w)) {
             if (sn->request && !s.conn && !s.closed) {
-                s.conn = yo_quic_accept(sn->request, &yes, &side_events, &s);
-                sn->request = NULL;
+                side_accept(&s, sn, &yes);
             }
             if (c.opened && c.conn && !sent) {
                 sent = side_send(&c, YO_LANE_ROOMS, "x", 1, 0) == YOMO_OK;

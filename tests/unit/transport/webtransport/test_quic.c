@@ -128,8 +128,7 @@ static void nothing_is_sent_before_the_handshake(void **state)
         assert_true(ngtcp2_conn_get_handshake_completed(quic));
         assert_false(ngtcp2_conn_get_tls_early_data_rejected(quic));
         struct yo_response yes = {.status = 200, .extension = true};
-        at_server.conn =
-            yo_quic_accept(server->request, &yes, &side_events, &at_server);
+        assert_true(side_accept(&at_server, server, &yes));
         UNTIL(&world, at_client.opened);
         talk(); /* the ticket has come, and allows none the next time */
         struct yo_quic_conn *ours = client->endpoint->only;
@@ -466,9 +465,7 @@ static void forged_answers_do_not_keep_a_client_from_its_server(void **state)
         server->cut = false;
         UNTIL(&world, server->request);
         struct yo_response yes = {.status = 200, .extension = true};
-        at_server.conn =
-            yo_quic_accept(server->request, &yes, &side_events, &at_server);
-        server->request = NULL;
+        assert_true(side_accept(&at_server, server, &yes));
         UNTIL(&world, at_client.opened);
         talk();
         hang_up(&at_client, &at_server);
@@ -647,8 +644,8 @@ static unsigned after_loss(enum yo_congestion which)
     struct yo_endpoint_options options = world_options(&world, true);
     uint32_t numbers[4] = {0};
     options.congestion = which;
-    options.queue_size_max = 128 << 10;
     server_with(&options);
+    server->queue_size_max = 128 << 10;
     side_pair(&at_client, client, &at_server, server, true);
     at_client.unchecked = true;
     world_for(&world, YO_SECOND);

@@ -289,8 +289,6 @@ struct yo_endpoint_options world_options(struct world *world, bool server)
         .server = server,
         .workers = 2,
         .secret = secret,
-        .message_size_max = MESSAGE_MAX,
-        .queue_size_max = QUEUE_MAX,
         .handshake = 10 * YO_SECOND,
         .idle = 30 * YO_SECOND,
         .handshakes_max = 100,
@@ -306,6 +304,7 @@ static struct node *add_node(struct world *world, bool server,
     struct node *node = calloc(1, sizeof(*node));
     assert_true(world->count < NODES_MAX);
     node->world = world;
+    node->queue_size_max = QUEUE_MAX;
     node->inside.sin_family = AF_INET;
     node->inside.sin_port = htons((uint16_t)(4000 + world->count));
     node->inside.sin_addr.s_addr = htonl(0xc0000201); /* 192.0.2.1 */

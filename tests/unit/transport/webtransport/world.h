@@ -17,6 +17,7 @@
 
 #include "base/list.h"
 #include "base/rand.h"
+#include "transport/messages/messages.h"
 #include "transport/webtransport/endpoint.h"
 #include "transport/webtransport/session.h"
 
@@ -42,6 +43,9 @@ struct node {
     uint8_t fields[2048]; /* all headers of it: base/pairs.h */
     size_t fields_size;
     size_t requests, gone;
+    /* For messages. */
+    size_t queue_size_max; /* QUEUE_MAX, unless it is changed */
+    uint64_t messages_bad;
     struct yo_span ask_fields, ask_protocols; /* a client's, when it asks */
     void (*on_request)(struct node *node,
                        struct yo_wt_session *session); /* NULL: keep it */
@@ -164,6 +168,12 @@ void side_init(struct side *side, struct world *world);
 void side_finish(struct side *side);
 void side_connect(struct side *side, struct node *client, struct node *server,
                   bool extension);
+/* False: there was no memory for it. */
+bool side_ask(struct side *side, struct node *client,
+              const struct yo_endpoint_connect *options, bool extension);
+/* The answer to a client that asked; false: it could not be given. */
+bool side_accept(struct side *side, struct node *server,
+                 const struct yo_response *response);
 void side_pair(struct side *client_side, struct node *client, struct side *server_side,
                struct node *server, bool extension);
 int side_send(struct side *side, uint32_t lane, const void *bytes, size_t size,

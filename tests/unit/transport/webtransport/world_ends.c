@@ -313,14 +313,46 @@ void side_finish(struct side *side)
     yo_buf_finish(&side->bytes);
 }
 
+static bool side_begin(struct side *side, struct node *node,
+                       struct yo_wt_session *session, bool server,
+                       const struct yo_response *response)
+{
+    struct yo_messages_options options = {
+        .mem = side->world->mem,
+        .server = server,
+        .extension = response->extension,
+        .message_size_max = MESSAGE_MAX,
+        .datagram_size_max = response->datagram_size_max,
+        .queue_size_max = node->queue_size_max,
+        .messages_bad = &node->messages_bad,
+    };
+    side->conn = yo_messages_create(session, &options, &side_events, side);
+    return side->conn != NULL;
+}
+
+bool side_ask(struct side *side, struct node *client,
+              const struct yo_endpoint_connect *options, bool extension)
+{
+    struct yo_response rules = {.extension = extension};
+    struct yo_wt_session *session;
+    return yo_endpoint_connect_session(client->endpoint, options, &session,
+                                       side->world->now) == YOMO_OK &&
+           side_begin(side, client, session, false, &rules);
+}
+
 void side_connect(struct side *side, struct node *client, struct node *server,
                   bool extension)
 {
     struct yo_endpoint_connect options = connect_options(client, server);
-    assert_int_equal(yo_endpoint_connect(client->endpoint, &options, extension,
-                                         &side_events, side, &side->conn,
-                                         side->world->now),
-                     YOMO_OK);
+    assert_true(side_ask(side, client, &options, extension));
+}
+
+bool side_accept(struct side *side, struct node *server,
+                 const struct yo_response *response)
+{
+    struct yo_wt_session *session = yo_quic_accept_session(server->request, response);
+    server->request = NULL;
+    return side_begin(side, server, session, true, response);
 }
 
 void side_pair(struct side *client_side, struct node *client, struct side *server_side,
@@ -332,10 +364,7 @@ void side_pair(struct side *client_side, struct node *client, struct side *serve
     }
     side_connect(client_side, client, server, extension);
     UNTIL(client->world, server->request);
-    server_side->conn =
-        yo_quic_accept(server->request, &yes, &side_events, server_side);
-    server->request = NULL;
-    assert_non_null(server_side->conn);
+    assert_true(side_accept(server_side, server, &yes));
     UNTIL(client->world, client_side->opened);
 }
 

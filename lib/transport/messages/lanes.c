@@ -10,7 +10,7 @@
  * messages.h names); many streams hold cut messages at once: past PARTIAL_SPARE and one
  * whole message only one of them goes on, the others are held back by their windows
  * until it is complete. */
-#include "transport/webtransport/lanes.h"
+#include "transport/messages/lanes.h"
 
 #include <yomo/error.h>
 
@@ -269,7 +269,8 @@ void yo_lanes_reclaim(struct yo_messages *m, yo_reclaimed_fn fn, void *user)
             yo_wt_stream_each(lane->stream, give_back, &r);
         }
     }
-    uint64_t number = 1; /* the control stream is not there, so nothing was sent on it */
+    uint64_t number =
+        1; /* the control stream is not there, so nothing was sent on it */
     YO_LIST_EACH(early, following, &m->waiting)
     {
         fn(user, YO_LANE_CONTROL, number++,

@@ -9,9 +9,11 @@
  * A peer that breaks these rules is closed: YO_CODE_PROTOCOL for a length of 0, a
  * stream that ends inside a message, or a second bidirectional stream; YO_CODE_TOO_BIG
  * for a message past the limit. Streams of a presencejs peer are refused, nothing else.
- */
-#ifndef YO_WEBTRANSPORT_MESSAGES_H
-#define YO_WEBTRANSPORT_MESSAGES_H
+ *
+ * This is a user of the session API (session.h), as the public handles are
+ * (lib/sessions): it knows nothing else of the engine, and the engine nothing of it. */
+#ifndef YO_MESSAGES_H
+#define YO_MESSAGES_H
 
 #include "transport/webtransport/session.h"
 
@@ -25,8 +27,8 @@ struct yo_messages_options {
     uint64_t *messages_bad; /* counted up */
 };
 
-/* On a session that is open (server) or will be (client; on_open follows). NULL: no
- * memory. */
+/* On a session that is open (server) or will be (client; on_open follows). NULL: there
+ * is no `session`, or no memory, and the session has been broken. */
 struct yo_conn *yo_messages_create(struct yo_wt_session *session,
                                    const struct yo_messages_options *options,
                                    const struct yo_conn_events *events, void *user);

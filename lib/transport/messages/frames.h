@@ -4,8 +4,8 @@
  * What lies whole in the bytes that came in is handed on where it lies; only a message
  * that is cut by the edge of a packet is put together in a buffer, which grows with
  * what has arrived and not with what was announced. */
-#ifndef YO_WEBTRANSPORT_FRAMES_H
-#define YO_WEBTRANSPORT_FRAMES_H
+#ifndef YO_MESSAGES_FRAMES_H
+#define YO_MESSAGES_FRAMES_H
 
 #include "base/buf.h"
 

@@ -8,7 +8,7 @@
 #include <yomo/error.h>
 
 #include "support/fault.h"
-#include "transport/webtransport/frames.h"
+#include "transport/messages/frames.h"
 
 #define MAX 100000
 

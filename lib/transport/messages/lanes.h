@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* lanes.h - the streams of a connection that carries messages, and what both files of
  * it know; for messages.c and lanes.c. */
-#ifndef YO_WEBTRANSPORT_LANES_H
-#define YO_WEBTRANSPORT_LANES_H
+#ifndef YO_MESSAGES_LANES_H
+#define YO_MESSAGES_LANES_H
 
 #include "base/list.h"
-#include "transport/webtransport/frames.h"
-#include "transport/webtransport/messages.h"
+#include "transport/messages/frames.h"
+#include "transport/messages/messages.h"
 
 #define YO_MESSAGES_TEXT_MAX 123 /* bytes of a reason, as WebSocket has them */
 

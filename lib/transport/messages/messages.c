@@ -10,15 +10,14 @@
  *
  * The end: `close` notes how, the next turn begins it: what is queued is flushed for at
  * most FLUSH_MAX, then the session is told. on_closed comes with the session's end. */
-#include "transport/webtransport/messages.h"
+#include "transport/messages/messages.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <yomo/error.h>
 
 #include "base/text.h"
-#include "transport/webtransport/codes.h"
-#include "transport/webtransport/lanes.h"
+#include "transport/messages/lanes.h"
 
 #define FLUSH_MAX YO_SECOND
 
@@ -345,8 +344,12 @@ struct yo_conn *yo_messages_create(struct yo_wt_session *session,
                                    const struct yo_messages_options *options,
                                    const struct yo_conn_events *events, void *user)
 {
-    struct yo_messages *m = yo_calloc(options->mem, 1, sizeof(*m));
+    struct yo_messages *m = session ? yo_calloc(options->mem, 1, sizeof(*m)) : NULL;
     if (!m) {
+        if (session) {
+            yo_wt_session_break(session, YO_H3_INTERNAL_ERROR,
+                                yo_span_of("out of memory"));
+        }
         return NULL;
     }
     m->base.ops = &ops;

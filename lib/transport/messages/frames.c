@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "transport/webtransport/frames.h"
+#include "transport/messages/frames.h"
 
 #include <yomo/error.h>
 
