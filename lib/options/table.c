@@ -11,6 +11,7 @@
 #define SECOND UINT64_C(1000)
 #define MINUTE (60 * SECOND)
 #define HOUR (60 * MINUTE)
+#define YEAR (366 * 24 * HOUR)
 
 /* clang-format off */
 #define TEXT(name, value, help) \
@@ -188,6 +189,20 @@ static const struct yo_option server_options[] = {
            "Rooms that one connection may be in."),
     NUMBER("rooms-total-max", "100000", 1, 16 * MIB,
            "Rooms on this backend."),
+    DURATION("room-linger", "1m", 0, 24 * HOUR,
+             "How long a room that nobody is in any more keeps its order and its history. "
+             "The one empty longest gives way when rooms-total-max is reached."),
+    NUMBER("history-messages", "0", 0, 16 * MIB,
+           "How many of its newest reliable messages each room keeps for members to read "
+           "and joiners to ask for. 0: none."),
+    DURATION("history-age", "24h", 0, YEAR,
+             "How long a room keeps them. 0: no bound."),
+    NUMBER("history-memory", "1m", KIB, GIB,
+           "Bytes of memory that they may take in each room; the oldest give way."),
+    NUMBER("resume-log", "256k", 0, GIB,
+           "Bytes of each room's newest reliable messages that are kept, as long as a seat "
+           "may be resumed, for members whose connection broke. 0: nothing, and they are "
+           "told of a gap."),
     NUMBER("state-size-max", "16k", 64, 16 * MIB,
            "Bytes of one member's state."),
     NUMBER("message-rate", "1000", 0, 16 * MIB,

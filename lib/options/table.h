@@ -29,7 +29,7 @@ struct yo_option {
     const char *help; /* sentences, the first one short */
 };
 
-#define YO_OPTIONS_MAX 64 /* rows of one scope */
+#define YO_OPTIONS_MAX 128 /* rows of one scope */
 
 /* The row of that number; NULL past the last, and for a scope that does not exist. */
 const struct yo_option *yo_option_at(int32_t scope, size_t index);

@@ -74,7 +74,8 @@ static int publish_in(struct yo_home *home, struct yo_home_room *hr,
     /* The number is given last, so that what failed leaves no gap. */
     *sequence = note->delivery == YOMO_RELIABLE ? hr->room.sequence + 1 : 0;
     for (int d = 0; d < YO_DIALECTS && rv == YOMO_OK; d++) {
-        if (yo_home_anybody(home, hr, d, author)) {
+        bool kept = d == YOMO && *sequence != 0 && yo_home_keeps(hr);
+        if (kept || yo_home_anybody(home, hr, d, author)) {
             rv = encode_data(home, hr, note, author, *sequence, d, &telling.encoded[d]);
         }
     }
@@ -84,6 +85,9 @@ static int publish_in(struct yo_home *home, struct yo_home_room *hr,
         assert(given == *sequence);
         (void)given;
         yo_home_tell(home, hr, &telling);
+        if (*sequence != 0) {
+            yo_home_keep(home, hr, note, *sequence, telling.encoded[YOMO]);
+        }
     }
     yo_telling_finish(&telling);
     return rv;

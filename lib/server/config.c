@@ -12,6 +12,8 @@
 #include "base/url.h"
 #include "wire/limits.h"
 
+#define GRACE_MS 15000 /* a seat is kept after its connection broke */
+
 static int add_address(struct yo_config *config, const char *literal,
                        struct yo_buf *why)
 {
@@ -253,6 +255,28 @@ static void read_limits(struct yo_config *config)
     };
 }
 
+/* What a room keeps. Who breaks off is noticed after silence-timeout at the latest, and
+ * its seat is kept for the grace time after that: what was said in the meantime is
+ * recent. */
+static void read_history(struct yo_config *config)
+{
+    const yomo_options *o = config->options;
+
+    config->shown = (struct yo_record_bounds){
+        .messages = size_option(o, "history-messages"),
+        .bytes = size_option(o, "history-memory"),
+        .age = yo_options_ms(o, "history-age") * YO_MS,
+    };
+    if (config->shown.messages == 0) {
+        config->shown.bytes = 0;
+    }
+    config->recent = (struct yo_record_bounds){
+        .bytes = size_option(o, "resume-log"),
+        .age = (config->limits.silence_ms + GRACE_MS) * YO_MS,
+    };
+    config->room_linger = yo_options_ms(o, "room-linger") * YO_MS;
+}
+
 static int check_open(const struct yo_config *config, struct yo_buf *why)
 {
     if (!config->loopback && !config->keys && !config->tokens &&
@@ -309,6 +333,7 @@ int yo_config_read(struct yo_config *config, struct yo_buf *why)
     config->mesh = yo_options_text(options, "mesh");
     config->web_root = yo_options_text(options, "web-root");
     read_limits(config);
+    read_history(config);
     rv = read_metrics(config, why);
     rv = rv == YOMO_OK ? read_drain(config, why) : rv;
     rv = rv == YOMO_OK ? read_ports(config, why) : rv;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "loop/network.h"
 #include "options/options.h"
+#include "presence/history.h"
 #include "session/outbox.h"
 #include "session/server_side.h"
 #include "wire/limits.h"
@@ -42,6 +43,8 @@ struct yo_config {
     uint64_t drain_ms;
     struct yo_server_limits limits;
     struct yo_outbox_limits outbox;
+    struct yo_record_bounds shown, recent; /* what each room keeps (presence/history.h) */
+    yo_time room_linger;
     const char *mesh, *web_root;
     struct yo_span drain_url; /* absent: clients come back here */
     const char *metrics_token; /* NULL: /metrics, if at all, is open to anybody */

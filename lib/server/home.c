@@ -13,12 +13,15 @@
  * again, which repairs everything.
  *
  * Invariants:
- *  1. a room is in `rooms` while it has members, and no longer;
+ *  1. a room is in `rooms` while it has members, and lingers there for a while after;
+ *     it is in `lingering` exactly then;
  *  2. the sums of at[].members are room.count and room.count_presencejs;
  *  3. at[w].lost is there, or under way, while worker w has members. */
 #include "server/home.h"
 
 #include "base/check.h"
+
+#define SWEEP_MAX 1000 /* rooms that one tick looks at for what is too old */
 
 void yo_home_init(struct yo_home *home, const struct yomo_mem *mem,
                   const struct yo_config *config, struct yo_office *office,
@@ -30,10 +33,17 @@ void yo_home_init(struct yo_home *home, const struct yomo_mem *mem,
     home->metrics = metrics;
     yo_map_init(&home->rooms, mem);
     yo_buf_init(&home->slot, mem);
+    yo_list_init(&home->lingering);
+    yo_list_init(&home->keeping);
+    home->lingering_count = 0;
+    home->now = 0;
 }
 
 static void room_free(struct yo_home *home, struct yo_home_room *hr)
 {
+    yo_list_remove(&hr->linger);
+    yo_list_remove(&hr->keep);
+    yo_history_finish(&hr->history);
     for (uint32_t w = 0; w < home->office->count; w++) {
         yo_note_free(hr->at[w].lost);
     }
@@ -62,44 +72,119 @@ struct yo_home_room *yo_home_find(struct yo_home *home, const struct yo_blob *ke
     return node ? YO_CONTAINER(node, struct yo_home_room, node) : NULL;
 }
 
+static void count_rooms(struct yo_home *home)
+{
+    yo_metric_set(&home->metrics->rooms, home->rooms.count - home->lingering_count);
+    yo_metric_set(&home->metrics->rooms_lingering, home->lingering_count);
+}
+
+static void drop(struct yo_home *home, struct yo_home_room *hr)
+{
+    assert(hr->room.count == 0);
+    home->lingering_count -= hr->lingers;
+    yo_map_remove(&home->rooms, &hr->node);
+    room_free(home, hr);
+    count_rooms(home);
+}
+
+static struct yo_home_room *room_make(struct yo_home *home, struct yo_blob *key)
+{
+    struct yo_home_room *hr =
+        yo_calloc(home->mem, 1, sizeof(*hr) + home->office->count * sizeof(hr->at[0]));
+
+    if (!hr) {
+        return NULL;
+    }
+    if (yo_room_init(&hr->room, home->mem, yo_room_key_app(key), yo_room_key_name(key),
+                     home->config->members_max) != YOMO_OK) {
+        yo_free(home->mem, hr);
+        return NULL;
+    }
+    yo_list_init(&hr->linger);
+    yo_list_init(&hr->keep);
+    yo_history_init(&hr->history, home->mem, &home->config->shown,
+                    &home->config->recent);
+    hr->key = yo_blob_ref(key);
+    hr->name = yo_room_key_name(key);
+    return hr;
+}
+
 int yo_home_open(struct yo_home *home, struct yo_blob *key, struct yo_home_room **out)
 {
     struct yo_home_room *hr;
-    int rv;
 
+    /* Those that nobody is in give way. */
+    while (home->rooms.count >= home->config->rooms_max &&
+           !yo_list_empty(&home->lingering)) {
+        drop(home, YO_CONTAINER(home->lingering.next, struct yo_home_room, linger));
+    }
     if (home->rooms.count >= home->config->rooms_max) {
         return YOMO_ERR_FULL;
     }
-    hr = yo_calloc(home->mem, 1, sizeof(*hr) + home->office->count * sizeof(hr->at[0]));
+    hr = room_make(home, key);
     if (!hr) {
         return YOMO_ERR_NOMEM;
     }
-    rv = yo_room_init(&hr->room, home->mem, yo_room_key_app(key), yo_room_key_name(key),
-                      home->config->members_max);
-    if (rv != YOMO_OK) {
-        yo_free(home->mem, hr);
-        return rv;
-    }
-    hr->key = yo_blob_ref(key);
-    hr->name = yo_room_key_name(key);
-    rv = yo_map_put(&home->rooms, &hr->node, yo_blob_span(key));
-    if (rv != YOMO_OK) {
+    if (yo_map_put(&home->rooms, &hr->node, yo_blob_span(hr->key)) != YOMO_OK) {
         room_free(home, hr);
-        return rv;
+        return YOMO_ERR_NOMEM;
     }
-    yo_metric_set(&home->metrics->rooms, home->rooms.count);
+    count_rooms(home);
     *out = hr;
     return YOMO_OK;
 }
 
-void yo_home_drop_if_empty(struct yo_home *home, struct yo_home_room *hr)
+void yo_home_rest_if_empty(struct yo_home *home, struct yo_home_room *hr)
 {
-    if (hr->room.count > 0) {
+    if (hr->room.count > 0 || hr->lingers) {
         return;
     }
-    yo_map_remove(&home->rooms, &hr->node);
-    room_free(home, hr);
-    yo_metric_set(&home->metrics->rooms, home->rooms.count);
+    if (home->config->room_linger == 0 || hr->room.sequence == 0) {
+        drop(home, hr);
+        return;
+    }
+    hr->lingers = true;
+    hr->linger_until = yo_time_after(home->now, home->config->room_linger);
+    yo_list_push_back(&home->lingering, &hr->linger);
+    home->lingering_count++;
+    count_rooms(home);
+}
+
+void yo_home_wake(struct yo_home *home, struct yo_home_room *hr)
+{
+    if (hr->lingers) {
+        hr->lingers = false;
+        yo_list_remove(&hr->linger);
+        home->lingering_count--;
+        count_rooms(home);
+    }
+}
+
+void yo_home_tick(struct yo_home *home, yo_time now)
+{
+    struct yo_link looked_at;
+
+    home->now = now;
+    while (!yo_list_empty(&home->lingering)) {
+        struct yo_home_room *hr =
+            YO_CONTAINER(home->lingering.next, struct yo_home_room, linger);
+        if (hr->linger_until > now) {
+            break;
+        }
+        drop(home, hr);
+    }
+    /* Whoever reads a history lets go first of what is too old. This is about the
+     * memory of rooms in which nobody speaks or reads. */
+    yo_list_init(&looked_at);
+    for (int i = 0; i < SWEEP_MAX && !yo_list_empty(&home->keeping); i++) {
+        struct yo_home_room *hr =
+            YO_CONTAINER(yo_list_pop_front(&home->keeping), struct yo_home_room, keep);
+        yo_history_expire(&hr->history, now);
+        if (yo_history_deadline(&hr->history) != YO_NEVER) {
+            yo_list_push_back(&looked_at, &hr->keep);
+        }
+    }
+    yo_list_splice(&home->keeping, &looked_at);
 }
 
 void yo_home_answer(struct yo_home *home, struct yo_note *note, enum yo_note_kind kind,
@@ -111,7 +196,7 @@ void yo_home_answer(struct yo_home *home, struct yo_note *note, enum yo_note_kin
 
 void yo_home_take(struct yo_home *home, struct yo_note *note, yo_time now)
 {
-    (void)now;
+    home->now = now;
     switch (note->kind) {
     case YO_NOTE_JOIN:
         yo_home_join(home, note);

@@ -8,6 +8,7 @@
 #ifndef YO_SERVER_HOME_H
 #define YO_SERVER_HOME_H
 
+#include "presence/history.h"
 #include "presence/room.h"
 #include "server/config.h"
 #include "server/letters.h"
@@ -20,6 +21,11 @@ struct yo_home {
     struct yo_metrics *metrics;
     struct yo_map rooms; /* of struct yo_home_room, by key */
     struct yo_buf slot;  /* the name of one, while it is needed */
+    struct yo_link lingering; /* rooms with nobody in them, the one empty longest first */
+    struct yo_link keeping;   /* rooms by when they were last looked at for what is too
+                                 old in their history */
+    size_t lingering_count;
+    yo_time now; /* of the note that is being taken */
 };
 
 /* How many members a worker has in a room, and what they speak. */
@@ -33,6 +39,10 @@ struct yo_home_room {
     struct yo_blob *key;
     struct yo_span name; /* in `key` */
     struct yo_room room;
+    struct yo_history history;
+    struct yo_link linger, keep; /* in the home's lists */
+    yo_time linger_until;
+    bool lingers;
     struct yo_presence_at at[]; /* [workers] */
 };
 
@@ -44,11 +54,24 @@ void yo_home_finish(struct yo_home *home);
 /* One note to this home; it is freed, or goes back as the answer. */
 void yo_home_take(struct yo_home *home, struct yo_note *note, yo_time now);
 
+/* Time passes: rooms that nobody came back to go, history gets too old. To be called
+ * about once a second. */
+void yo_home_tick(struct yo_home *home, yo_time now);
+
 /* The rooms (home.c). `open` also makes one that is not there: YOMO_ERR_FULL,
- * YOMO_ERR_NOMEM. */
+ * YOMO_ERR_NOMEM. A room with nobody in it stays for a while with its order and its
+ * history; rest() says that the last one has gone, or that nobody came. */
 struct yo_home_room *yo_home_find(struct yo_home *home, const struct yo_blob *key);
 int yo_home_open(struct yo_home *home, struct yo_blob *key, struct yo_home_room **out);
-void yo_home_drop_if_empty(struct yo_home *home, struct yo_home_room *hr);
+void yo_home_rest_if_empty(struct yo_home *home, struct yo_home_room *hr);
+void yo_home_wake(struct yo_home *home, struct yo_home_room *hr); /* somebody came */
+
+/* What was said, for later (past.c): `message` is for the extension and may be NULL. */
+void yo_home_keep(struct yo_home *home, struct yo_home_room *hr,
+                  const struct yo_note *note, uint64_t place, struct yo_blob *message);
+
+/* Is a message of this room kept at all? */
+bool yo_home_keeps(const struct yo_home_room *hr);
 
 /* The note goes back to the worker that wrote it. */
 void yo_home_answer(struct yo_home *home, struct yo_note *note, enum yo_note_kind kind,

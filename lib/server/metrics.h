@@ -47,6 +47,8 @@ typedef _Atomic uint64_t yo_metric;
     X(handshakes_quic_resumed, "counter", "yomo_tls_handshakes_total", \
       "transport=\"quic\",kind=\"resumed\"", "") \
     X(rooms, "gauge", "yomo_rooms", NULL, "Rooms with somebody in them") \
+    X(rooms_lingering, "gauge", "yomo_rooms_lingering", NULL, \
+      "Rooms that nobody is in, with an order and a history that are still kept") \
     X(members, "gauge", "yomo_members", NULL, "Members of rooms, one for each room") \
     X(joins, "counter", "yomo_joins_total", NULL, "Joins that were let in") \
     X(joins_refused, "counter", "yomo_joins_refused_total", NULL, "Joins that were refused") \

@@ -45,6 +45,7 @@ void yo_home_join(struct yo_home *home, struct yo_note *note)
         rv = let_in(home, hr, note, &member, &changes);
     }
     if (rv == YOMO_OK) {
+        yo_home_wake(home, hr);
         yo_metric_add(&home->metrics->joins, 1);
         yo_home_answer(home, note, YO_NOTE_JOINED, YOMO_OK, hr->room.sequence);
         yo_home_tell_changes(home, hr, &changes, member);
@@ -52,7 +53,7 @@ void yo_home_join(struct yo_home *home, struct yo_note *note)
         return;
     }
     if (hr) {
-        yo_home_drop_if_empty(home, hr);
+        yo_home_rest_if_empty(home, hr);
     }
     yo_metric_add(&home->metrics->joins_refused, 1);
     yo_home_answer(home, note, YO_NOTE_REFUSED, rv, 0);
@@ -75,7 +76,7 @@ void yo_home_leave(struct yo_home *home, struct yo_note *note)
             yo_note_free(at->lost);
             at->lost = NULL;
         }
-        yo_home_drop_if_empty(home, hr);
+        yo_home_rest_if_empty(home, hr);
     }
     yo_home_answer(home, note, YO_NOTE_LEFT, YOMO_OK, 0);
 }

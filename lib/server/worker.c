@@ -54,6 +54,7 @@ static void on_census(struct yo_timer *timer, yo_time now)
     struct yo_worker *worker = YO_CONTAINER(timer, struct yo_worker, census);
 
     take_stats(worker);
+    yo_home_tick(&worker->home, now);
     (void)yo_timer_set(timer, now + CENSUS_TIME);
 }
 
