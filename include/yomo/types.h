@@ -46,6 +46,13 @@ enum yomo_delivery {
     YOMO_LATEST = 2
 };
 
+/** Which messages go first where several wait for one receiver. */
+enum yomo_priority {
+    YOMO_NORMAL = 0,
+    YOMO_URGENT = 1, /**< before all others */
+    YOMO_BULK = 2    /**< when nothing else waits */
+};
+
 /** What the bytes of a message or of a state are. */
 enum yomo_encoding {
     YOMO_JSON = 0, /**< JSON text in UTF-8 (RFC 8259) */

@@ -33,6 +33,14 @@ enum key {
     KEY_M,
     KEY_MORE,
     KEY_OB,
+    KEY_TO,
+    KEY_ME,
+    KEY_DM,
+    KEY_RQ,
+    KEY_RE,
+    KEY_TTL,
+    KEY_PR,
+    KEY_PC,
     KEY_COUNT /* of the keys we know: what any other key is */
 };
 
@@ -49,7 +57,10 @@ static const struct {
     [KEY_Q] = {"q", 1},       [KEY_TS] = {"ts", 2},   [KEY_CODE] = {"code", 4},
     [KEY_MSG] = {"msg", 3},   [KEY_VER] = {"ver", 3}, [KEY_EPOCH] = {"epoch", 5},
     [KEY_LIM] = {"lim", 3},   [KEY_TOK] = {"tok", 3}, [KEY_M] = {"m", 1},
-    [KEY_MORE] = {"more", 4}, [KEY_OB] = {"ob", 2},
+    [KEY_MORE] = {"more", 4}, [KEY_OB] = {"ob", 2},   [KEY_MORE] = {"more", 4},
+    [KEY_TO] = {"to", 2},     [KEY_ME] = {"me", 2},   [KEY_DM] = {"dm", 2},
+    [KEY_RQ] = {"rq", 2},     [KEY_RE] = {"re", 2},   [KEY_TTL] = {"ttl", 3},
+    [KEY_PR] = {"pr", 2},     [KEY_PC] = {"pc", 2},
 };
 
 static const char *const op_names[] = {
@@ -141,6 +152,17 @@ static enum yomo_delivery read_delivery(struct yo_mp_reader *reader)
     return (enum yomo_delivery)number;
 }
 
+static enum yomo_priority read_priority(struct yo_mp_reader *reader)
+{
+    uint64_t number = yo_mp_read_uint(reader);
+
+    if (number > YOMO_BULK) {
+        refuse(reader);
+        return YOMO_NORMAL;
+    }
+    return (enum yomo_priority)number;
+}
+
 static int64_t read_code(struct yo_mp_reader *reader)
 {
     struct yo_mp_value value = yo_mp_read(reader);
@@ -178,6 +200,53 @@ static struct yo_span read_members(struct yo_mp_reader *reader)
         return YO_SPAN_NONE;
     }
     return array;
+}
+
+/* A session that can be one, or a user id. */
+static void read_target(struct yo_mp_reader *reader, struct yo_wire_target *target)
+{
+    struct yo_mp_value value = yo_mp_read(reader);
+    bool user = value.kind == YO_MP_STR && value.bytes.size > 0 &&
+                value.bytes.size <= YO_ID_SIZE_MAX && yo_utf8_valid(value.bytes);
+
+    if (!user && !(value.kind == YO_MP_UINT && value.uint != 0)) {
+        refuse(reader);
+    }
+    target->session = user ? 0 : value.uint;
+    target->user = user ? value.bytes : YO_SPAN_NONE;
+}
+
+/* A whole array of targets, not too many. */
+static struct yo_span read_targets(struct yo_mp_reader *reader)
+{
+    struct yo_span array = yo_mp_skip(reader);
+    struct yo_wire_target target;
+    struct yo_mp_reader inside;
+    uint32_t count = yo_targets_init(&inside, array);
+
+    for (uint32_t i = 0; i < count && count <= YO_TARGETS_MAX && !inside.error; i++) {
+        read_target(&inside, &target);
+    }
+    if (inside.error || count > YO_TARGETS_MAX) {
+        refuse(reader);
+        return YO_SPAN_NONE;
+    }
+    return array;
+}
+
+uint32_t yo_targets_init(struct yo_mp_reader *reader, struct yo_span targets)
+{
+    yo_mp_reader_init(reader, targets);
+    return yo_mp_read_array(reader);
+}
+
+bool yo_targets_next(struct yo_mp_reader *reader, struct yo_wire_target *target)
+{
+    if (reader->rest.size == 0) {
+        return false;
+    }
+    read_target(reader, target);
+    return reader->error == 0;
 }
 
 /* Has this key been before? `seen` holds a bit for each. */
@@ -293,6 +362,30 @@ static void read_field(struct yo_mp_reader *reader, enum key key, struct names *
         break;
     case KEY_OB:
         message->observe = read_bool(reader);
+        break;
+    case KEY_TO:
+        message->targets = read_targets(reader);
+        break;
+    case KEY_ME:
+        message->echo = read_bool(reader);
+        break;
+    case KEY_DM:
+        message->direct = read_bool(reader);
+        break;
+    case KEY_RQ:
+        message->request = yo_mp_read_uint(reader);
+        break;
+    case KEY_RE:
+        message->reply = yo_mp_read_uint(reader);
+        break;
+    case KEY_TTL:
+        message->ttl_ms = yo_mp_read_uint(reader);
+        break;
+    case KEY_PR:
+        message->priority = read_priority(reader);
+        break;
+    case KEY_PC:
+        message->pace_ms = yo_mp_read_uint(reader);
         break;
     case KEY_COUNT:
         yo_mp_skip(reader);

@@ -36,6 +36,11 @@ struct yo_content {
  * insist on it either. YOMO_ERR_MALFORMED. */
 int yo_content_read(struct yo_span payload, struct yo_content *content);
 
+/* Walk the targets of a message, which yo_decode has looked through. Init with
+ * message->targets; returns false at the end. */
+uint32_t yo_targets_init(struct yo_mp_reader *reader, struct yo_span targets);
+bool yo_targets_next(struct yo_mp_reader *reader, struct yo_wire_target *target);
+
 /* Walk the members of a snapshot. Init with message->members. */
 int yo_members_init(struct yo_mp_reader *reader, struct yo_span members, uint32_t *count);
 int yo_members_next(struct yo_mp_reader *reader, struct yo_wire_member *member);

@@ -11,7 +11,7 @@
 
 /* More than all keys, heads and numbers of a message take together; texts, payload and
  * members come on top. */
-#define OVERHEAD_MAX 352
+#define OVERHEAD_MAX 448
 
 static void put_key_text(struct yo_buf *out, const char *key, struct yo_span text)
 {
@@ -87,7 +87,10 @@ static uint32_t count_extension(const struct yo_message *message)
            (message->sequence != 0) + (message->timestamp != 0) + (message->code != 0) +
            (message->text.size > 0) + (message->protocol != 0) + (message->epoch != 0) +
            has_limits(&message->limits) + (message->token.size > 0) +
-           (message->members.data != NULL) + message->more + message->observe;
+           (message->members.data != NULL) + message->more + message->observe +
+           (message->targets.data != NULL) + message->echo + message->direct +
+           (message->request != 0) + (message->reply != 0) + (message->ttl_ms != 0) +
+           (message->priority != YOMO_NORMAL) + (message->pace_ms != 0);
 }
 
 static void put_limits(struct yo_buf *out, const struct yo_wire_limits *limits)
@@ -101,6 +104,21 @@ static void put_limits(struct yo_buf *out, const struct yo_wire_limits *limits)
     put_key_uint(out, "msg", limits->message_size);
     put_key_uint(out, "rooms", limits->rooms);
     put_key_uint(out, "silence", limits->silence_ms);
+}
+
+static void put_targeting(struct yo_buf *out, const struct yo_message *message)
+{
+    if (message->targets.data) {
+        yo_mp_put_cstr(out, "to");
+        yo_mp_put_raw(out, message->targets);
+    }
+    put_key_true(out, "me", message->echo);
+    put_key_true(out, "dm", message->direct);
+    put_key_uint(out, "rq", message->request);
+    put_key_uint(out, "re", message->reply);
+    put_key_uint(out, "ttl", message->ttl_ms);
+    put_key_uint(out, "pr", (uint64_t)message->priority);
+    put_key_uint(out, "pc", message->pace_ms);
 }
 
 static void put_extension(struct yo_buf *out, const struct yo_message *message)
@@ -133,6 +151,7 @@ static void put_extension(struct yo_buf *out, const struct yo_message *message)
     }
     put_key_true(out, "more", message->more);
     put_key_true(out, "ob", message->observe);
+    put_targeting(out, message);
 }
 
 /* --- whole messages --- */
@@ -149,9 +168,10 @@ static int check_op(enum yo_dialect dialect, enum yo_op op)
 /* At least as many bytes as the message takes; 0 when it is far too big. */
 static size_t size_bound(const struct yo_message *message)
 {
-    const struct yo_span parts[] = {message->channel, message->payload, message->peer,
-                                    message->mesh,    message->key,     message->text,
-                                    message->members, message->token};
+    const struct yo_span parts[] = {
+        message->channel, message->payload, message->peer,
+        message->mesh,    message->key,     message->text,
+        message->members, message->token,   message->targets};
     size_t size = OVERHEAD_MAX;
 
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
@@ -373,6 +393,15 @@ int yo_state_from_bytes(struct yo_buf *out, struct yo_span id, struct yo_span by
     yo_mp_put_cstr(out, "bytes");
     yo_mp_put_bin(out, bytes);
     return finish(out, start);
+}
+
+void yo_target_write(struct yo_buf *out, const struct yo_wire_target *target)
+{
+    if (target->session != 0) {
+        yo_mp_put_uint(out, target->session);
+    } else {
+        yo_mp_put_str(out, target->user);
+    }
 }
 
 int yo_member_write(struct yo_buf *out, const struct yo_wire_member *member)

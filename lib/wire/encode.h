@@ -43,6 +43,9 @@ int yo_state_rename(struct yo_buf *out, struct yo_span state, struct yo_span fro
 /* The same for bytes: {id, bytes}. */
 int yo_state_from_bytes(struct yo_buf *out, struct yo_span id, struct yo_span bytes);
 
+/* Append one entry of the array `to`; a failed append sets out->failed. */
+void yo_target_write(struct yo_buf *out, const struct yo_wire_target *target);
+
 /* Append one member map of a snapshot page. */
 int yo_member_write(struct yo_buf *out, const struct yo_wire_member *member);
 

@@ -67,6 +67,16 @@ struct yo_message {
     struct yo_span members;       /* m: snapshot, the encoded array of members */
     bool more;                    /* more: further pages follow */
     bool observe; /* ob: channel_join, to hear without being seen */
+
+    /* whom data is for, and how (docs/protocol.md, "To some members") */
+    struct yo_span targets; /* to: the encoded array of targets; empty: the host */
+    bool echo;              /* me: also to the sender */
+    bool direct;            /* dm: it was sent to named members only */
+    uint64_t request;       /* rq: a reply with this number is expected */
+    uint64_t reply;         /* re: the reply to that request */
+    uint64_t ttl_ms;        /* ttl: after that it is not delivered any more */
+    enum yomo_priority priority; /* pr */
+    uint64_t pace_ms;            /* pc: channel_join, LATEST at most this often */
 };
 
 /* One member in a snapshot: the map {sid, p, pl, v, at}. */
@@ -76,6 +86,12 @@ struct yo_wire_member {
     struct yo_span state; /* pl; absent when it has none */
     uint64_t version;
     uint64_t since_ms; /* at: wall clock, milliseconds since 1970 */
+};
+
+/* One entry of `to`: a session, or a user id (with `session` 0). */
+struct yo_wire_target {
+    uint64_t session;
+    struct yo_span user;
 };
 
 const char *yo_op_name(enum yo_op op);

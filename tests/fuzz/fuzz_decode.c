@@ -30,6 +30,20 @@ static void read_members(struct yo_span members)
     }
 }
 
+/* What yo_decode has let through can be walked to its end. */
+static void read_targets(struct yo_span targets)
+{
+    struct yo_mp_reader reader;
+    struct yo_wire_target target;
+    uint32_t count = targets.data ? yo_targets_init(&reader, targets) : 0;
+
+    require(count <= YO_TARGETS_MAX);
+    while (count-- > 0) {
+        require(yo_targets_next(&reader, &target));
+        require((target.session != 0) != (target.user.size > 0));
+    }
+}
+
 static void read_payload(struct yo_span payload)
 {
     struct yo_content content;
@@ -81,6 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (yo_decode(bytes, &message) == 0) {
         encode_again(&message);
         read_members(message.members);
+        read_targets(message.targets);
         if (message.payload.data) {
             read_payload(message.payload);
         }

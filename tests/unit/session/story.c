@@ -70,6 +70,29 @@ static void put_members(struct yo_buf *out, struct yo_span members)
     yo_buf_append_text(out, "]");
 }
 
+static void put_targets(struct yo_buf *out, struct yo_span targets)
+{
+    struct yo_wire_target target;
+    struct yo_mp_reader reader;
+    const char *between = "";
+
+    if (!targets.data) {
+        return;
+    }
+    yo_targets_init(&reader, targets);
+    yo_buf_append_text(out, " to=[");
+    while (yo_targets_next(&reader, &target)) {
+        yo_buf_append_text(out, between);
+        between = ",";
+        if (target.session) {
+            yo_buf_printf(out, "%" PRIu64, target.session);
+        } else {
+            yo_buf_append_span(out, target.user);
+        }
+    }
+    yo_buf_append_text(out, "]");
+}
+
 void story_message(struct yo_buf *out, const struct yo_message *message)
 {
     yo_buf_append_text(out, yo_op_name(message->op));
@@ -94,6 +117,14 @@ void story_message(struct yo_buf *out, const struct yo_message *message)
     put_text(out, "tok", message->token);
     put_members(out, message->members);
     yo_buf_append_text(out, message->more ? " more" : "");
+    put_targets(out, message->targets);
+    yo_buf_append_text(out, message->echo ? " me" : "");
+    yo_buf_append_text(out, message->direct ? " dm" : "");
+    put_number(out, "rq", message->request);
+    put_number(out, "re", message->reply);
+    put_number(out, "ttl", message->ttl_ms);
+    put_number(out, "pr", (uint64_t)message->priority);
+    put_number(out, "pc", message->pace_ms);
 }
 
 static const char *const kinds[] = {

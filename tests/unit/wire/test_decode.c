@@ -397,6 +397,78 @@ static void check_flip(struct yo_span flipped, void *user)
     }
 }
 
+static void targets_are_read_one_after_another(void **state)
+{
+    struct yo_message message = data_with_pair("a2746f93cf0010000000000001a3626f6201");
+    struct yo_wire_target target;
+    struct yo_mp_reader reader;
+
+    (void)state;
+    assert_int_equal(yo_targets_init(&reader, message.targets), 3);
+    assert_true(yo_targets_next(&reader, &target));
+    assert_true(target.session == UINT64_C(0x10000000000001) && !target.user.data);
+    assert_true(yo_targets_next(&reader, &target));
+    assert_true(target.session == 0);
+    assert_text(target.user, "bob");
+    assert_true(yo_targets_next(&reader, &target));
+    assert_true(target.session == 1);
+    assert_false(yo_targets_next(&reader, &target));
+    message = data_with_pair("a2746f90");
+    assert_non_null(message.targets.data); /* nobody is not everybody */
+    assert_int_equal(yo_targets_init(&reader, message.targets), 0);
+    assert_false(yo_targets_next(&reader, &target));
+}
+
+static void targets_that_are_none_are_malformed(void **state)
+{
+    static const char *const bad[] = {"a2746f0c", /* no array */
+                                      "a2746f80",
+                                      "a2746fc0",     /* a map, nil */
+                                      "a2746f9100",   /* session 0 */
+                                      "a2746f91ff",   /* a negative one */
+                                      "a2746f91a0",   /* nobody's id */
+                                      "a2746f91a1ff", /* no UTF-8 */
+                                      "a2746f91c3",
+                                      "a2746f91c0",                 /* a truth, nil */
+                                      "a2746f91cb3ff0000000000000", /* 1.0 */
+                                      "a2746f919101",   /* an array inside */
+                                      "a2746f918101c0", /* a map inside */
+                                      "a2746f91c40101", /* bytes */
+                                      "a26d6501",
+                                      "a2646d01", /* me, dm: not a truth */
+                                      "a27271c3",
+                                      "a2726501ff"}; /* rq, and bytes behind */
+    char many[1024] = "a2746fdc0065", max[1024] = "a2746fdc0064";
+    char id[600] = "a2746f91da0100";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        check_pair_refused(bad[i]);
+    }
+    for (int i = 0; i < 101; i++) {
+        strcat(many, "01");
+        strcat(max, i < 100 ? "01" : "");
+    }
+    check_pair_refused(many);
+    assert_non_null(data_with_pair(max).targets.data);
+    for (int i = 0; i < 256; i++) {
+        strcat(id, "61");
+    }
+    check_pair_refused(id);
+    check_pair_refused("a27072"
+                       "03"); /* pr */
+    check_pair_refused("a27072"
+                       "ff");
+    assert_int_equal(data_with_pair("a2707202").priority, YOMO_BULK);
+    check_pair_refused("a374746cff");
+    assert_true(data_with_pair("a374746ccfffffffffffffffff").ttl_ms == UINT64_MAX);
+    check_pair_refused("a27063a131");
+    if (yo_decode(data_with(2, "a2746f90a2746f90"), &(struct yo_message){0}) !=
+        YOMO_ERR_MALFORMED) {
+        fail_msg("a second `to` was accepted");
+    }
+}
+
 static void every_cut_is_refused_and_every_flip_survived(void **state)
 {
     (void)state;
@@ -490,6 +562,8 @@ int main(void)
         cmocka_unit_test(what_is_not_one_map_with_string_keys_is_malformed),
         cmocka_unit_test(names_have_limits_and_are_utf8),
         cmocka_unit_test(a_message_past_the_limit_is_malformed),
+        cmocka_unit_test(targets_are_read_one_after_another),
+        cmocka_unit_test(targets_that_are_none_are_malformed),
         cmocka_unit_test(every_cut_is_refused_and_every_flip_survived),
         cmocka_unit_test(members_are_read_one_after_another),
         cmocka_unit_test(a_broken_member_ends_the_walk),

@@ -89,6 +89,15 @@ static struct yo_message full_message(void)
         .limits = {UINT64_MAX, UINT64_MAX, UINT64_MAX},
         .members = yo_span_of("\x91\x80"),
         .more = true,
+        .targets = yo_span_of("\x92\x0c\xa3"
+                              "bob"),
+        .echo = true,
+        .direct = true,
+        .request = UINT64_MAX,
+        .reply = UINT64_MAX,
+        .ttl_ms = UINT64_MAX,
+        .priority = YOMO_BULK,
+        .pace_ms = UINT64_MAX,
     };
 
     return message;
@@ -130,6 +139,14 @@ static void check_same(const struct yo_message *a, const struct yo_message *b)
     assert_true(a->limits.silence_ms == b->limits.silence_ms);
     assert_true(yo_span_equal(a->members, b->members));
     assert_int_equal(a->more, b->more);
+    assert_true(yo_span_equal(a->targets, b->targets));
+    assert_int_equal(a->echo, b->echo);
+    assert_int_equal(a->direct, b->direct);
+    assert_true(a->request == b->request);
+    assert_true(a->reply == b->reply);
+    assert_true(a->ttl_ms == b->ttl_ms);
+    assert_int_equal(a->priority, b->priority);
+    assert_true(a->pace_ms == b->pace_ms);
 }
 
 static void every_field_comes_back(void **state)
@@ -428,9 +445,9 @@ static void a_state_takes_another_id(void **state)
         struct yo_buf before, after;
         yo_buf_init(&before, &yo_mem_libc);
         yo_buf_init(&after, &yo_mem_libc);
-        assert_int_equal(yo_state_from_json(&before, yo_span_of("a"),
-                                            yo_span_of(cases[i].json)),
-                         YOMO_OK);
+        assert_int_equal(
+            yo_state_from_json(&before, yo_span_of("a"), yo_span_of(cases[i].json)),
+            YOMO_OK);
         assert_int_equal(yo_state_rename(&after, yo_buf_span(&before),
                                          yo_span_of(cases[i].from), yo_span_of("bob")),
                          YOMO_OK);
