@@ -57,10 +57,10 @@ static const struct {
     [KEY_Q] = {"q", 1},       [KEY_TS] = {"ts", 2},   [KEY_CODE] = {"code", 4},
     [KEY_MSG] = {"msg", 3},   [KEY_VER] = {"ver", 3}, [KEY_EPOCH] = {"epoch", 5},
     [KEY_LIM] = {"lim", 3},   [KEY_TOK] = {"tok", 3}, [KEY_M] = {"m", 1},
-    [KEY_MORE] = {"more", 4}, [KEY_OB] = {"ob", 2},   [KEY_MORE] = {"more", 4},
-    [KEY_TO] = {"to", 2},     [KEY_ME] = {"me", 2},   [KEY_DM] = {"dm", 2},
-    [KEY_RQ] = {"rq", 2},     [KEY_RE] = {"re", 2},   [KEY_TTL] = {"ttl", 3},
-    [KEY_PR] = {"pr", 2},     [KEY_PC] = {"pc", 2},
+    [KEY_MORE] = {"more", 4}, [KEY_OB] = {"ob", 2},   [KEY_TO] = {"to", 2},
+    [KEY_ME] = {"me", 2},     [KEY_DM] = {"dm", 2},   [KEY_RQ] = {"rq", 2},
+    [KEY_RE] = {"re", 2},     [KEY_TTL] = {"ttl", 3}, [KEY_PR] = {"pr", 2},
+    [KEY_PC] = {"pc", 2},
 };
 
 static const char *const op_names[] = {
