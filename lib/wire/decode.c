@@ -41,6 +41,10 @@ enum key {
     KEY_TTL,
     KEY_PR,
     KEY_PC,
+    KEY_SINCE,
+    KEY_HIST,
+    KEY_MAX,
+    KEY_FROM,
     KEY_COUNT /* of the keys we know: what any other key is */
 };
 
@@ -50,17 +54,18 @@ static const struct {
     const char *name;
     size_t size;
 } keys[KEY_COUNT] = {
-    [KEY_T] = {"t", 1},       [KEY_OP] = {"op", 2},   [KEY_C] = {"c", 1},
-    [KEY_P] = {"p", 1},       [KEY_PL] = {"pl", 2},   [KEY_MESH] = {"mesh", 4},
-    [KEY_SID] = {"sid", 3},   [KEY_APP] = {"app", 3}, [KEY_D] = {"d", 1},
-    [KEY_K] = {"k", 1},       [KEY_V] = {"v", 1},     [KEY_N] = {"n", 1},
-    [KEY_Q] = {"q", 1},       [KEY_TS] = {"ts", 2},   [KEY_CODE] = {"code", 4},
-    [KEY_MSG] = {"msg", 3},   [KEY_VER] = {"ver", 3}, [KEY_EPOCH] = {"epoch", 5},
-    [KEY_LIM] = {"lim", 3},   [KEY_TOK] = {"tok", 3}, [KEY_M] = {"m", 1},
-    [KEY_MORE] = {"more", 4}, [KEY_OB] = {"ob", 2},   [KEY_TO] = {"to", 2},
-    [KEY_ME] = {"me", 2},     [KEY_DM] = {"dm", 2},   [KEY_RQ] = {"rq", 2},
-    [KEY_RE] = {"re", 2},     [KEY_TTL] = {"ttl", 3}, [KEY_PR] = {"pr", 2},
-    [KEY_PC] = {"pc", 2},
+    [KEY_T] = {"t", 1},       [KEY_OP] = {"op", 2},       [KEY_C] = {"c", 1},
+    [KEY_P] = {"p", 1},       [KEY_PL] = {"pl", 2},       [KEY_MESH] = {"mesh", 4},
+    [KEY_SID] = {"sid", 3},   [KEY_APP] = {"app", 3},     [KEY_D] = {"d", 1},
+    [KEY_K] = {"k", 1},       [KEY_V] = {"v", 1},         [KEY_N] = {"n", 1},
+    [KEY_Q] = {"q", 1},       [KEY_TS] = {"ts", 2},       [KEY_CODE] = {"code", 4},
+    [KEY_MSG] = {"msg", 3},   [KEY_VER] = {"ver", 3},     [KEY_EPOCH] = {"epoch", 5},
+    [KEY_LIM] = {"lim", 3},   [KEY_TOK] = {"tok", 3},     [KEY_M] = {"m", 1},
+    [KEY_MORE] = {"more", 4}, [KEY_OB] = {"ob", 2},       [KEY_TO] = {"to", 2},
+    [KEY_ME] = {"me", 2},     [KEY_DM] = {"dm", 2},       [KEY_RQ] = {"rq", 2},
+    [KEY_RE] = {"re", 2},     [KEY_TTL] = {"ttl", 3},     [KEY_PR] = {"pr", 2},
+    [KEY_PC] = {"pc", 2},     [KEY_SINCE] = {"since", 5}, [KEY_HIST] = {"hist", 4},
+    [KEY_MAX] = {"max", 3},   [KEY_FROM] = {"from", 4},
 };
 
 static const char *const op_names[] = {
@@ -80,6 +85,8 @@ static const char *const op_names[] = {
     [YO_OP_MOVED] = "moved",
     [YO_OP_TOKEN] = "token",
     [YO_OP_GOAWAY] = "goaway",
+    [YO_OP_HISTORY] = "history",
+    [YO_OP_GAP] = "gap",
     [YO_OP_UNKNOWN] = "unknown",
 };
 
@@ -387,6 +394,18 @@ static void read_field(struct yo_mp_reader *reader, enum key key, struct names *
     case KEY_PC:
         message->pace_ms = yo_mp_read_uint(reader);
         break;
+    case KEY_SINCE:
+        message->since = yo_mp_read_uint(reader);
+        break;
+    case KEY_HIST:
+        message->hist = yo_mp_read_uint(reader);
+        break;
+    case KEY_MAX:
+        message->max = yo_mp_read_uint(reader);
+        break;
+    case KEY_FROM:
+        message->from = yo_mp_read_uint(reader);
+        break;
     case KEY_COUNT:
         yo_mp_skip(reader);
         break;
@@ -504,5 +523,61 @@ int yo_members_next(struct yo_mp_reader *reader, struct yo_wire_member *member)
         return YOMO_ERR_MALFORMED;
     }
     *member = fields;
+    return YOMO_OK;
+}
+
+static void read_past_field(struct yo_mp_reader *reader, unsigned key,
+                            struct yo_wire_past *past)
+{
+    switch (key) {
+    case 0:
+        past->sequence = yo_mp_read_uint(reader);
+        break;
+    case 1:
+        past->session = yo_mp_read_uint(reader);
+        break;
+    case 2:
+        past->peer = read_text(reader, YO_ID_SIZE_MAX);
+        break;
+    case 3:
+        past->payload = read_payload(reader);
+        break;
+    case 4:
+        past->at_ms = yo_mp_read_uint(reader);
+        break;
+    case 5:
+        past->priority = read_priority(reader);
+        break;
+    default:
+        yo_mp_skip(reader);
+        break;
+    }
+}
+
+int yo_past_next(struct yo_mp_reader *reader, struct yo_wire_past *past,
+                 struct yo_span *event)
+{
+    static const char *const names[] = {"q", "sid", "p", "pl", "at", "pr"};
+    const unsigned known = sizeof(names) / sizeof(names[0]);
+    struct yo_wire_past fields = {.sequence = 0};
+    uint64_t seen = 0;
+    uint32_t count = yo_mp_read_map(reader);
+
+    for (uint32_t i = 0; i < count && !reader->error; i++) {
+        struct yo_span name = yo_mp_read_str(reader);
+        unsigned key = 0;
+        while (key < known && !yo_span_is(name, names[key])) {
+            key++;
+        }
+        if (key < known && is_repeated(&seen, key)) {
+            refuse(reader);
+        }
+        read_past_field(reader, key, &fields);
+    }
+    if (reader->error || fields.sequence == 0 || !fields.peer.data ||
+        yo_check_data(fields.payload, event) != YOMO_OK) {
+        return YOMO_ERR_MALFORMED;
+    }
+    *past = fields;
     return YOMO_OK;
 }

@@ -45,4 +45,9 @@ bool yo_targets_next(struct yo_mp_reader *reader, struct yo_wire_target *target)
 int yo_members_init(struct yo_mp_reader *reader, struct yo_span members, uint32_t *count);
 int yo_members_next(struct yo_mp_reader *reader, struct yo_wire_member *member);
 
+/* Walk the messages of a page of history, after yo_members_init. One without a place, a
+ * sender or data that yo_check_data takes (`event`) is YOMO_ERR_MALFORMED. */
+int yo_past_next(struct yo_mp_reader *reader, struct yo_wire_past *past,
+                 struct yo_span *event);
+
 #endif

@@ -11,7 +11,7 @@
 
 /* More than all keys, heads and numbers of a message take together; texts, payload and
  * members come on top. */
-#define OVERHEAD_MAX 448
+#define OVERHEAD_MAX 512
 
 static void put_key_text(struct yo_buf *out, const char *key, struct yo_span text)
 {
@@ -90,7 +90,9 @@ static uint32_t count_extension(const struct yo_message *message)
            (message->members.data != NULL) + message->more + message->observe +
            (message->targets.data != NULL) + message->echo + message->direct +
            (message->request != 0) + (message->reply != 0) + (message->ttl_ms != 0) +
-           (message->priority != YOMO_NORMAL) + (message->pace_ms != 0);
+           (message->priority != YOMO_NORMAL) + (message->pace_ms != 0) +
+           (message->since != 0) + (message->hist != 0) + (message->max != 0) +
+           (message->from != 0);
 }
 
 static void put_limits(struct yo_buf *out, const struct yo_wire_limits *limits)
@@ -119,6 +121,14 @@ static void put_targeting(struct yo_buf *out, const struct yo_message *message)
     put_key_uint(out, "ttl", message->ttl_ms);
     put_key_uint(out, "pr", (uint64_t)message->priority);
     put_key_uint(out, "pc", message->pace_ms);
+}
+
+static void put_past(struct yo_buf *out, const struct yo_message *message)
+{
+    put_key_uint(out, "since", message->since);
+    put_key_uint(out, "hist", message->hist);
+    put_key_uint(out, "max", message->max);
+    put_key_uint(out, "from", message->from);
 }
 
 static void put_extension(struct yo_buf *out, const struct yo_message *message)
@@ -152,6 +162,7 @@ static void put_extension(struct yo_buf *out, const struct yo_message *message)
     put_key_true(out, "more", message->more);
     put_key_true(out, "ob", message->observe);
     put_targeting(out, message);
+    put_past(out, message);
 }
 
 /* --- whole messages --- */
@@ -422,5 +433,25 @@ int yo_member_write(struct yo_buf *out, const struct yo_wire_member *member)
     }
     put_key_uint(out, "v", member->version);
     put_key_uint(out, "at", member->since_ms);
+    return finish(out, start);
+}
+
+int yo_past_write(struct yo_buf *out, const struct yo_wire_past *past)
+{
+    size_t start = out->size;
+
+    if (out->failed) {
+        return YOMO_ERR_NOMEM;
+    }
+    yo_mp_put_map(out, 3u + (past->session != 0) + (past->at_ms != 0) +
+                           (past->priority != YOMO_NORMAL));
+    yo_mp_put_cstr(out, "q");
+    yo_mp_put_uint(out, past->sequence);
+    put_key_uint(out, "sid", past->session);
+    put_key_text(out, "p", past->peer);
+    yo_mp_put_cstr(out, "pl");
+    yo_mp_put_bin(out, past->payload);
+    put_key_uint(out, "at", past->at_ms);
+    put_key_uint(out, "pr", (uint64_t)past->priority);
     return finish(out, start);
 }

@@ -49,4 +49,7 @@ void yo_target_write(struct yo_buf *out, const struct yo_wire_target *target);
 /* Append one member map of a snapshot page. */
 int yo_member_write(struct yo_buf *out, const struct yo_wire_member *member);
 
+/* Append one message map of a page of history. */
+int yo_past_write(struct yo_buf *out, const struct yo_wire_past *past);
+
 #endif

@@ -32,6 +32,9 @@ enum yo_op {
     YO_OP_TOKEN, /* client: prove who this is with `token`; server: that holds for `ts`
                     milliseconds (0: for ever), or was refused (code, text) */
     YO_OP_GOAWAY, /* server: come back after `ts` milliseconds, to `text` if not empty */
+    YO_OP_HISTORY, /* client: what was said before q (0: now), at most `max`; server: the
+                      answer to question n in pages, or without n after a join */
+    YO_OP_GAP,     /* server: what lies from `from` to q in the room's order is gone */
     YO_OP_UNKNOWN /* well-formed, but an op or a t this version does not know */
 };
 
@@ -60,11 +63,13 @@ struct yo_message {
     int64_t code;                /* code: a yomo_error */
     struct yo_span text;         /* msg */
     uint64_t protocol;           /* ver: hello */
-    uint64_t epoch;              /* epoch: hello; another value: the server restarted */
+    uint64_t epoch;              /* epoch: hello; another value: the server restarted.
+                                    channel_join: of the room's order */
     struct yo_wire_limits limits; /* lim: hello, a map {msg, rooms, silence} */
     struct yo_span token;         /* tok: hello, moved: for a move from this connection;
                                      move: that of the session to be moved; token */
-    struct yo_span members;       /* m: snapshot, the encoded array of members */
+    struct yo_span members;       /* m: snapshot, the encoded array of members; history:
+                                     that of messages */
     bool more;                    /* more: further pages follow */
     bool observe; /* ob: channel_join, to hear without being seen */
 
@@ -77,6 +82,12 @@ struct yo_message {
     uint64_t ttl_ms;        /* ttl: after that it is not delivered any more */
     enum yomo_priority priority; /* pr */
     uint64_t pace_ms;            /* pc: channel_join, LATEST at most this often */
+
+    /* what was said before */
+    uint64_t since; /* since: channel_join, the place of the last message that it had */
+    uint64_t hist;  /* hist: channel_join, so many of the last messages */
+    uint64_t max;   /* max: history, at most so many */
+    uint64_t from;  /* from: gap, the first place that is missing */
 };
 
 /* One member in a snapshot: the map {sid, p, pl, v, at}. */
@@ -86,6 +97,16 @@ struct yo_wire_member {
     struct yo_span state; /* pl; absent when it has none */
     uint64_t version;
     uint64_t since_ms; /* at: wall clock, milliseconds since 1970 */
+};
+
+/* One message in `history`: the map {q, sid, p, pl, at, pr}. */
+struct yo_wire_past {
+    uint64_t sequence;
+    uint64_t session;
+    struct yo_span peer;
+    struct yo_span payload;
+    uint64_t at_ms; /* wall clock, milliseconds since 1970 */
+    enum yomo_priority priority;
 };
 
 /* One entry of `to`: a session, or a user id (with `session` 0). */

@@ -30,6 +30,26 @@ static void read_members(struct yo_span members)
     }
 }
 
+/* What is read of the past can be written. */
+static void read_past(struct yo_span messages)
+{
+    struct yo_mp_reader reader;
+    struct yo_wire_past past;
+    struct yo_span event;
+    struct yo_buf out;
+    uint32_t count;
+
+    if (yo_members_init(&reader, messages, &count) != 0) {
+        return;
+    }
+    yo_buf_init(&out, &yo_mem_libc);
+    while (count-- > 0 && yo_past_next(&reader, &past, &event) == 0) {
+        require(past.sequence != 0 && event.size <= YO_EVENT_SIZE_MAX);
+        require(yo_past_write(&out, &past) == 0);
+    }
+    yo_buf_finish(&out);
+}
+
 /* What yo_decode has let through can be walked to its end. */
 static void read_targets(struct yo_span targets)
 {
@@ -91,10 +111,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     read_payload(bytes);
     read_members(bytes);
+    read_past(bytes);
     (void)yo_check_state(bytes);
     if (yo_decode(bytes, &message) == 0) {
         encode_again(&message);
         read_members(message.members);
+        read_past(message.members);
         read_targets(message.targets);
         if (message.payload.data) {
             read_payload(message.payload);

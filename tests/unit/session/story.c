@@ -49,6 +49,29 @@ static void put_error(struct yo_buf *out, int64_t code)
     }
 }
 
+static void put_past(struct yo_buf *out, struct yo_span messages)
+{
+    struct yo_mp_reader reader;
+    struct yo_wire_past past;
+    struct yo_span event;
+    uint32_t count;
+
+    if (!messages.data) {
+        return;
+    }
+    assert_int_equal(yo_members_init(&reader, messages, &count), YOMO_OK);
+    yo_buf_append_text(out, " m=[");
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(yo_past_next(&reader, &past, &event), YOMO_OK);
+        yo_buf_append_text(out, i ? ", " : "");
+        yo_buf_append_span(out, past.peer);
+        yo_buf_printf(out, "/%" PRIu64 " q=%" PRIu64, past.session, past.sequence);
+        put_number(out, "pr", (uint64_t)past.priority);
+        put_payload(out, past.payload);
+    }
+    yo_buf_append_text(out, "]");
+}
+
 static void put_members(struct yo_buf *out, struct yo_span members)
 {
     struct yo_wire_member member;
@@ -115,7 +138,11 @@ void story_message(struct yo_buf *out, const struct yo_message *message)
     put_number(out, "lim.rooms", message->limits.rooms);
     put_number(out, "lim.silence", message->limits.silence_ms);
     put_text(out, "tok", message->token);
-    put_members(out, message->members);
+    if (message->op == YO_OP_HISTORY) {
+        put_past(out, message->members);
+    } else {
+        put_members(out, message->members);
+    }
     yo_buf_append_text(out, message->more ? " more" : "");
     put_targets(out, message->targets);
     yo_buf_append_text(out, message->echo ? " me" : "");
@@ -125,6 +152,10 @@ void story_message(struct yo_buf *out, const struct yo_message *message)
     put_number(out, "ttl", message->ttl_ms);
     put_number(out, "pr", (uint64_t)message->priority);
     put_number(out, "pc", message->pace_ms);
+    put_number(out, "since", message->since);
+    put_number(out, "hist", message->hist);
+    put_number(out, "max", message->max);
+    put_number(out, "from", message->from);
 }
 
 static const char *const kinds[] = {

@@ -98,6 +98,10 @@ static struct yo_message full_message(void)
         .ttl_ms = UINT64_MAX,
         .priority = YOMO_BULK,
         .pace_ms = UINT64_MAX,
+        .since = UINT64_MAX,
+        .hist = UINT64_MAX,
+        .max = UINT64_MAX,
+        .from = UINT64_MAX,
     };
 
     return message;
@@ -147,6 +151,8 @@ static void check_same(const struct yo_message *a, const struct yo_message *b)
     assert_true(a->ttl_ms == b->ttl_ms);
     assert_int_equal(a->priority, b->priority);
     assert_true(a->pace_ms == b->pace_ms);
+    assert_true(a->since == b->since && a->hist == b->hist);
+    assert_true(a->max == b->max && a->from == b->from);
 }
 
 static void every_field_comes_back(void **state)
@@ -376,6 +382,49 @@ static void a_member_comes_back(void **state)
     yo_buf_finish(&out);
 }
 
+static void a_message_of_the_past_comes_back(void **state)
+{
+    const struct yo_wire_past past = {.sequence = 9,
+                                      .session = 77,
+                                      .peer = yo_span_of("bob"),
+                                      .payload = yo_span_of("\x82\xa5"
+                                                            "event\xa1"
+                                                            "e\xa4"
+                                                            "data\xa1"
+                                                            "1"),
+                                      .at_ms = UINT64_C(1700000000000),
+                                      .priority = YOMO_BULK};
+    struct yo_wire_past bare = past, back;
+    struct yo_mp_reader reader;
+    struct yo_span event;
+    struct yo_buf out;
+    uint32_t count;
+
+    (void)state;
+    bare.session = bare.at_ms = 0;
+    bare.priority = YOMO_NORMAL;
+    yo_buf_init(&out, &yo_mem_libc);
+    yo_mp_put_array(&out, 4);
+    assert_int_equal(yo_past_write(&out, &past), YOMO_OK);
+    assert_int_equal(yo_past_write(&out, &bare), YOMO_OK);
+    bare.payload = yo_span_of("\x80"); /* no data */
+    assert_int_equal(yo_past_write(&out, &bare), YOMO_OK);
+    yo_mp_put_map(&out, 0);
+    assert_int_equal(yo_members_init(&reader, yo_buf_span(&out), &count), YOMO_OK);
+    assert_int_equal(count, 4);
+    assert_int_equal(yo_past_next(&reader, &back, &event), YOMO_OK);
+    assert_true(back.sequence == 9 && back.session == 77 && back.at_ms == past.at_ms);
+    assert_int_equal(back.priority, YOMO_BULK);
+    assert_text(back.peer, "bob");
+    assert_text(event, "e");
+    assert_true(yo_span_equal(back.payload, past.payload));
+    assert_int_equal(yo_past_next(&reader, &back, &event), YOMO_OK);
+    assert_true(back.session == 0 && back.at_ms == 0 && back.priority == YOMO_NORMAL);
+    assert_int_equal(yo_past_next(&reader, &back, &event), YOMO_ERR_MALFORMED);
+    assert_int_equal(yo_past_next(&reader, &back, &event), YOMO_ERR_MALFORMED);
+    yo_buf_finish(&out);
+}
+
 /* --- memory --- */
 
 static void check_append(struct fault *fault, struct yo_buf *out, size_t before, int rv)
@@ -474,6 +523,7 @@ int main(void)
         cmocka_unit_test(what_is_no_state_is_refused),
         cmocka_unit_test(a_state_of_bytes_is_a_map_too),
         cmocka_unit_test(a_member_comes_back),
+        cmocka_unit_test(a_message_of_the_past_comes_back),
         cmocka_unit_test(each_failing_allocation_is_survived),
     };
 
