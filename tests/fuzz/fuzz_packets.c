@@ -194,7 +194,8 @@ static void answer(struct node *node, struct yo_wt_session *session)
         side_finish(&messages);
         side_init(&messages, &world);
         messages.unchecked = true;
-        messages.conn = yo_quic_accept(session, &yes, &side_events, &messages);
+        node->request = session;
+        side_accept(&messages, node, &yes);
     } else if ((session = yo_quic_accept_session(session, &yes)) != NULL) {
         sessions++;
         yo_wt_session_listen(session, &echo_session, session);

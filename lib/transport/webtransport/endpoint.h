@@ -44,8 +44,8 @@ struct yo_endpoint_events {
     void (*send)(void *user, const struct yo_quic_packet *packet);
     void (*on_wake)(void *user);
 
-    /* Servers only. A request that waits for yo_quic_accept, _refuse or _dismiss; spans
-     * are lent for the call. */
+    /* Servers only. A request that waits for yo_quic_accept_session, _refuse or
+     * _dismiss; spans are lent for the call. */
     void (*on_request)(void *user, struct yo_wt_session *session,
                        const struct yo_request *request, yo_time now);
     void (*on_gone)(void *user, struct yo_wt_session *session, yo_time now);
