@@ -257,7 +257,11 @@ static void on_peer(struct session *session, const yomo_peer *peer, int32_t chan
         keep_gone(session->user, peer, name.data);
     }
     if (change != YOMO_PEER_STATE && name.data) {
-        print_notice(session, name.data, change == YOMO_PEER_LEFT ? " left" : " came");
+        print_notice(session, name.data,
+                     change == YOMO_PEER_LEFT    ? " left"
+                     : change == YOMO_PEER_STALE ? " lost the connection"
+                     : change == YOMO_PEER_BACK  ? " is back"
+                                                 : " came");
     }
     text_finish(&name);
     update_status(session);

@@ -94,6 +94,8 @@ static void on_peer(struct session *session, const yomo_peer *peer, int32_t chan
     print_peer(session,
                change == YOMO_PEER_LEFT    ? "leave"
                : change == YOMO_PEER_STATE ? "state"
+               : change == YOMO_PEER_STALE ? "stale"
+               : change == YOMO_PEER_BACK  ? "back"
                                            : "join",
                peer);
 }
@@ -157,7 +159,7 @@ static const struct flag flags[] = {
     {"event", YOMO_TYPE_TEXT, NULL, NULL, "EVENT", "Only messages of this event."},
     {"count", YOMO_TYPE_NUMBER, NULL, NULL, "N", "End after N messages."},
     {"presence", YOMO_TYPE_SWITCH, "false", NULL, NULL,
-     "Who is there too: join, state and leave."},
+     "Who is there too: join, state, stale, back and leave."},
     {"state", YOMO_TYPE_TEXT, NULL, NULL, "JSON",
      "This member's own state, a JSON object that others see."},
     SESSION_FLAGS,
@@ -180,6 +182,8 @@ const struct command sub_command = {
         "\n"
         "  {\"type\":\"join\",\"room\":..,\"from\":..,\"state\":..}\n"
         "  {\"type\":\"state\",\"room\":..,\"from\":..,\"state\":..}\n"
+        "  {\"type\":\"stale\",\"room\":..,\"from\":..,\"state\":..}\n"
+        "  {\"type\":\"back\",\"room\":..,\"from\":..,\"state\":..}\n"
         "  {\"type\":\"leave\",\"room\":..,\"from\":..,\"state\":..}\n"
         "\n"
         "The joined line comes first, then a join line for each member present. Bytes "

@@ -36,7 +36,11 @@ enum yomo_peer_change {
     YOMO_PEER_PRESENT = 0, /**< was there when this client joined */
     YOMO_PEER_JOINED = 1,
     YOMO_PEER_STATE = 2, /**< its state is another */
-    YOMO_PEER_LEFT = 3
+    YOMO_PEER_LEFT = 3,
+    /** Its connection broke; its seat is kept for the server's grace time. Then it is
+     * back, or has left. Servers of the extension tell. */
+    YOMO_PEER_STALE = 4,
+    YOMO_PEER_BACK = 5
 };
 
 /** What a client tells its program. Any member may be NULL. */
@@ -289,6 +293,8 @@ YOMO_API const char *yomo_peer_state(const yomo_peer *peer, size_t *size);
 YOMO_API const void *yomo_peer_state_bytes(const yomo_peer *peer, size_t *size);
 /** When it joined: milliseconds since 1970 by the server's clock; 0 when not known. */
 YOMO_API uint64_t yomo_peer_since_ms(const yomo_peer *peer);
+/** 1: its connection broke, and its seat is kept; else 0. */
+YOMO_API int32_t yomo_peer_stale(const yomo_peer *peer);
 /** @} */
 
 #ifdef __cplusplus

@@ -83,6 +83,17 @@ static void there(struct yomo_room *room, struct yo_roster_entry *old,
     tell(room, entry, change);
 }
 
+/* Its connection broke, or is there again. */
+static void set_stale(struct yomo_room *room, struct yo_roster_entry *entry, bool stale)
+{
+    if (entry && entry->peer.stale != stale) {
+        yo_client_lock(room->client);
+        entry->peer.stale = stale;
+        yo_client_unlock(room->client);
+        tell(room, entry, stale ? YOMO_PEER_STALE : YOMO_PEER_BACK);
+    }
+}
+
 /* A change that tells no state leaves the one that is known. */
 static bool tells_nothing(const struct yo_roster_entry *old,
                           const struct yo_effect *effect)
@@ -101,10 +112,17 @@ void yo_mirror_peer(struct yomo_room *room, const struct yo_effect *effect)
         if (old) {
             left(room, old);
         }
+    } else if (effect->change == YOMO_PEER_STALE || effect->change == YOMO_PEER_BACK) {
+        set_stale(room, old, effect->change == YOMO_PEER_STALE);
     } else if (tells_nothing(old, effect)) {
         yo_roster_touch(&room->roster, old);
     } else {
         there(room, old, effect);
+    }
+    if (effect->change == YOMO_PEER_PRESENT &&
+        room->client->extension) { /* a snapshot tells all */
+        set_stale(room, yo_roster_find(&room->roster, effect->session, effect->peer),
+                  effect->stale);
     }
 }
 

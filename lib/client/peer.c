@@ -32,6 +32,11 @@ uint64_t yomo_peer_since_ms(const yomo_peer *peer)
     return peer ? peer->since_ms : 0;
 }
 
+int32_t yomo_peer_stale(const yomo_peer *peer)
+{
+    return peer && peer->stale;
+}
+
 size_t yomo_peers_count(const yomo_peers *peers)
 {
     return peers ? peers->count : 0;

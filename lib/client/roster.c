@@ -171,6 +171,7 @@ int yo_roster_put(struct yo_roster *roster, struct yo_roster_entry *old,
         if (!entry->peer.since_ms) {
             entry->peer.since_ms = old->peer.since_ms;
         }
+        entry->peer.stale = old->peer.stale;
     }
     int rv = yo_map_put(&roster->members, &entry->node, entry->node.key);
     if (rv != YOMO_OK) {

@@ -24,6 +24,7 @@ struct yomo_peer {
     const char *state; /* JSON */
     const void *bytes; /* NULL unless it set bytes */
     size_t id_size, state_size, bytes_size;
+    bool stale; /* its connection broke */
 };
 
 struct yo_roster_entry {

@@ -227,6 +227,15 @@ static const struct yo_option server_options[] = {
              "A sign of life is sent after this much silence."),
     DURATION("silence-timeout", "15s", 200, HOUR,
              "A connection is taken for lost after this much silence."),
+    DURATION("grace-time", "15s", 0, HOUR,
+             "How long a member whose connection broke keeps its seat, and may come back "
+             "to it without having missed anything. 0: not at all. presencejs members, "
+             "which cannot come back to one, keep none."),
+    NUMBER("parked-max", "10000", 1, 16 * MIB,
+           "Sessions without a connection that wait for their clients; past that the "
+           "oldest give way."),
+    NUMBER("parked-size", "64m", KIB, 64 * GIB,
+           "Bytes that these may take together."),
     NUMBER("connections-max", "100000", 1, 16 * MIB,
            "Connections on this backend."),
     NUMBER("connections-per-address-max", "10000", 1, 16 * MIB,

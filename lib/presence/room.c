@@ -380,6 +380,22 @@ int yo_room_set_state(struct yo_room *room, uint64_t session, struct yo_blob *st
     return YOMO_OK;
 }
 
+int yo_room_set_stale(struct yo_room *room, uint64_t session, bool stale,
+                      struct yo_changes *changes)
+{
+    struct yo_member *member = yo_room_find(room, session);
+
+    changes_init(changes, room);
+    if (!member) {
+        return YOMO_ERR_NOT_FOUND;
+    }
+    if (member->stale != stale) {
+        member->stale = stale;
+        tell_yomo(room, changes, stale ? YO_CHANGE_STALE : YO_CHANGE_BACK, member);
+    }
+    return YOMO_OK;
+}
+
 int yo_room_leave(struct yo_room *room, uint64_t session, struct yo_changes *changes)
 {
     struct yo_member *member = yo_room_find(room, session);

@@ -33,6 +33,7 @@ struct yo_member {
     uint64_t version;      /* of the state; grows by one with each change */
     uint64_t since_ms;     /* wall clock */
     bool presencejs;       /* which kind of member it is itself */
+    bool stale;            /* its connection broke; the seat is kept for a while */
     void *seat;            /* the caller's: where it is connected */
 };
 
@@ -48,7 +49,13 @@ struct yo_room {
     size_t members_max;
 };
 
-enum yo_change_kind { YO_CHANGE_ONLINE, YO_CHANGE_STATE, YO_CHANGE_OFFLINE };
+enum yo_change_kind {
+    YO_CHANGE_ONLINE,
+    YO_CHANGE_STATE,
+    YO_CHANGE_OFFLINE,
+    YO_CHANGE_STALE, /* for YOMO only, and so is BACK */
+    YO_CHANGE_BACK
+};
 
 /* For whom a change is. */
 enum yo_audience { YO_AUDIENCE_YOMO, YO_AUDIENCE_PRESENCEJS };
@@ -105,6 +112,12 @@ int yo_room_set_state(struct yo_room *room, uint64_t session, struct yo_blob *st
 
 /* Out. YOMO_ERR_NOT_FOUND; never fails for want of memory. */
 int yo_room_leave(struct yo_room *room, uint64_t session, struct yo_changes *changes);
+
+/* Its connection broke, or it is there again. YOMO_ERR_NOT_FOUND; what it was before
+ * changes nothing, and never fails for want of memory. presencejs hears nothing of it.
+ */
+int yo_room_set_stale(struct yo_room *room, uint64_t session, bool stale,
+                      struct yo_changes *changes);
 
 struct yo_member *yo_room_find(const struct yo_room *room, uint64_t session);
 

@@ -232,6 +232,9 @@ static void read_limits(struct yo_config *config)
     config->members_max = size_option(o, "members-max");
     config->rooms_max = size_option(o, "rooms-total-max") / config->workers + 1;
     config->legacy_members_max = size_option(o, "legacy-members-max");
+    config->grace_ms = yo_options_ms(o, "grace-time");
+    config->parked_max = size_option(o, "parked-max") / config->workers + 1;
+    config->parked_bytes = size_option(o, "parked-size") / config->workers;
     config->limits = (struct yo_server_limits){
         .message_size = size_option(o, "message-size-max"),
         .datagram_size = size_option(o, "legacy-datagram-max"),

@@ -53,6 +53,7 @@ void yo_worker_drain(struct yo_worker *worker, uint64_t grace_ms, yo_time now)
         return;
     }
     worker->state = YO_WORKER_DRAINING;
+    yo_park_end_all(worker);
     worker->drain_until = yo_time_after(now, grace_ms * YO_MS);
     yo_listener_drain(worker->listener);
     YO_LIST_EACH(link, next, &worker->peers)
@@ -89,7 +90,10 @@ static void abort_all(struct yo_worker *worker)
 {
     YO_LIST_EACH(link, next, &worker->peers)
     {
-        yo_conn_abort(YO_CONTAINER(link, struct yo_peer, in_worker)->conn);
+        struct yo_peer *peer = YO_CONTAINER(link, struct yo_peer, in_worker);
+        if (peer->conn) {
+            yo_conn_abort(peer->conn);
+        }
     }
 }
 
@@ -121,6 +125,7 @@ void yo_worker_close(struct yo_worker *worker, yo_time now)
         yo_listener_drain(worker->listener);
     }
     worker->state = YO_WORKER_CLOSING;
+    yo_park_end_all(worker);
     yo_list_splice(&worker->due, &worker->peers);
     end_peers(worker, SIZE_MAX);
     yo_echo_end_all(worker);

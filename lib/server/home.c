@@ -210,6 +210,9 @@ void yo_home_take(struct yo_home *home, struct yo_note *note, yo_time now)
     case YO_NOTE_STATE:
         yo_home_state(home, note);
         break;
+    case YO_NOTE_STALE:
+        yo_home_stale(home, note);
+        break;
     case YO_NOTE_MOVE:
         yo_home_answer(home, note, YO_NOTE_DEPARTED, yo_home_move(home, note), 0);
         break;

@@ -82,6 +82,7 @@ void yo_home_answer(struct yo_home *home, struct yo_note *note, enum yo_note_kin
 void yo_home_join(struct yo_home *home, struct yo_note *note);
 void yo_home_leave(struct yo_home *home, struct yo_note *note);
 int yo_home_move(struct yo_home *home, struct yo_note *note);
+void yo_home_stale(struct yo_home *home, struct yo_note *note);
 void yo_home_state(struct yo_home *home, struct yo_note *note);
 void yo_home_publish(struct yo_home *home, struct yo_note *note);
 

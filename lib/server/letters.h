@@ -26,13 +26,14 @@
 
 enum yo_note_kind {
     /* to the room's home */
-    YO_NOTE_JOIN,    /* session, ticket, id, label, payload (state), presencejs */
-    YO_NOTE_BOUNCE,  /* a join that was refused before: comes back as REFUSED, in its
-                        turn */
-    YO_NOTE_LEAVE,   /* session */
-    YO_NOTE_STATE,   /* session, label, payload (state) */
-    YO_NOTE_MOVE,    /* session, ticket, to, number, twin: its member is worker `to`'s from
-                        now on, where the session `number` takes it */
+    YO_NOTE_JOIN,   /* session, ticket, id, label, payload (state), presencejs */
+    YO_NOTE_BOUNCE, /* a join that was refused before: comes back as REFUSED, in its
+                       turn */
+    YO_NOTE_LEAVE,  /* session */
+    YO_NOTE_STATE,  /* session, label, payload (state) */
+    YO_NOTE_STALE,  /* session: its connection broke; its seat is kept */
+    YO_NOTE_MOVE, /* session, ticket, to, number, twin: its member is worker `to`'s from
+                     now on, where the session `number` takes it */
     YO_NOTE_PUBLISH, /* session (0: the host, then `id`), payload, event, delivery, key,
                         ... */
     /* to a worker with members */
@@ -43,7 +44,7 @@ enum yo_note_kind {
     YO_NOTE_CONFIRM, /* session, number, sequence, error */
     YO_NOTE_DEPARTED, /* session, ticket, error: nothing more comes for it here */
     YO_NOTE_ARRIVED,  /* session, number: what comes for it comes here from now on */
-    YO_NOTE_LOST     /* something could not be delivered: members must come again */
+    YO_NOTE_LOST      /* something could not be delivered: members must come again */
 };
 
 /* The bytes that note->encoded has for each enum yo_dialect. */

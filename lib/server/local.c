@@ -342,6 +342,26 @@ void yo_local_recheck(struct yo_local *local, struct yo_peer *peer, yo_time now)
     yo_effects_finish(&effects);
 }
 
+void yo_local_keep(struct yo_local *local, struct yo_peer *peer, bool tell)
+{
+    YO_LIST_EACH(link, next, &peer->seats)
+    {
+        struct yo_seat *seat = YO_CONTAINER(link, struct yo_seat, in_peer);
+        struct yo_note *note = NULL;
+        if (!seat->joined) {
+            seat_leave(local, seat);
+            continue;
+        }
+        if (tell) { /* without memory they do not hear of it */
+            note = note_make(local, YO_NOTE_STALE, seat, YO_SPAN_NONE, YO_SPAN_NONE,
+                             YO_SPAN_NONE);
+        }
+        if (note) {
+            yo_office_put(&local->worker->office, seat->room->home, note);
+        }
+    }
+}
+
 void yo_local_leave_all(struct yo_local *local, struct yo_peer *peer)
 {
     while (!yo_list_empty(&peer->seats)) {

@@ -63,6 +63,10 @@ int yo_local_arrive(struct yo_local *local, struct yo_peer *peer,
  * session over, or has another token. */
 void yo_local_recheck(struct yo_local *local, struct yo_peer *peer, yo_time now);
 
+/* The connection broke, but its seats are kept, and the others hear of that (`tell`).
+ * Rooms that have not let it in yet are left. */
+void yo_local_keep(struct yo_local *local, struct yo_peer *peer, bool tell);
+
 /* Out of every room: the connection ends. */
 void yo_local_leave_all(struct yo_local *local, struct yo_peer *peer);
 

@@ -79,6 +79,11 @@ typedef _Atomic uint64_t yo_metric;
       "Waiting LATEST messages that a newer one took the place of") \
     X(moved, "counter", "yomo_moved_total", NULL, \
       "Sessions that went on over another connection") \
+    X(parked, "gauge", "yomo_parked", NULL, \
+      "Sessions whose connection broke, and whose seats are kept") \
+    X(parked_over, "counter", "yomo_parked_ended_total", "reason=\"time\"", \
+      "Such sessions whose client did not come back, or came too late") \
+    X(parked_evicted, "counter", "yomo_parked_ended_total", "reason=\"room\"", "") \
     X(closed_slow, "counter", "yomo_closed_total", "reason=\"slow\"", \
       "Connections that the server ended") \
     X(closed_silent, "counter", "yomo_closed_total", "reason=\"silent\"", "") \

@@ -40,6 +40,7 @@ struct yo_peer *yo_peer_create(struct yo_worker *worker,
     yo_list_init(&peer->dirty);
     yo_list_init(&peer->seats);
     yo_list_init(&peer->paced);
+    yo_list_init(&peer->in_park);
     yo_buf_init(&peer->ending, mem);
     yo_outbox_init(&peer->outbox, mem, &worker->config->outbox);
     yo_timer_init(&peer->timer, worker->loop, on_timer);
@@ -209,6 +210,10 @@ void yo_peer_put(struct yo_peer *peer, struct yo_blob *message,
                               .slot = slot,
                               .version = version};
 
+    if (peer->parked) {
+        yo_park_put(peer, &out);
+        return;
+    }
     if (peer->closing) {
         return;
     }
@@ -355,6 +360,11 @@ static void on_timer(struct yo_timer *timer, yo_time now)
     struct yo_peer *peer = YO_CONTAINER(timer, struct yo_peer, timer);
     struct yo_effects *effects = &peer->worker->effects;
 
+    if (peer->parked) {
+        yo_metric_add(&peer->worker->metrics->parked_over, 1);
+        yo_park_end(peer);
+        return;
+    }
     if (now >= peer->expiry) {
         yo_peer_end(peer, YO_CODE_AUTH, YOMO_ERR_AUTH, "the token has expired");
         return;
@@ -398,7 +408,12 @@ void yo_peer_end(struct yo_peer *peer, uint32_t code, int error, const char *tex
                            .error = error,
                            .code = code,
                            .text = yo_span_of(text)};
+    yo_time now = yo_loop_now(peer->worker->loop);
 
+    if (peer->parked && how.kind != YO_CLOSE_RETRY) { /* and its seats are not kept */
+        yo_park_end(peer);
+        return;
+    }
     if (peer->closing) {
         return;
     }
@@ -407,8 +422,7 @@ void yo_peer_end(struct yo_peer *peer, uint32_t code, int error, const char *tex
         return;
     }
     if (code != YO_CODE_SLOW) {
-        yo_peer_flush(peer,
-                      yo_loop_now(peer->worker->loop)); /* the reason, if it fits */
+        yo_peer_flush(peer, now); /* the reason, if it fits */
     }
     if (peer->closing) { /* that failed, and ended it */
         return;
@@ -418,12 +432,15 @@ void yo_peer_end(struct yo_peer *peer, uint32_t code, int error, const char *tex
     yo_list_remove(&peer->dirty);
     yo_timer_stop(&peer->timer);
     if (code != YO_CODE_GOING_AWAY) {
-        yo_worker_complain(peer->worker, YO_COMPLAINT_CONNECTION,
-                           yo_loop_now(peer->worker->loop), "%s: closed (%u): %s",
-                           peer->address, code, text);
+        yo_worker_complain(peer->worker, YO_COMPLAINT_CONNECTION, now,
+                           "%s: closed (%u): %s", peer->address, code, text);
     }
     yo_move_abandon(peer);
-    yo_local_leave_all(&peer->worker->local, peer);
+    if (how.kind == YO_CLOSE_RETRY && yo_park_may(peer)) {
+        yo_park(peer, true, now);
+    } else {
+        yo_local_leave_all(&peer->worker->local, peer);
+    }
     yo_conn_close(peer->conn, &how);
 }
 
@@ -495,7 +512,14 @@ static void on_closed(void *user, struct yo_conn *conn, const struct yo_close *w
                            (int)why->text.size,
                            why->text.size > 0 ? (const char *)why->text.data : "");
     }
-    if (peer->departing) { /* it has done its part */
+    if (!peer->closing && !peer->departing && !why->farewell &&
+        why->kind == YO_CLOSE_RETRY) { /* it broke: its client may come back */
+        yo_move_abandon(peer);
+        if (yo_park_may(peer)) {
+            yo_park(peer, true, now);
+        }
+    }
+    if (peer->departing || peer->parked) { /* it has done its part */
         yo_metric_less(gauge_of(peer));
         peer->conn = NULL;
         return;

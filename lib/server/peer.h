@@ -58,6 +58,10 @@ struct yo_peer {
     bool blocked; /* the transport said AGAIN: wait for on_writable */
     yo_time blocked_at;
     bool closing;
+    /* Its seats are kept for a while (park.h). */
+    bool parked; /* conn may be NULL */
+    struct yo_link in_park;
+    size_t park_bytes; /* its share of what all parked ones take */
     /* A move (move.h). */
     uint8_t secret[YO_PEER_SECRET_SIZE]; /* who knows it may move the session away */
     uint64_t moving;              /* the session that it takes; nothing is sent yet */

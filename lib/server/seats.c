@@ -112,6 +112,19 @@ int yo_home_move(struct yo_home *home, struct yo_note *note)
     return YOMO_OK;
 }
 
+void yo_home_stale(struct yo_home *home, struct yo_note *note)
+{
+    struct yo_home_room *hr = yo_home_find(home, note->room);
+    struct yo_changes changes = {0};
+
+    if (hr && yo_room_set_stale(&hr->room, note->session, true, &changes) == YOMO_OK) {
+        yo_home_tell_changes(home, hr, &changes,
+                             yo_room_find(&hr->room, note->session));
+        yo_changes_finish(&changes);
+    }
+    yo_note_free(note);
+}
+
 void yo_home_state(struct yo_home *home, struct yo_note *note)
 {
     struct yo_home_room *hr = yo_home_find(home, note->room);

@@ -42,7 +42,8 @@ static int pages(struct yo_home *home, const struct yo_home_room *hr,
             .peer = yo_span_of(member->id),
             .state = member->state ? yo_blob_span(member->state) : YO_SPAN_NONE,
             .version = member->version,
-            .since_ms = member->since_ms};
+            .since_ms = member->since_ms,
+            .stale = member->stale};
         rv = yo_pages_add(&pages, &entry);
         if (rv != YOMO_OK) {
             break;

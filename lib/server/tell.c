@@ -101,22 +101,25 @@ void yo_home_tell(struct yo_home *home, struct yo_home_room *hr,
 static int encode_change(struct yo_home *home, struct yo_home_room *hr,
                          const struct yo_change *change, struct yo_blob **out)
 {
+    static const enum yo_op ops[] = {[YO_CHANGE_ONLINE] = YO_OP_PEER_ONLINE,
+                                     [YO_CHANGE_STATE] = YO_OP_PEER_STATE,
+                                     [YO_CHANGE_OFFLINE] = YO_OP_PEER_OFFLINE,
+                                     [YO_CHANGE_STALE] = YO_OP_PEER_STALE,
+                                     [YO_CHANGE_BACK] = YO_OP_PEER_BACK};
     struct yo_message message = {0};
 
     if (change->audience == YO_AUDIENCE_PRESENCEJS &&
         change->kind != YO_CHANGE_OFFLINE) {
         return yo_home_peer_state(home, hr, change->peer, change->state, out);
     }
-    message.op = change->kind == YO_CHANGE_ONLINE  ? YO_OP_PEER_ONLINE
-                 : change->kind == YO_CHANGE_STATE ? YO_OP_PEER_STATE
-                                                   : YO_OP_PEER_OFFLINE;
+    message.op = ops[change->kind];
     message.channel = hr->name;
     message.peer = yo_span_of(change->peer);
     message.mesh = yo_span_of(home->config->mesh);
     if (change->audience == YO_AUDIENCE_PRESENCEJS) {
         return yo_encode_blob(out, home->mem, YO_DIALECT_PRESENCEJS, &message);
     }
-    if (change->kind != YO_CHANGE_OFFLINE) {
+    if (change->kind == YO_CHANGE_ONLINE || change->kind == YO_CHANGE_STATE) {
         message.payload = change->state ? yo_blob_span(change->state) : YO_SPAN_NONE;
         message.version = change->version;
         message.timestamp = change->since_ms;

@@ -78,9 +78,11 @@ static void turn_end(struct yo_task *task, yo_time now)
     /* What is sent may end a slow peer, whose leave is a letter again; a peer ends
      * once, so this comes to an end too. */
     worker->ending_turn = true;
-    while (worker->office.due || !yo_list_empty(&worker->dirty)) {
+    while (worker->office.due || !yo_list_empty(&worker->dirty) ||
+           yo_park_full(worker)) {
         yo_office_send(&worker->office, worker, now);
         flush_dirty(worker, now);
+        yo_park_trim(worker);
     }
     worker->ending_turn = false;
     count_turn(worker, now);
@@ -281,6 +283,7 @@ static void init(struct yo_worker *worker, const struct yo_worker_options *optio
     yo_list_init(&worker->peers);
     yo_list_init(&worker->dirty);
     yo_list_init(&worker->due);
+    yo_park_init(&worker->park);
     yo_list_init(&worker->waiting);
     yo_list_init(&worker->echoes);
     yo_list_init(&worker->claimed);

@@ -13,6 +13,7 @@
 #include "server/letters.h"
 #include "server/local.h"
 #include "server/metrics.h"
+#include "server/park.h"
 #include "server/peer.h"
 #include "session/effects.h"
 #include "sessions/house.h"
@@ -44,6 +45,7 @@ struct yo_worker {
     struct yo_link peers, dirty;
     struct yo_link due;        /* peers that a drain has not closed yet */
     struct yo_map sessions;    /* peers by session_id */
+    struct yo_park park;       /* those whose connection broke */
     struct yo_link waiting;    /* of struct yomo_auth: asked, not answered */
     struct yo_link echoes;     /* of struct yo_echo (echo.h) */
     struct yo_link claimed;    /* requests that the host has not answered (claims.h) */

@@ -278,8 +278,8 @@ static void on_data(struct yo_client_session *session, struct yo_client_room *ro
 
 /* --- changes --- */
 
-static void tell_peer(const struct yo_message *message, int change,
-                      struct yo_effects *effects)
+static struct yo_effect *tell_peer(const struct yo_message *message, int change,
+                                   struct yo_effects *effects)
 {
     struct yo_effect *peer = yo_effects_add(effects, YO_EFFECT_PEER);
 
@@ -293,14 +293,23 @@ static void tell_peer(const struct yo_message *message, int change,
         peer->since_ms = message->timestamp;
         peer->change = change;
     }
+    return peer;
 }
 
 static int change_of(enum yo_op op)
 {
-    if (op == YO_OP_PEER_ONLINE) {
+    switch (op) {
+    case YO_OP_PEER_ONLINE:
         return YOMO_PEER_JOINED;
+    case YO_OP_PEER_STATE:
+        return YOMO_PEER_STATE;
+    case YO_OP_PEER_STALE:
+        return YOMO_PEER_STALE;
+    case YO_OP_PEER_BACK:
+        return YOMO_PEER_BACK;
+    default:
+        return YOMO_PEER_LEFT;
     }
-    return op == YO_OP_PEER_STATE ? YOMO_PEER_STATE : YOMO_PEER_LEFT;
 }
 
 static void on_change(struct yo_client_session *session, struct yo_client_room *room,
@@ -437,7 +446,9 @@ static void tell_page(const struct yo_client_session *session,
                                           .sequence = page->sequence,
                                           .timestamp = member.since_ms};
         if (member.session != session->session) {
-            tell_peer(&change, YOMO_PEER_PRESENT, effects);
+            struct yo_effect *peer = tell_peer(&change, YOMO_PEER_PRESENT, effects);
+            assert(peer); /* its place was reserved */
+            peer->stale = member.stale;
         }
     }
 }
@@ -548,6 +559,8 @@ static void on_room_yomo(struct yo_client_session *session, struct yo_client_roo
     case YO_OP_PEER_ONLINE:
     case YO_OP_PEER_STATE:
     case YO_OP_PEER_OFFLINE:
+    case YO_OP_PEER_STALE:
+    case YO_OP_PEER_BACK:
         on_change(session, room, in);
         break;
     case YO_OP_ERROR:

@@ -46,6 +46,7 @@ struct yo_effect {
     uint64_t session, version, number, sequence, since_ms, epoch, after_ms;
     enum yomo_delivery delivery;
     int change; /* enum yomo_peer_change */
+    bool stale; /* PEER, PRESENT: its connection broke */
     int error;
     uint32_t code;
     bool extension;

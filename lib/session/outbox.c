@@ -392,6 +392,12 @@ void yo_outbox_rewind(struct yo_outbox *box)
     }
 }
 
+void yo_outbox_strip(struct yo_outbox *box)
+{
+    yo_outbox_rewind(box);
+    forget_all(box, &box->reliable);
+}
+
 static int append_list(struct yo_outbox *to, struct yo_outbox *from,
                        const struct yo_link *list)
 {

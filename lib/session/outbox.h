@@ -89,6 +89,9 @@ bool yo_outbox_fate(struct yo_outbox *box, uint64_t token, bool acked);
  * LATEST wait again, RELIABLE stay. */
 void yo_outbox_rewind(struct yo_outbox *box);
 
+/* Nothing but LATEST values is left, and those that fly wait again. */
+void yo_outbox_strip(struct yo_outbox *box);
+
 /* Everything that waits in `from`, in its order, behind what waits in `to`; of one slot
  * the newer stays. YOMO_ERR_FULL, YOMO_ERR_NOMEM: some of it is left in `from`. */
 int yo_outbox_append(struct yo_outbox *to, struct yo_outbox *from);

@@ -491,6 +491,18 @@ void yo_server_count_anew(struct yo_server_session *session)
     }
 }
 
+void yo_server_session_park(struct yo_server_session *session)
+{
+    struct yo_map_node *node, *next;
+
+    for (node = yo_map_next(&session->rooms, NULL); node; node = next) {
+        next = yo_map_next(&session->rooms, node);
+        if (of_name(node)->phase != ATTENDANCE_IN) {
+            forget(session, of_name(node));
+        }
+    }
+}
+
 bool yo_server_session_waits(const struct yo_server_session *session)
 {
     for (struct yo_map_node *node = yo_map_next(&session->rooms, NULL); node;

@@ -94,6 +94,10 @@ int yo_server_moved(struct yo_server_session *session,
                     const struct yo_server_session *fresh, struct yo_span token,
                     uint64_t again, yo_time now, struct yo_effects *effects);
 
+/* The connection broke, and the session waits for another. Joins and leaves that were
+ * not answered are forgotten; their answers are then for nobody. */
+void yo_server_session_park(struct yo_server_session *session);
+
 /* Is some join or leave not answered yet? */
 bool yo_server_session_waits(const struct yo_server_session *session);
 

@@ -21,6 +21,11 @@ enum yo_close_kind yo_close_kind_of(uint32_t code)
     }
 }
 
+bool yo_close_is_farewell(uint32_t code)
+{
+    return code == 0 || code == YO_CODE_NORMAL || code == YO_CODE_GOING_AWAY;
+}
+
 int yo_close_error_of(uint32_t code)
 {
     switch (code) {

@@ -177,7 +177,9 @@ static void closed_by_host(yomo_carrier *carrier, struct carrier_letter *letter)
                            .error = yo_close_error_of(letter->code),
                            .code = letter->code,
                            .text = yo_span_of((const char *)letter->bytes),
-                           .remote = true};
+                           .remote = true,
+                           .farewell = letter->code != 0 && /* 0: it was lost */
+                                       yo_close_is_farewell(letter->code)};
 
     end(carrier, &why, NULL);
 }

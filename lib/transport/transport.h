@@ -45,6 +45,7 @@ struct yo_close {
                             session code; 0 when there was none */
     struct yo_span text; /* UTF-8, lent for the call, at most 123 bytes are sent */
     bool remote;         /* the other side, or the network, ended it */
+    bool farewell; /* the other side said that it goes, and that nothing went wrong */
 };
 
 /* How QUIC finds out how much a path carries (RFC 9002, RFC 9438). In the order of the
@@ -213,6 +214,10 @@ enum {
 
 /* How a close with `code` reads, for both transports. */
 enum yo_close_kind yo_close_kind_of(uint32_t code);
+
+/* Does one who closes with `code` (0: none) go of its own will? Any other code says
+ * that something went wrong, and that it may come back. */
+bool yo_close_is_farewell(uint32_t code);
 
 /* The yomo_error that goes with `code`. */
 int yo_close_error_of(uint32_t code);

@@ -87,6 +87,8 @@ static const char *const op_names[] = {
     [YO_OP_GOAWAY] = "goaway",
     [YO_OP_HISTORY] = "history",
     [YO_OP_GAP] = "gap",
+    [YO_OP_PEER_STALE] = "peer_stale",
+    [YO_OP_PEER_BACK] = "peer_back",
     [YO_OP_UNKNOWN] = "unknown",
 };
 
@@ -494,6 +496,9 @@ static void read_member_field(struct yo_mp_reader *reader, unsigned key,
     case 4:
         member->since_ms = yo_mp_read_uint(reader);
         break;
+    case 5:
+        member->stale = read_bool(reader);
+        break;
     default:
         yo_mp_skip(reader);
         break;
@@ -502,7 +507,7 @@ static void read_member_field(struct yo_mp_reader *reader, unsigned key,
 
 int yo_members_next(struct yo_mp_reader *reader, struct yo_wire_member *member)
 {
-    static const char *const names[] = {"sid", "p", "pl", "v", "at"};
+    static const char *const names[] = {"sid", "p", "pl", "v", "at", "st"};
     const unsigned known = sizeof(names) / sizeof(names[0]);
     struct yo_wire_member fields = {.session = 0};
     uint64_t seen = 0;

@@ -423,7 +423,7 @@ int yo_member_write(struct yo_buf *out, const struct yo_wire_member *member)
         return YOMO_ERR_NOMEM;
     }
     yo_mp_put_map(out, 2u + (member->state.data != NULL) + (member->version != 0) +
-                           (member->since_ms != 0));
+                           (member->since_ms != 0) + member->stale);
     yo_mp_put_cstr(out, "sid");
     yo_mp_put_uint(out, member->session);
     put_key_text(out, "p", member->peer);
@@ -433,6 +433,10 @@ int yo_member_write(struct yo_buf *out, const struct yo_wire_member *member)
     }
     put_key_uint(out, "v", member->version);
     put_key_uint(out, "at", member->since_ms);
+    if (member->stale) {
+        yo_mp_put_cstr(out, "st");
+        yo_mp_put_bool(out, true);
+    }
     return finish(out, start);
 }
 

@@ -34,6 +34,8 @@ enum yo_op {
     YO_OP_GOAWAY, /* server: come back after `ts` milliseconds, to `text` if not empty */
     YO_OP_HISTORY, /* client: what was said before q (0: now), at most `max`; server: the
                       answer to question n in pages, or without n after a join */
+    YO_OP_PEER_STALE, /* server: somebody's connection broke; the seat is kept */
+    YO_OP_PEER_BACK,  /* server: and it is there again */
     YO_OP_GAP,     /* server: what lies from `from` to q in the room's order is gone */
     YO_OP_UNKNOWN /* well-formed, but an op or a t this version does not know */
 };
@@ -97,6 +99,7 @@ struct yo_wire_member {
     struct yo_span state; /* pl; absent when it has none */
     uint64_t version;
     uint64_t since_ms; /* at: wall clock, milliseconds since 1970 */
+    bool stale;        /* st: its connection broke, its seat is kept */
 };
 
 /* One message in `history`: the map {q, sid, p, pl, at, pr}. */

@@ -412,7 +412,7 @@ static void a_client_that_dies_is_gone_for_the_others(void **unused)
     struct guest page, dead[2];
 
     (void)unused;
-    open_scene_with(&scene, NULL, "silence-timeout", "3s", NULL);
+    open_scene_with(&scene, NULL, "silence-timeout", "3s", "grace-time", "1s", NULL);
     knock_as(&page, &scene, YOMO_TRANSPORT_WEBSOCKET, false, "/v1?id=page");
     join(&page, "r");
     knock(&dead[0], &scene, "/v1?yomo=1&id=native");

@@ -233,6 +233,7 @@ static void say_farewell(struct end *end, const struct yo_close *how)
     farewell->how = *how;
     farewell->how.text = keep_text(farewell->text, how->text);
     farewell->how.remote = true;
+    farewell->how.farewell = yo_close_is_farewell(farewell->how.code);
     ref(pair);
     yo_mailbox_post(pair->boxes[farewell->to], &farewell->letter);
 }

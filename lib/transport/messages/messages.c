@@ -195,8 +195,10 @@ static struct yo_close why_of(const struct yo_wt_end *end)
                            .error = end->error,
                            .code = end->code,
                            .text = end->text,
-                           .remote = end->remote};
+                           .remote = end->remote,
+                           .farewell = end->parted};
     if (end->clean) { /* a browser's plain close() has code 0 */
+        why.farewell = end->remote && yo_close_is_farewell(end->code);
         why.kind = end->code == 0 ? YO_CLOSE_DONE : yo_close_kind_of(end->code);
         why.error = end->code == 0 ? YOMO_OK : yo_close_error_of(end->code);
     } else if (end->error == YOMO_ERR_AUTH || end->error == YOMO_ERR_DENIED) {

@@ -155,7 +155,7 @@ static bool sendable(uint32_t code) /* RFC 6455 7.4.1 */
 static void on_close_frame(struct yo_websocket *ws)
 {
     struct yo_span payload = yo_span(ws->control->bytes, ws->control->size);
-    struct yo_close why = {.kind = YO_CLOSE_DONE, .remote = true};
+    struct yo_close why = {.kind = YO_CLOSE_DONE, .remote = true, .farewell = true};
     if (payload.size > 0) {
         uint32_t code =
             payload.size == 1 ? 0 : (uint32_t)(payload.data[0] << 8 | payload.data[1]);
@@ -171,6 +171,7 @@ static void on_close_frame(struct yo_websocket *ws)
         why.code = code;
         why.kind = yo_close_kind_of(code);
         why.error = yo_close_error_of(code);
+        why.farewell = yo_close_is_farewell(code);
     }
     set_why(ws, &why);
     drop_queue(ws);

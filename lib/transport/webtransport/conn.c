@@ -239,7 +239,11 @@ void yo_quic_conn_fail_quic(struct yo_quic_conn *conn, int liberr)
 static void note_peer_close(struct yo_quic_conn *conn)
 {
     const ngtcp2_ccerr *error = ngtcp2_conn_get_ccerr(conn->quic);
-    struct yo_wt_end end = {.remote = true, .error = YOMO_ERR_CLOSED};
+    bool application = error->type == NGTCP2_CCERR_TYPE_APPLICATION;
+    struct yo_wt_end end = {.remote = true,
+                            .error = YOMO_ERR_CLOSED,
+                            .parted = error->error_code ==
+                                      (application ? YO_H3_NO_ERROR : NGTCP2_NO_ERROR)};
     const char *alert = NULL;
     char text[160];
     if (error->type == NGTCP2_CCERR_TYPE_TRANSPORT && error->error_code >= 0x100 &&

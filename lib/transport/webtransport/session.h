@@ -28,6 +28,7 @@ struct yo_wt_stream;
 struct yo_wt_end {
     bool clean;    /* the peer said so: a CLOSE capsule or FIN */
     bool remote;   /* not our doing */
+    bool parted;   /* the peer said CONNECTION_CLOSE, and no error */
     int error;     /* YOMO_ERR_..., 0 for a clean end */
     int status;    /* HTTP status when the server refused, else 0 */
     uint32_t code; /* of a CLOSE capsule */

@@ -407,7 +407,16 @@ void client_data(struct client *client, const char *room, const char *event,
 void client_close(struct client *client)
 {
     client->closing = true;
-    client->why = (struct yo_close){.kind = YO_CLOSE_RETRY, .remote = true};
+    client->why =
+        (struct yo_close){.kind = YO_CLOSE_RETRY, .remote = true, .farewell = true};
+    rig_settle(client->rig);
+}
+
+void client_break(struct client *client)
+{
+    client->closing = true;
+    client->why = (struct yo_close){
+        .kind = YO_CLOSE_RETRY, .error = YOMO_ERR_CLOSED, .remote = true};
     rig_settle(client->rig);
 }
 

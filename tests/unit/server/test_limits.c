@@ -86,7 +86,7 @@ static void a_receiver_that_never_reads_is_closed_and_nobody_else_notices(void *
     assert_int_equal(slow->why.kind, YO_CLOSE_RETRY);
     assert_int_equal(rig_count(&rig, closed_slow), 1);
     assert_int_equal(count_data(other), sent);
-    expect_from(sender, YO_OP_PEER_OFFLINE, "slow"); /* at once */
+    expect_from(sender, YO_OP_PEER_STALE, "slow"); /* at once */
     rig_close(&rig);
 }
 

@@ -89,6 +89,7 @@ static void put_members(struct yo_buf *out, struct yo_span members)
         yo_buf_append_span(out, member.peer);
         yo_buf_printf(out, "/%" PRIu64, member.session);
         put_payload(out, member.state);
+        yo_buf_append_text(out, member.stale ? " stale" : "");
     }
     yo_buf_append_text(out, "]");
 }
@@ -182,7 +183,8 @@ static void put_send(struct yo_buf *out, const struct yo_effect *effect)
 
 static void put_fields(struct yo_buf *out, const struct yo_effect *effect)
 {
-    static const char *const changes[] = {"present", "joined", "state", "left"};
+    static const char *const changes[] = {"present", "joined", "state",
+                                          "left",    "stale",  "back"};
     static const char *const deliveries[] = {"", " unreliable", " latest"};
 
     if (effect->room.data) {
@@ -190,7 +192,8 @@ static void put_fields(struct yo_buf *out, const struct yo_effect *effect)
         yo_buf_append_span(out, effect->room);
     }
     if (effect->kind == YO_EFFECT_PEER) {
-        yo_buf_printf(out, " %s", changes[effect->change]);
+        yo_buf_printf(out, " %s%s", changes[effect->change],
+                      effect->stale ? " stale" : "");
     }
     yo_buf_append_text(out, deliveries[effect->delivery]);
     put_text(out, "p", effect->peer);
