@@ -45,6 +45,9 @@ enum key {
     KEY_HIST,
     KEY_MAX,
     KEY_FROM,
+    KEY_QU,
+    KEY_QB,
+    KEY_RD,
     KEY_COUNT /* of the keys we know: what any other key is */
 };
 
@@ -65,7 +68,8 @@ static const struct {
     [KEY_ME] = {"me", 2},     [KEY_DM] = {"dm", 2},       [KEY_RQ] = {"rq", 2},
     [KEY_RE] = {"re", 2},     [KEY_TTL] = {"ttl", 3},     [KEY_PR] = {"pr", 2},
     [KEY_PC] = {"pc", 2},     [KEY_SINCE] = {"since", 5}, [KEY_HIST] = {"hist", 4},
-    [KEY_MAX] = {"max", 3},   [KEY_FROM] = {"from", 4},
+    [KEY_MAX] = {"max", 3},   [KEY_FROM] = {"from", 4},   [KEY_QU] = {"qu", 2},
+    [KEY_QB] = {"qb", 2},     [KEY_RD] = {"rd", 2},
 };
 
 static const char *const op_names[] = {
@@ -89,6 +93,8 @@ static const char *const op_names[] = {
     [YO_OP_GAP] = "gap",
     [YO_OP_PEER_STALE] = "peer_stale",
     [YO_OP_PEER_BACK] = "peer_back",
+    [YO_OP_RESUME] = "resume",
+    [YO_OP_RESUMED] = "resumed",
     [YO_OP_UNKNOWN] = "unknown",
 };
 
@@ -270,20 +276,21 @@ static bool is_repeated(uint64_t *seen, unsigned key)
 
 static struct yo_wire_limits read_limits(struct yo_mp_reader *reader)
 {
-    static const char *const names[] = {"msg", "rooms", "silence"};
-    struct yo_wire_limits limits = {0, 0, 0};
-    uint64_t *const fields[] = {&limits.message_size, &limits.rooms,
-                                &limits.silence_ms};
+    static const char *const names[] = {"msg", "rooms", "silence", "grace"};
+    const unsigned known = sizeof(names) / sizeof(names[0]);
+    struct yo_wire_limits limits = {0, 0, 0, 0};
+    uint64_t *const fields[] = {&limits.message_size, &limits.rooms, &limits.silence_ms,
+                                &limits.grace_ms};
     uint64_t seen = 0;
     uint32_t count = yo_mp_read_map(reader);
 
     for (uint32_t i = 0; i < count && !reader->error; i++) {
         struct yo_span name = yo_mp_read_str(reader);
         unsigned key = 0;
-        while (key < 3 && !yo_span_is(name, names[key])) {
+        while (key < known && !yo_span_is(name, names[key])) {
             key++;
         }
-        if (key == 3) {
+        if (key == known) {
             yo_mp_skip(reader);
         } else if (is_repeated(&seen, key)) {
             refuse(reader);
@@ -407,6 +414,15 @@ static void read_field(struct yo_mp_reader *reader, enum key key, struct names *
         break;
     case KEY_FROM:
         message->from = yo_mp_read_uint(reader);
+        break;
+    case KEY_QU:
+        message->urgent = yo_mp_read_uint(reader);
+        break;
+    case KEY_QB:
+        message->bulk = yo_mp_read_uint(reader);
+        break;
+    case KEY_RD:
+        message->read = yo_mp_read_uint(reader);
         break;
     case KEY_COUNT:
         yo_mp_skip(reader);

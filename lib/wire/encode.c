@@ -11,7 +11,7 @@
 
 /* More than all keys, heads and numbers of a message take together; texts, payload and
  * members come on top. */
-#define OVERHEAD_MAX 512
+#define OVERHEAD_MAX 576
 
 static void put_key_text(struct yo_buf *out, const char *key, struct yo_span text)
 {
@@ -43,7 +43,8 @@ static bool is_presencejs_op(enum yo_op op)
 
 static bool has_limits(const struct yo_wire_limits *limits)
 {
-    return limits->message_size || limits->rooms || limits->silence_ms;
+    return limits->message_size || limits->rooms || limits->silence_ms ||
+           limits->grace_ms;
 }
 
 /* --- the keys of psig --- */
@@ -92,7 +93,8 @@ static uint32_t count_extension(const struct yo_message *message)
            (message->request != 0) + (message->reply != 0) + (message->ttl_ms != 0) +
            (message->priority != YOMO_NORMAL) + (message->pace_ms != 0) +
            (message->since != 0) + (message->hist != 0) + (message->max != 0) +
-           (message->from != 0);
+           (message->from != 0) + (message->urgent != 0) + (message->bulk != 0) +
+           (message->read != 0);
 }
 
 static void put_limits(struct yo_buf *out, const struct yo_wire_limits *limits)
@@ -102,10 +104,11 @@ static void put_limits(struct yo_buf *out, const struct yo_wire_limits *limits)
     }
     yo_mp_put_cstr(out, "lim");
     yo_mp_put_map(out, 0u + (limits->message_size != 0) + (limits->rooms != 0) +
-                           (limits->silence_ms != 0));
+                           (limits->silence_ms != 0) + (limits->grace_ms != 0));
     put_key_uint(out, "msg", limits->message_size);
     put_key_uint(out, "rooms", limits->rooms);
     put_key_uint(out, "silence", limits->silence_ms);
+    put_key_uint(out, "grace", limits->grace_ms);
 }
 
 static void put_targeting(struct yo_buf *out, const struct yo_message *message)
@@ -163,6 +166,9 @@ static void put_extension(struct yo_buf *out, const struct yo_message *message)
     put_key_true(out, "ob", message->observe);
     put_targeting(out, message);
     put_past(out, message);
+    put_key_uint(out, "qu", message->urgent);
+    put_key_uint(out, "qb", message->bulk);
+    put_key_uint(out, "rd", message->read);
 }
 
 /* --- whole messages --- */

@@ -36,6 +36,10 @@ enum yo_op {
                       answer to question n in pages, or without n after a join */
     YO_OP_PEER_STALE, /* server: somebody's connection broke; the seat is kept */
     YO_OP_PEER_BACK,  /* server: and it is there again */
+    YO_OP_RESUME,  /* client, first on a new connection: what it has had of c; then, with
+                      `token`: go on with that session, whose connection broke */
+    YO_OP_RESUMED, /* server: c is as before, and n messages were read; then that all is, or
+                      not (code) */
     YO_OP_GAP,     /* server: what lies from `from` to q in the room's order is gone */
     YO_OP_UNKNOWN /* well-formed, but an op or a t this version does not know */
 };
@@ -45,6 +49,7 @@ struct yo_wire_limits {
     uint64_t message_size; /* bytes of one whole message */
     uint64_t rooms;        /* rooms one connection may be in */
     uint64_t silence_ms;   /* the server closes after this much silence */
+    uint64_t grace_ms;     /* seats are kept for so long after a connection broke */
 };
 
 struct yo_message {
@@ -90,6 +95,11 @@ struct yo_message {
     uint64_t hist;  /* hist: channel_join, so many of the last messages */
     uint64_t max;   /* max: history, at most so many */
     uint64_t from;  /* from: gap, the first place that is missing */
+
+    /* after a break */
+    uint64_t urgent; /* qu, qb: resume, the last places of urgent and of bulk messages, */
+    uint64_t bulk;   /* when they are others than q */
+    uint64_t read;   /* rd: ack, so many RELIABLE messages of c were read */
 };
 
 /* One member in a snapshot: the map {sid, p, pl, v, at}. */

@@ -138,6 +138,7 @@ void story_message(struct yo_buf *out, const struct yo_message *message)
     put_number(out, "lim.msg", message->limits.message_size);
     put_number(out, "lim.rooms", message->limits.rooms);
     put_number(out, "lim.silence", message->limits.silence_ms);
+    put_number(out, "lim.grace", message->limits.grace_ms);
     put_text(out, "tok", message->token);
     if (message->op == YO_OP_HISTORY) {
         put_past(out, message->members);
@@ -157,6 +158,9 @@ void story_message(struct yo_buf *out, const struct yo_message *message)
     put_number(out, "hist", message->hist);
     put_number(out, "max", message->max);
     put_number(out, "from", message->from);
+    put_number(out, "qu", message->urgent);
+    put_number(out, "qb", message->bulk);
+    put_number(out, "rd", message->read);
 }
 
 static const char *const kinds[] = {

@@ -102,6 +102,9 @@ static struct yo_message full_message(void)
         .hist = UINT64_MAX,
         .max = UINT64_MAX,
         .from = UINT64_MAX,
+        .urgent = UINT64_MAX,
+        .bulk = UINT64_MAX,
+        .read = UINT64_MAX,
     };
 
     return message;
@@ -153,6 +156,8 @@ static void check_same(const struct yo_message *a, const struct yo_message *b)
     assert_true(a->pace_ms == b->pace_ms);
     assert_true(a->since == b->since && a->hist == b->hist);
     assert_true(a->max == b->max && a->from == b->from);
+    assert_true(a->urgent == b->urgent && a->bulk == b->bulk && a->read == b->read);
+    assert_true(a->limits.grace_ms == b->limits.grace_ms);
 }
 
 static void every_field_comes_back(void **state)
