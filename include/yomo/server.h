@@ -24,6 +24,9 @@ typedef struct yomo_auth yomo_auth;
 /** A member of a room, as hooks see it. */
 typedef struct yomo_member yomo_member;
 
+/** Whom a message names, as on_message sees it. */
+typedef struct yomo_addressees yomo_addressees;
+
 /** What an authenticate hook may answer besides YOMO_OK and an error: later, from any
  * thread, with yomo_auth_accept or yomo_auth_refuse. */
 #define YOMO_LATER 1
@@ -44,7 +47,8 @@ typedef struct yomo_server_callbacks {
 
     /** May this message be relayed? YOMO_OK; an error drops it, and a sender that asked
      * is told. `data` are JSON text or bytes (`encoding`), lent for the call. Called for
-     * every broadcast: leave it NULL unless it is needed. */
+     * every message: leave it NULL unless it is needed. yomo_member_to says whom it is
+     * for; one that names nobody is for this program and goes no further. */
     int32_t (*on_message)(void *user, const yomo_member *member, const char *event,
                           const void *data, size_t size, int32_t encoding);
 
@@ -133,6 +137,13 @@ YOMO_API uint64_t yomo_member_session(const yomo_member *member);
 YOMO_API const char *yomo_member_room(const yomo_member *member);
 YOMO_API const char *yomo_member_app(const yomo_member *member);
 YOMO_API const char *yomo_member_address(const yomo_member *member);
+/** Inside on_message: whom the message is for. NULL: everybody else in the room; with a
+ * count of 0: this program. Lent for the call. */
+YOMO_API const yomo_addressees *yomo_member_to(const yomo_member *member);
+YOMO_API size_t yomo_addressees_count(const yomo_addressees *to);
+/** The index-th: a session, or (then 0) all devices of a user. */
+YOMO_API uint64_t yomo_addressees_session(const yomo_addressees *to, size_t index);
+YOMO_API const char *yomo_addressees_user(const yomo_addressees *to, size_t index);
 /** @} */
 
 #ifdef __cplusplus

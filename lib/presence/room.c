@@ -15,12 +15,14 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "presence/named.h"
 
 /* All sessions that presencejs takes for one peer. */
 struct yo_label {
     struct yo_map_node by_name;
     char *name;
     struct yo_link members; /* of yo_member.same_label */
+    uint64_t mark;          /* yo_room.mark when it was named last */
 };
 
 static struct yo_member *of_session(struct yo_map_node *node)
@@ -206,6 +208,7 @@ int yo_room_init(struct yo_room *room, const struct yomo_mem *mem, struct yo_spa
     *room = (struct yo_room){.mem = mem, .members_max = members_max};
     yo_map_init(&room->members, mem);
     yo_map_init(&room->labels, mem);
+    yo_map_init(&room->users, mem);
     yo_list_init(&room->by_activity);
     yo_list_init(&room->by_age);
     room->app = yo_strndup(mem, app.data, app.size);
@@ -235,10 +238,12 @@ void yo_room_finish(struct yo_room *room)
         struct yo_label *label = member->group;
         yo_list_remove(&member->same_label);
         label_drop(room, label, NULL);
+        yo_user_leave(room, member);
         member_free(room, member);
     }
     yo_map_finish(&room->members);
     yo_map_finish(&room->labels);
+    yo_map_finish(&room->users);
     yo_free(room->mem, room->app);
     yo_free(room->mem, room->name);
     *room = (struct yo_room){0};
@@ -266,6 +271,7 @@ static struct yo_member *member_create(struct yo_room *room,
     yo_list_init(&member->by_activity);
     yo_list_init(&member->by_age);
     yo_list_init(&member->same_label);
+    yo_list_init(&member->same_user);
     member->session = entry->session;
     member->since_ms = entry->since_ms;
     member->presencejs = entry->presencejs;
@@ -281,6 +287,7 @@ int yo_room_join(struct yo_room *room, const struct yo_room_entry *entry,
     struct yo_span name = until_nul(entry->label.size > 0 ? entry->label : entry->id);
     struct yo_member *member;
     struct yo_label *label;
+    struct yo_user *user;
     struct shown before;
 
     changes_init(changes, room);
@@ -299,13 +306,18 @@ int yo_room_join(struct yo_room *room, const struct yo_room_entry *entry,
     if (!member) {
         return YOMO_ERR_NOMEM;
     }
-    label = label_take(room, name);
+    user = yo_user_take(room, until_nul(entry->id));
+    label = user ? label_take(room, name) : NULL;
     if (!label) {
+        if (user) {
+            yo_user_drop_if_empty(room, user);
+        }
         member_free(room, member);
         return YOMO_ERR_NOMEM;
     }
 
     /* Commit. */
+    yo_user_enter(user, member);
     before = shown_of(label);
     yo_map_put(&room->members, &member->by_session, session_key(&member->session));
     yo_list_push_front(&room->by_activity, &member->by_activity);
@@ -406,6 +418,7 @@ int yo_room_leave(struct yo_room *room, uint64_t session, struct yo_changes *cha
     }
     tell_yomo(room, changes, YO_CHANGE_OFFLINE, member);
     leave_label(room, member, changes);
+    yo_user_leave(room, member);
     yo_map_remove(&room->members, &member->by_session);
     yo_list_remove(&member->by_activity);
     yo_list_remove(&member->by_age);
@@ -452,6 +465,21 @@ struct yo_member *yo_room_next_label(const struct yo_room *room,
     return NULL;
 }
 
+struct yo_member *yo_room_next_same_label(const struct yo_room *room,
+                                          struct yo_span name,
+                                          const struct yo_member *after)
+{
+    struct yo_label *label = after ? after->group : label_find(room, name);
+    const struct yo_link *link;
+
+    if (!label || (!after && label->mark == room->mark)) {
+        return NULL;
+    }
+    label->mark = room->mark;
+    link = after ? after->same_label.next : label->members.next;
+    return link == &label->members ? NULL : of_label(link);
+}
+
 /* --- checks --- */
 
 static size_t check_label(const struct yo_label *label)
@@ -483,6 +511,7 @@ void yo_room_check(const struct yo_room *room)
         assert(yo_room_find(room, member->session) == member);
         assert(!(member->state && member->version == 0));
         assert(label_find(room, yo_span_of(member->label)) == member->group);
+        assert(yo_user_find(room, yo_span_of(member->id)) == member->user);
         presencejs += member->presencejs;
         active++;
     }

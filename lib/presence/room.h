@@ -28,6 +28,9 @@ struct yo_member {
     uint64_t session;
     char *id;              /* the user's */
     const char *label;     /* by which presencejs knows it: `id` in its state, else `id` */
+    struct yo_user *user;  /* of all with that id (named.h) */
+    struct yo_link same_user;
+    uint64_t mark;         /* yo_room.mark when it was named last */
     struct yo_label *group; /* of all with that label; owns the text (room.c) */
     struct yo_blob *state; /* the payload (one MessagePack map), NULL: none yet */
     uint64_t version;      /* of the state; grows by one with each change */
@@ -42,6 +45,8 @@ struct yo_room {
     char *app, *name;
     struct yo_map members; /* by session */
     struct yo_map labels;  /* by label, of struct yo_label (room.c) */
+    struct yo_map users;   /* by id, of struct yo_user (named.h) */
+    uint64_t mark;         /* grows with each message that names somebody */
     struct yo_link by_activity, by_age;
     uint64_t sequence;     /* of the last change or reliable message; starts at 0 */
     size_t count;          /* members */
@@ -130,6 +135,12 @@ uint64_t yo_room_place(struct yo_room *room, uint64_t session, bool numbered);
  * NULL; `after` must still be in the room. */
 struct yo_member *yo_room_next_label(const struct yo_room *room,
                                      const struct yo_member *after, uint64_t except);
+
+/* Walk the members with this label: NULL first. For named.c: a label that was walked has
+ * nobody any more until yo_named_begin. */
+struct yo_member *yo_room_next_same_label(const struct yo_room *room,
+                                          struct yo_span label,
+                                          const struct yo_member *after);
 
 /* Asserts the invariants named in room.c. */
 void yo_room_check(const struct yo_room *room);

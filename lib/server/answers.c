@@ -71,9 +71,8 @@ static void refused(struct yo_local *local, struct yo_note *note, yo_time now)
         yo_seat_hook_left(local, seat);
         yo_seat_free(local, seat);
     }
-    yo_worker_complain(worker, YO_COMPLAINT_MESSAGE, now,
-                       "%s: not let into a room: %s", peer->address,
-                       yomo_strerror(note->error));
+    yo_worker_complain(worker, YO_COMPLAINT_MESSAGE, now, "%s: not let into a room: %s",
+                       peer->address, yomo_strerror(note->error));
     yo_effects_clear(&worker->effects);
     answered(peer,
              yo_server_refused(peer->session, yo_room_key_name(note->room), note->error,
@@ -116,26 +115,64 @@ static void confirm(struct yo_local *local, struct yo_note *note, yo_time now)
              now);
 }
 
+static void give(struct yo_seat *seat, const struct yo_note *note)
+{
+    struct yo_peer *peer = seat->peer;
+    struct yo_blob *message =
+        note->encoded[peer->presencejs ? YO_DIALECT_PRESENCEJS : YO_DIALECT_YOMO];
+
+    if (!message || peer->session_id == note->session) {
+        return;
+    }
+    if (note->control && peer->presencejs) {
+        yo_peer_put_presence(peer, message);
+    } else {
+        /* Changes go with the data, so that nobody speaks before it came. */
+        yo_peer_put(peer, message, note->delivery, seat->lane, note->insist, note->key,
+                    note->version);
+    }
+}
+
+/* The seat of `session`; of one that moves here under its own name. */
+static struct yo_seat *seat_of(struct yo_local *local, struct yo_local_room *room,
+                               uint64_t session)
+{
+    struct yo_peer *peer = yo_worker_find(local->worker, session);
+    struct yo_seat *seat = peer ? yo_seat_find(peer, room) : NULL;
+
+    if (seat && yo_peer_seated_as(peer) == session) {
+        return seat->joined ? seat : NULL;
+    }
+    YO_LIST_EACH(link, next, &room->seats)
+    {
+        seat = YO_CONTAINER(link, struct yo_seat, in_room);
+        if (yo_peer_seated_as(seat->peer) == session) {
+            return seat;
+        }
+    }
+    return NULL;
+}
+
 static void deliver(struct yo_local *local, struct yo_local_room *room,
                     const struct yo_note *note)
 {
     room->count++; /* a receiver that is closed here gives its seat back */
+    if (note->targets) {
+        for (size_t at = 0; at < note->targets->size; at += sizeof(uint64_t)) {
+            uint64_t session;
+            struct yo_seat *seat;
+            memcpy(&session, note->targets->data + at, sizeof(session));
+            seat = seat_of(local, room, session);
+            if (seat) {
+                give(seat, note);
+            }
+        }
+        yo_local_room_release(local, room);
+        return;
+    }
     YO_LIST_EACH(link, next, &room->seats)
     {
-        struct yo_seat *seat = YO_CONTAINER(link, struct yo_seat, in_room);
-        struct yo_peer *peer = seat->peer;
-        struct yo_blob *message =
-            note->encoded[peer->presencejs ? YO_DIALECT_PRESENCEJS : YO_DIALECT_YOMO];
-        if (!message || peer->session_id == note->session) {
-            continue;
-        }
-        if (note->control && peer->presencejs) {
-            yo_peer_put_presence(peer, message);
-        } else {
-            /* Changes go with the data, so that nobody speaks before it came. */
-            yo_peer_put(peer, message, note->delivery, seat->lane, note->insist,
-                        note->key, note->version);
-        }
+        give(YO_CONTAINER(link, struct yo_seat, in_room), note);
     }
     yo_local_room_release(local, room);
 }

@@ -25,6 +25,14 @@ static int encode_data(struct yo_home *home, struct yo_home_room *hr,
     message.session = note->session;
     message.delivery = note->delivery;
     message.sequence = sequence;
+    message.direct = note->targets != NULL;
+    message.priority = note->priority;
+    message.request = note->request;
+    message.reply = note->reply;
+    if (note->reply != 0 && note->error != 0) {
+        message.code = note->error;
+        message.text = note->label;
+    }
     if (note->delivery == YOMO_LATEST) {
         message.key = note->key.size > 0 ? note->key : YO_SPAN_NONE;
         message.version = note->version;
@@ -35,13 +43,24 @@ static int encode_data(struct yo_home *home, struct yo_home_room *hr,
 /* Is some worker that would have to hear this so far behind that it must not get more?
  */
 static bool overloaded(struct yo_home *home, const struct yo_home_room *hr,
-                       const struct yo_member *author)
+                       const struct yo_telling *telling)
 {
     for (uint32_t w = 0; w < home->office->count; w++) {
-        if (yo_home_listeners(hr, w, YOMO, author) +
-                    yo_home_listeners(hr, w, PRESENCEJS, author) >
+        if (yo_telling_listeners(hr, w, YOMO, telling) +
+                    yo_telling_listeners(hr, w, PRESENCEJS, telling) >
                 0 &&
             yo_desk_full(&home->office->desks[w])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool anybody(struct yo_home *home, const struct yo_home_room *hr, int dialect,
+                    const struct yo_telling *telling)
+{
+    for (uint32_t w = 0; w < home->office->count; w++) {
+        if (yo_telling_listeners(hr, w, dialect, telling) > 0) {
             return true;
         }
     }
@@ -52,7 +71,9 @@ static int publish_in(struct yo_home *home, struct yo_home_room *hr,
                       struct yo_note *note, const struct yo_member *author,
                       uint64_t *sequence)
 {
-    struct yo_telling telling = {.author = author,
+    struct yo_telling telling = {.author = note->echo ? NULL : author,
+                                 .priority = note->priority,
+                                 .expires = note->expires,
                                  .delivery = note->delivery,
                                  .version = note->version,
                                  /* What a program sent as reliable is repeated towards
@@ -60,12 +81,12 @@ static int publish_in(struct yo_home *home, struct yo_home_room *hr,
                                   * and of those of other pages, what datagrams do. */
                                  .insist = note->delivery == YOMO_RELIABLE &&
                                            !note->presencejs};
-    int rv = YOMO_OK;
+    int rv = note->targets ? yo_home_name(home, hr, note, &telling) : YOMO_OK;
 
-    if (overloaded(home, hr, author)) {
-        return YOMO_ERR_FULL;
+    if (rv == YOMO_OK && overloaded(home, hr, &telling)) {
+        rv = YOMO_ERR_FULL;
     }
-    if (note->delivery == YOMO_LATEST) {
+    if (rv == YOMO_OK && note->delivery == YOMO_LATEST) {
         yo_buf_clear(&home->slot);
         rv = yo_outbox_slot(&home->slot, note->session, hr->name, note->event,
                             note->key);
@@ -75,7 +96,7 @@ static int publish_in(struct yo_home *home, struct yo_home_room *hr,
     *sequence = note->delivery == YOMO_RELIABLE ? hr->room.sequence + 1 : 0;
     for (int d = 0; d < YO_DIALECTS && rv == YOMO_OK; d++) {
         bool kept = d == YOMO && *sequence != 0 && yo_home_keeps(hr);
-        if (kept || yo_home_anybody(home, hr, d, author)) {
+        if (kept || anybody(home, hr, d, &telling)) {
             rv = encode_data(home, hr, note, author, *sequence, d, &telling.encoded[d]);
         }
     }
@@ -86,7 +107,7 @@ static int publish_in(struct yo_home *home, struct yo_home_room *hr,
         (void)given;
         yo_home_tell(home, hr, &telling);
         if (*sequence != 0) {
-            yo_home_keep(home, hr, note, *sequence, telling.encoded[YOMO]);
+            yo_home_keep(home, hr, note, *sequence, telling.encoded[YOMO], &telling);
         }
     }
     yo_telling_finish(&telling);

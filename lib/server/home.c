@@ -33,6 +33,8 @@ void yo_home_init(struct yo_home *home, const struct yomo_mem *mem,
     home->metrics = metrics;
     yo_map_init(&home->rooms, mem);
     yo_buf_init(&home->slot, mem);
+    yo_buf_init(&home->named, mem);
+    yo_buf_init(&home->sessions, mem);
     yo_list_init(&home->lingering);
     yo_list_init(&home->keeping);
     home->lingering_count = 0;
@@ -63,6 +65,8 @@ void yo_home_finish(struct yo_home *home)
     }
     yo_map_finish(&home->rooms);
     yo_buf_finish(&home->slot);
+    yo_buf_finish(&home->named);
+    yo_buf_finish(&home->sessions);
 }
 
 struct yo_home_room *yo_home_find(struct yo_home *home, const struct yo_blob *key)

@@ -21,6 +21,8 @@ struct yo_home {
     struct yo_metrics *metrics;
     struct yo_map rooms; /* of struct yo_home_room, by key */
     struct yo_buf slot;  /* the name of one, while it is needed */
+    struct yo_buf named; /* struct yo_member *: whom the message in hand names */
+    struct yo_buf sessions; /* uint64_t: the same, as history keeps them */
     struct yo_link lingering; /* rooms with nobody in them, the one empty longest first */
     struct yo_link keeping;   /* rooms by when they were last looked at for what is too
                                  old in their history */
@@ -66,9 +68,12 @@ int yo_home_open(struct yo_home *home, struct yo_blob *key, struct yo_home_room 
 void yo_home_rest_if_empty(struct yo_home *home, struct yo_home_room *hr);
 void yo_home_wake(struct yo_home *home, struct yo_home_room *hr); /* somebody came */
 
+struct yo_telling;
+
 /* What was said, for later (past.c): `message` is for the extension and may be NULL. */
 void yo_home_keep(struct yo_home *home, struct yo_home_room *hr,
-                  const struct yo_note *note, uint64_t place, struct yo_blob *message);
+                  const struct yo_note *note, uint64_t place, struct yo_blob *message,
+                  const struct yo_telling *telling);
 
 /* Is a message of this room kept at all? */
 bool yo_home_keeps(const struct yo_home_room *hr);
@@ -119,7 +124,23 @@ struct yo_telling {
     struct yo_span slot; /* LATEST */
     uint64_t version;
     bool insist, control; /* as in a note */
+    enum yomo_priority priority;
+    yo_time expires;
+    struct yo_member **named; /* only these are told; NULL: everybody */
+    size_t named_count;
 };
+
+/* A message that names some (direct.c): they are found, in home->named. YOMO_ERR_NOT_FOUND
+ * when none of them is there, YOMO_ERR_NOMEM. */
+int yo_home_name(struct yo_home *home, struct yo_home_room *hr, struct yo_note *note,
+                 struct yo_telling *telling);
+
+/* The same three questions as below, of a telling that names some. */
+uint32_t yo_telling_listeners(const struct yo_home_room *hr, uint32_t w, int dialect,
+                              const struct yo_telling *telling);
+/* The sessions of those at worker `w`, for a note. NULL: no memory. */
+struct yo_blob *yo_telling_sessions(struct yo_home *home, uint32_t w,
+                                    const struct yo_telling *telling);
 void yo_telling_finish(struct yo_telling *telling);
 
 /* Never fails: see the top of home.c. */

@@ -44,6 +44,7 @@ struct yo_note *yo_note_create(const struct yomo_mem *mem, enum yo_note_kind kin
     note->mem = mem;
     note->kind = kind;
     note->room = yo_blob_ref(room);
+    note->expires = YO_NEVER;
     at = note->text;
     note->id = keep(&at, id);
     note->label = keep(&at, label);
@@ -74,6 +75,7 @@ void yo_note_free(struct yo_note *note)
     for (size_t i = 0; i < YO_DIALECTS; i++) {
         yo_blob_unref(note->encoded[i]);
     }
+    yo_blob_unref(note->targets);
     yo_blob_unref(note->payload);
     yo_blob_unref(note->room);
     yo_free(note->mem, note);
@@ -85,6 +87,8 @@ void yo_note_turn(struct yo_note *note, enum yo_note_kind kind, int error,
     unweigh(note);
     yo_blob_unref(note->payload);
     note->payload = NULL;
+    yo_blob_unref(note->targets);
+    note->targets = NULL;
     note->kind = kind;
     note->error = error;
     note->sequence = sequence;
@@ -125,7 +129,8 @@ void yo_office_finish(struct yo_office *office, const struct yomo_mem *mem)
 
 static size_t weight_of(const struct yo_note *note)
 {
-    size_t weight = sizeof(*note) + (note->payload ? note->payload->size : 0);
+    size_t weight = sizeof(*note) + (note->payload ? note->payload->size : 0) +
+                    (note->targets ? note->targets->size : 0);
 
     for (size_t i = 0; i < YO_DIALECTS; i++) {
         weight += note->encoded[i] ? note->encoded[i]->size : 0;

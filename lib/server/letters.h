@@ -35,12 +35,13 @@ enum yo_note_kind {
     YO_NOTE_MOVE, /* session, ticket, to, number, twin: its member is worker `to`'s from
                      now on, where the session `number` takes it */
     YO_NOTE_PUBLISH, /* session (0: the host, then `id`), payload, event, delivery, key,
-                        ... */
+                        targets, ... */
     /* to a worker with members */
     YO_NOTE_JOINED,  /* session, ticket, sequence, parcels */
     YO_NOTE_REFUSED, /* session, ticket, error */
     YO_NOTE_LEFT,    /* session: its LEAVE has been heard */
-    YO_NOTE_DELIVER, /* encoded, delivery, slot, version, insist; session is left out */
+    YO_NOTE_DELIVER, /* encoded, delivery, slot, version, insist; session is left out;
+                        sessions: to these only */
     YO_NOTE_CONFIRM, /* session, number, sequence, error */
     YO_NOTE_DEPARTED, /* session, ticket, error: nothing more comes for it here */
     YO_NOTE_ARRIVED,  /* session, number: what comes for it comes here from now on */
@@ -67,7 +68,14 @@ struct yo_note {
     bool presencejs;                      /* JOIN, PUBLISH: what the member speaks */
     bool insist;                          /* DELIVER: again, when a datagram is lost */
     bool control;                         /* DELIVER: presence, no data */
-    struct yo_blob *payload;              /* may be NULL */
+    bool echo;                            /* PUBLISH: also to its author */
+    enum yomo_priority priority;          /* PUBLISH, DELIVER */
+    yo_time expires;                      /* the same: not told from then on */
+    uint64_t request, reply;              /* PUBLISH; a reply's code is `error` and its
+                                             text `label` */
+    struct yo_blob *targets; /* PUBLISH: the array `to`, NULL: everybody; DELIVER:
+                                uint64_t sessions, NULL: everybody there */
+    struct yo_blob *payload; /* may be NULL */
     struct yo_blob *encoded[YO_DIALECTS]; /* NULL: nobody there speaks it */
     struct yo_blob **parcels;             /* messages for the one who joined */
     size_t parcel_count;

@@ -11,8 +11,6 @@
 #include "base/check.h"
 #include "server/hooks.h"
 #include "server/worker.h"
-#include "wire/decode.h"
-#include "wire/json.h"
 
 void yo_local_init(struct yo_local *local, struct yo_worker *worker)
 {
@@ -20,6 +18,7 @@ void yo_local_init(struct yo_local *local, struct yo_worker *worker)
     local->last_ticket = 0;
     yo_map_init(&local->rooms, worker->mem);
     yo_buf_init(&local->json, worker->mem);
+    yo_buf_init(&local->names, worker->mem);
 }
 
 void yo_local_finish(struct yo_local *local)
@@ -27,6 +26,7 @@ void yo_local_finish(struct yo_local *local)
     assert(local->rooms.count == 0);
     yo_map_finish(&local->rooms);
     yo_buf_finish(&local->json);
+    yo_buf_finish(&local->names);
 }
 
 /* --- rooms and seats ------------------------------------------------------------- */
@@ -78,8 +78,8 @@ struct yo_seat *yo_seat_find(const struct yo_peer *peer,
     return NULL;
 }
 
-static struct yo_seat *seat_named(struct yo_local *local, const struct yo_peer *peer,
-                                  struct yo_span name)
+struct yo_seat *yo_seat_named(struct yo_local *local, const struct yo_peer *peer,
+                              struct yo_span name)
 {
     uint8_t bytes[YO_ROOM_KEY_MAX];
     struct yo_local_room *room = yo_local_room_find(
@@ -89,12 +89,12 @@ static struct yo_seat *seat_named(struct yo_local *local, const struct yo_peer *
 }
 
 /* Under which its seats are known: one that moves here has those of the other. */
-static uint64_t session_of(const struct yo_peer *peer)
+uint64_t yo_peer_seated_as(const struct yo_peer *peer)
 {
     return peer->moving ? peer->moving : peer->session_id;
 }
 
-static void member_of(const struct yo_seat *seat, struct yomo_member *member)
+void yo_seat_member(const struct yo_seat *seat, struct yomo_member *member)
 {
     const struct yo_peer *peer = seat->peer;
 
@@ -103,7 +103,7 @@ static void member_of(const struct yo_seat *seat, struct yomo_member *member)
         .app = peer->app,
         .address = peer->address,
         .room = (const char *)yo_room_key_name(seat->room->key).data,
-        .session = session_of(peer)};
+        .session = yo_peer_seated_as(peer)};
 }
 
 void yo_seat_hook_left(struct yo_local *local, const struct yo_seat *seat)
@@ -112,7 +112,7 @@ void yo_seat_hook_left(struct yo_local *local, const struct yo_seat *seat)
     struct yomo_member member;
 
     if (config->hooks.on_leave) {
-        member_of(seat, &member);
+        yo_seat_member(seat, &member);
         config->hooks.on_leave(config->hooks_user, &member);
     }
 }
@@ -143,16 +143,16 @@ static void seat_leave(struct yo_local *local, struct yo_seat *seat)
 
 /* --- what peers ask for ---------------------------------------------------------- */
 
-static struct yo_note *note_make(struct yo_local *local, enum yo_note_kind kind,
-                                 const struct yo_seat *seat, struct yo_span label,
-                                 struct yo_span event, struct yo_span key)
+struct yo_note *yo_seat_note(struct yo_local *local, enum yo_note_kind kind,
+                             const struct yo_seat *seat, struct yo_span label,
+                             struct yo_span event, struct yo_span key)
 {
     struct yo_note *note =
         yo_note_create(local->worker->mem, kind, seat->room->key,
                        yo_span_of(seat->peer->id), label, event, key);
 
     if (note) {
-        note->session = session_of(seat->peer);
+        note->session = yo_peer_seated_as(seat->peer);
         note->ticket = seat->ticket;
         note->presencejs = seat->peer->presencejs;
     }
@@ -185,8 +185,8 @@ static struct yo_seat *seat_make(struct yo_local *local, struct yo_peer *peer,
     seat->ticket = ++local->last_ticket;
     yo_list_init(&seat->in_room);
     yo_list_push_back(&peer->seats, &seat->in_peer);
-    seat->leave =
-        note_make(local, YO_NOTE_LEAVE, seat, YO_SPAN_NONE, YO_SPAN_NONE, YO_SPAN_NONE);
+    seat->leave = yo_seat_note(local, YO_NOTE_LEAVE, seat, YO_SPAN_NONE, YO_SPAN_NONE,
+                               YO_SPAN_NONE);
     if (!seat->leave) {
         yo_seat_free(local, seat);
         return NULL;
@@ -203,7 +203,7 @@ static int ask(struct yo_local *local, struct yo_peer *peer,
                const struct yo_effect *effect)
 {
     const struct yo_config *config = local->worker->config;
-    struct yo_seat *seat = seat_named(local, peer, effect->room);
+    struct yo_seat *seat = yo_seat_named(local, peer, effect->room);
     uint8_t bytes[YO_ROOM_KEY_MAX];
     struct yo_note *note;
     struct yomo_member member;
@@ -223,8 +223,8 @@ static int ask(struct yo_local *local, struct yo_peer *peer,
         return YOMO_ERR_NOMEM;
     }
     seat->may = (uint8_t)may;
-    note =
-        note_make(local, YO_NOTE_JOIN, seat, effect->label, YO_SPAN_NONE, YO_SPAN_NONE);
+    note = yo_seat_note(local, YO_NOTE_JOIN, seat, effect->label, YO_SPAN_NONE,
+                        YO_SPAN_NONE);
     state = effect->payload.data && (may & YO_MAY_PRESENCE);
     if (note && state) {
         note->payload = yo_blob_create(local->worker->mem, effect->payload);
@@ -232,7 +232,7 @@ static int ask(struct yo_local *local, struct yo_peer *peer,
     if (!note || (state && !note->payload)) {
         rv = YOMO_ERR_NOMEM;
     } else if (config->hooks.on_join) {
-        member_of(seat, &member);
+        yo_seat_member(seat, &member);
         rv = config->hooks.on_join(config->hooks_user, &member);
         rv = rv > 0 ? YOMO_ERR_DENIED : rv;
     }
@@ -249,9 +249,9 @@ static int ask(struct yo_local *local, struct yo_peer *peer,
 /* An answer of this worker itself that must not come inside the call. One to a join or
  * a leave goes by way of the home, so that it keeps its turn among other answers; a
  * CONFIRM comes back at the end of the turn. */
-static void answer_later(struct yo_local *local, struct yo_peer *peer,
-                         enum yo_note_kind kind, struct yo_span name, uint64_t number,
-                         int error)
+void yo_local_answer(struct yo_local *local, struct yo_peer *peer,
+                     enum yo_note_kind kind, struct yo_span name, uint64_t number,
+                     int error)
 {
     const struct yomo_mem *mem = local->worker->mem;
     uint8_t bytes[YO_ROOM_KEY_MAX];
@@ -283,18 +283,18 @@ void yo_local_join(struct yo_local *local, struct yo_peer *peer,
 
     if (rv != YOMO_OK) {
         yo_metric_add(&local->worker->metrics->joins_refused, 1);
-        answer_later(local, peer, YO_NOTE_BOUNCE, effect->room, 0, rv);
+        yo_local_answer(local, peer, YO_NOTE_BOUNCE, effect->room, 0, rv);
     }
 }
 
 void yo_local_leave(struct yo_local *local, struct yo_peer *peer, struct yo_span room)
 {
-    struct yo_seat *seat = seat_named(local, peer, room);
+    struct yo_seat *seat = yo_seat_named(local, peer, room);
 
     if (seat) {
         seat_leave(local, seat);
     } else { /* it was not let in, but its session does not know yet */
-        answer_later(local, peer, YO_NOTE_LEAVE, room, 0, YOMO_OK);
+        yo_local_answer(local, peer, YO_NOTE_LEAVE, room, 0, YOMO_OK);
     }
 }
 
@@ -372,15 +372,15 @@ void yo_local_leave_all(struct yo_local *local, struct yo_peer *peer)
 void yo_local_state(struct yo_local *local, struct yo_peer *peer,
                     const struct yo_effect *effect)
 {
-    struct yo_seat *seat = seat_named(local, peer, effect->room);
+    struct yo_seat *seat = yo_seat_named(local, peer, effect->room);
     struct yo_note *note;
 
     if (seat && !(seat->may & YO_MAY_PRESENCE)) {
         yo_metric_add(&local->worker->metrics->dropped_denied, 1);
         return;
     }
-    note = seat ? note_make(local, YO_NOTE_STATE, seat, effect->label, YO_SPAN_NONE,
-                            YO_SPAN_NONE)
+    note = seat ? yo_seat_note(local, YO_NOTE_STATE, seat, effect->label, YO_SPAN_NONE,
+                               YO_SPAN_NONE)
                 : NULL;
 
     if (note) {
@@ -395,104 +395,4 @@ void yo_local_state(struct yo_local *local, struct yo_peer *peer,
     yo_metric_add(seat ? &local->worker->metrics->dropped_memory
                        : &local->worker->metrics->dropped_not_joined,
                   1);
-}
-
-/* May this be relayed? The host sees JSON or bytes, whichever shape the sender wrote.
- */
-static int hook_message(struct yo_local *local, const struct yo_seat *seat,
-                        const struct yo_effect *effect)
-{
-    const struct yo_config *config = local->worker->config;
-    struct yo_content content;
-    struct yomo_member member;
-    char event[YO_EVENT_SIZE_MAX + 1];
-    int rv;
-
-    if (!config->hooks.on_message) {
-        return YOMO_OK;
-    }
-    rv = yo_content_read(effect->payload, &content);
-    if (rv == YOMO_OK && content.in_mp) {
-        yo_buf_clear(&local->json);
-        rv = yo_mp_to_json(&local->json, content.bytes);
-        content.bytes = yo_buf_span(&local->json);
-    }
-    if (rv != YOMO_OK) {
-        return rv;
-    }
-    memcpy(event, content.event.data, content.event.size);
-    event[content.event.size] = '\0';
-    member_of(seat, &member);
-    rv =
-        config->hooks.on_message(config->hooks_user, &member, event, content.bytes.data,
-                                 content.bytes.size, content.encoding);
-    return rv > 0 ? YOMO_ERR_DENIED : rv;
-}
-
-static int say(struct yo_local *local, const struct yo_seat *seat,
-               const struct yo_effect *effect)
-{
-    struct yo_worker *worker = local->worker;
-    bool latest = effect->delivery == YOMO_LATEST;
-    struct yo_note *note;
-    int rv =
-        seat->may & YO_MAY_SEND ? hook_message(local, seat, effect) : YOMO_ERR_DENIED;
-
-    if (rv != YOMO_OK) {
-        return rv == YOMO_ERR_NOMEM ? rv : YOMO_ERR_DENIED;
-    }
-    if (yo_desk_full(&worker->office.desks[seat->room->home])) {
-        return YOMO_ERR_FULL;
-    }
-    note = note_make(local, YO_NOTE_PUBLISH, seat, YO_SPAN_NONE,
-                     latest ? effect->event : YO_SPAN_NONE,
-                     latest ? effect->key : YO_SPAN_NONE);
-    if (note) {
-        note->payload = yo_blob_create(worker->mem, effect->payload);
-    }
-    if (!note || !note->payload) {
-        yo_note_free(note);
-        return YOMO_ERR_NOMEM;
-    }
-    note->delivery = effect->delivery;
-    note->version = effect->version;
-    note->number = effect->number;
-    yo_office_put(&worker->office, seat->room->home, note);
-    return YOMO_OK;
-}
-
-void yo_local_publish(struct yo_local *local, struct yo_peer *peer,
-                      const struct yo_effect *effect)
-{
-    struct yo_metrics *metrics = local->worker->metrics;
-    struct yo_seat *seat = seat_named(local, peer, effect->room);
-    int rv = seat ? say(local, seat, effect) : YOMO_ERR_NOT_FOUND;
-
-    switch (rv) {
-    case YOMO_OK:
-        yo_metric_add(effect->delivery == YOMO_RELIABLE ? &metrics->messages_reliable
-                      : effect->delivery == YOMO_UNRELIABLE
-                          ? &metrics->messages_unreliable
-                          : &metrics->messages_latest,
-                      1);
-        return;
-    case YOMO_ERR_FULL:
-        yo_metric_add(&metrics->dropped_overload, 1);
-        break;
-    case YOMO_ERR_NOMEM:
-        yo_metric_add(&metrics->dropped_memory, 1);
-        break;
-    case YOMO_ERR_NOT_FOUND:
-        yo_metric_add(&metrics->dropped_not_joined, 1);
-        break;
-    default:
-        yo_metric_add(&metrics->dropped_denied, 1);
-        break;
-    }
-    if (effect->number != 0) {
-        answer_later(local, peer, YO_NOTE_CONFIRM, effect->room, effect->number, rv);
-    } else if (effect->delivery == YOMO_RELIABLE &&
-               (rv == YOMO_ERR_FULL || rv == YOMO_ERR_NOMEM)) {
-        yo_peer_end(peer, YO_CODE_TRY_LATER, rv, "the server is overloaded");
-    }
 }

@@ -20,6 +20,7 @@ struct yo_local {
     struct yo_worker *worker;
     struct yo_map rooms; /* of struct yo_local_room, by key */
     struct yo_buf json;  /* for the message hook */
+    struct yo_buf names; /* the same: of those to whom it goes */
     uint64_t last_ticket;
 };
 
@@ -72,6 +73,25 @@ void yo_local_leave_all(struct yo_local *local, struct yo_peer *peer);
 
 /* One note from a home; it is freed (answers.c). */
 void yo_local_take(struct yo_local *local, struct yo_note *note, yo_time now);
+
+/* Between local.c and say.c: what hooks are shown of a member; the session under which
+ * a peer has its seats (one that moves here: that of the other); a note about a seat; an
+ * answer of this worker itself that must not come inside the call; what a payload
+ * carries, lent until the next one is read. */
+struct yomo_member;
+struct yo_content;
+struct yo_seat *yo_seat_named(struct yo_local *local, const struct yo_peer *peer,
+                              struct yo_span name);
+void yo_seat_member(const struct yo_seat *seat, struct yomo_member *member);
+uint64_t yo_peer_seated_as(const struct yo_peer *peer);
+struct yo_note *yo_seat_note(struct yo_local *local, enum yo_note_kind kind,
+                             const struct yo_seat *seat, struct yo_span label,
+                             struct yo_span event, struct yo_span key);
+void yo_local_answer(struct yo_local *local, struct yo_peer *peer,
+                     enum yo_note_kind kind, struct yo_span name, uint64_t number,
+                     int error);
+int yo_local_content(struct yo_local *local, struct yo_span payload,
+                     struct yo_content *content);
 
 /* Between local.c and answers.c. */
 struct yo_local_room *yo_local_room_find(struct yo_local *local, struct yo_span key);

@@ -56,8 +56,7 @@ static struct yo_note *tell_note(struct yo_home *home, struct yo_home_room *hr,
     bool wanted = false;
 
     for (int d = 0; d < YO_DIALECTS; d++) {
-        wanted |=
-            telling->encoded[d] && yo_home_listeners(hr, w, d, telling->author) > 0;
+        wanted |= telling->encoded[d] && yo_telling_listeners(hr, w, d, telling) > 0;
     }
     if (!wanted) {
         return NULL;
@@ -68,13 +67,20 @@ static struct yo_note *tell_note(struct yo_home *home, struct yo_home_room *hr,
         *failed = true;
         return NULL;
     }
+    if (telling->named && !(note->targets = yo_telling_sessions(home, w, telling))) {
+        yo_note_free(note);
+        *failed = true;
+        return NULL;
+    }
     note->session = telling->author ? telling->author->session : 0;
+    note->priority = telling->priority;
+    note->expires = telling->expires;
     note->delivery = telling->delivery;
     note->version = telling->version;
     note->insist = telling->insist;
     note->control = telling->control;
     for (int d = 0; d < YO_DIALECTS; d++) {
-        if (telling->encoded[d] && yo_home_listeners(hr, w, d, telling->author) > 0) {
+        if (telling->encoded[d] && yo_telling_listeners(hr, w, d, telling) > 0) {
             note->encoded[d] = yo_blob_ref(telling->encoded[d]);
         }
     }
@@ -138,6 +144,7 @@ void yo_home_tell_changes(struct yo_home *home, struct yo_home_room *hr,
         const struct yo_change *change = &changes->list[i];
         int dialect = change->audience == YO_AUDIENCE_YOMO ? YOMO : PRESENCEJS;
         struct yo_telling telling = {.author = author,
+                                     .expires = YO_NEVER,
                                      .delivery = YOMO_RELIABLE,
                                      .insist = true,
                                      .control = true};

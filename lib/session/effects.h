@@ -22,7 +22,8 @@ enum yo_effect_kind {
     YO_EFFECT_JOIN,    /* room, payload, label */
     YO_EFFECT_LEAVE,   /* room */
     YO_EFFECT_STATE,   /* room, payload, label */
-    YO_EFFECT_PUBLISH, /* room, payload, event, delivery, key, version, number */
+    YO_EFFECT_PUBLISH, /* room, payload, event, delivery, key, version, number, and below
+                          "whom for" */
     YO_EFFECT_MOVE,    /* token: this connection is to go on with another session */
     YO_EFFECT_TOKEN,   /* server: token is to be checked; client: error, after_ms, text */
     YO_EFFECT_FENCE,   /* the client moves: nothing more comes on this connection */
@@ -33,6 +34,7 @@ enum yo_effect_kind {
     YO_EFFECT_LEFT,      /* room: error, text (0: as asked) */
     YO_EFFECT_PEER,      /* room, session, peer, payload, version, since_ms, change */
     YO_EFFECT_MESSAGE,   /* room, session, peer, payload, delivery, key, version, sequence */
+    YO_EFFECT_REPLY,     /* the same as MESSAGE; reply, error (0: none), text */
     YO_EFFECT_CONFIRMED, /* number, error (0: it has its place) */
     YO_EFFECT_GOAWAY,    /* after_ms, text: another URL or empty */
     YO_EFFECT_PONG,      /* rtt */
@@ -50,6 +52,11 @@ struct yo_effect {
     int error;
     uint32_t code;
     bool extension;
+    /* Whom for, and how: PUBLISH, MESSAGE, REPLY (wire/message.h). */
+    struct yo_span targets;
+    bool echo, direct;
+    uint64_t request, reply, ttl_ms, pace_ms;
+    enum yomo_priority priority;
     uint64_t rtt;  /* nanoseconds */
     size_t offset; /* SEND: of `bytes` in the list's buffer, until it is sealed */
 };

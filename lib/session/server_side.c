@@ -271,6 +271,16 @@ static void fill_publish(const struct yo_server_session *session,
         publish->version = message->version;
     }
     publish->number = message->number;
+    publish->targets = message->targets;
+    publish->echo = message->echo;
+    publish->request = message->request;
+    publish->reply = message->reply;
+    publish->ttl_ms = message->ttl_ms;
+    publish->priority = message->priority;
+    if (message->reply != 0) {
+        publish->error = (int)message->code; /* looked at by check_targets */
+        publish->text = message->text;
+    }
 }
 
 /* All is well with it: let it through, unless a newer one came before. */
@@ -302,11 +312,45 @@ static void publish(struct yo_server_session *session, const struct yo_incoming 
     fill_publish(session, in, event, effect);
 }
 
+/* A request has one addressee, a reply exactly the session that asked. NULL: all is
+ * well. */
+static const char *check_targets(const struct yo_message *message)
+{
+    struct yo_wire_target target = {0};
+    struct yo_mp_reader reader;
+    uint32_t count = 0;
+
+    if (message->request == 0 && message->reply == 0) {
+        return NULL;
+    }
+    if (message->targets.data) {
+        count = yo_targets_init(&reader, message->targets);
+        (void)yo_targets_next(&reader, &target);
+    }
+    if (message->reply != 0 && message->request != 0) {
+        return "a request that is a reply";
+    }
+    if (message->echo) {
+        return "a request or a reply to oneself too";
+    }
+    if (message->request != 0 && (!message->targets.data || count > 1)) {
+        return "a request to more than one, or to nobody";
+    }
+    if (message->reply != 0 && (count != 1 || target.session == 0)) {
+        return "a reply that is not to one session";
+    }
+    if (message->reply != 0 && (message->code > 0 || message->code <= -1000)) {
+        return "a reply with a code that is none";
+    }
+    return NULL;
+}
+
 static void on_data(struct yo_server_session *session, const struct yo_incoming *in)
 {
     const struct yo_server_limits *limits = &session->limits;
     const struct yo_message *message = in->message;
     struct yo_attendance *room = yo_server_find(session, message->channel);
+    const char *wrong = session->identity.extension ? check_targets(message) : NULL;
     struct yo_span event;
 
     if (message->channel.size == 0) {
@@ -317,6 +361,8 @@ static void on_data(struct yo_server_session *session, const struct yo_incoming 
         yo_server_refuse(session, in, YOMO_ERR_RATE, yomo_strerror(YOMO_ERR_RATE));
     } else if (yo_check_data(message->payload, &event) != YOMO_OK) {
         yo_server_broken(session, in, "a payload that is not data");
+    } else if (wrong) {
+        yo_server_refuse(session, in, YOMO_ERR_PROTO, wrong);
     } else if (yo_server_over(event.size, limits->event_size)) {
         yo_server_refuse(session, in, YOMO_ERR_TOO_BIG, "the event's name is too long");
     } else if (session->identity.extension &&

@@ -51,6 +51,12 @@ static void scene(struct rig *rig)
             message.delivery = YOMO_LATEST;
             message.version = 1;
             act(clients[i], &message);
+            message.targets = yo_span((const uint8_t *)"\x92\xa1" "b\xa1" "d", 5);
+            message.delivery = YOMO_RELIABLE;
+            message.echo = true;
+            act(clients[i], &message);
+            message.echo = false;
+            message.targets = YO_SPAN_NONE;
         }
         act(clients[i], &(struct yo_message){.op = YO_OP_PEER_STATE,
                                              .channel = yo_span_of("r"),
