@@ -353,8 +353,8 @@ void yo_local_keep(struct yo_local *local, struct yo_peer *peer, bool tell)
             continue;
         }
         if (tell) { /* without memory they do not hear of it */
-            note = note_make(local, YO_NOTE_STALE, seat, YO_SPAN_NONE, YO_SPAN_NONE,
-                             YO_SPAN_NONE);
+            note = yo_seat_note(local, YO_NOTE_STALE, seat, YO_SPAN_NONE, YO_SPAN_NONE,
+                                YO_SPAN_NONE);
         }
         if (note) {
             yo_office_put(&local->worker->office, seat->room->home, note);
