@@ -42,6 +42,8 @@ int yo_quic_conn_create(struct yo_quic_conn **out, struct yo_endpoint *endpoint,
     yo_list_init(&conn->sessions);
     yo_list_init(&conn->sending);
     yo_list_init(&conn->held);
+    yo_window_init(&conn->window, YO_WT_CONN_WINDOW);
+    conn->growth = (struct yo_budget){YO_WT_CONN_GROWTH_MAX, &endpoint->growth};
     ngtcp2_ccerr_default(&conn->error);
     if (yo_heap_set(&endpoint->timers, &conn->timer, YO_NEVER) != YOMO_OK) {
         yo_free(conn->mem, conn);
@@ -72,6 +74,7 @@ void yo_quic_conn_destroy(struct yo_quic_conn *conn)
     conn->state = YO_QUIC_OVER;
     conn->ended = true;
     yo_wt_sessions_finish(conn);
+    yo_window_finish(&conn->window, &conn->growth);
     yo_quic_free_held(conn);
     if (conn->counted_handshake) {
         endpoint->stats.handshakes_now--;
@@ -145,8 +148,8 @@ static void keep_reason(struct yo_quic_conn *conn, const char *reason)
     snprintf(conn->reason, sizeof(conn->reason), "%s", reason);
 }
 
-static void __attribute__((format(printf, 2, 3)))
-tell_fault(struct yo_quic_conn *conn, const char *format, ...)
+static void __attribute__((format(printf, 2, 3))) tell_fault(struct yo_quic_conn *conn,
+                                                             const char *format, ...)
 {
     const struct yo_endpoint *endpoint = conn->endpoint;
     char text[192];

@@ -24,6 +24,7 @@
 #include "transport/webtransport/priority.h"
 #include "transport/webtransport/sendqueue.h"
 #include "transport/webtransport/session.h"
+#include "transport/webtransport/window.h"
 
 enum yo_quic_state {
     YO_QUIC_HANDSHAKE, /* TLS is not done */
@@ -79,10 +80,11 @@ struct yo_wt_stream {
     uint64_t reset_code;
     /* In. */
     struct yo_buf in; /* not taken yet */
-    bool readable;    /* on_data may still come */
-    bool ended;       /* FIN has come */
-    bool resume;      /* offer `in` again in the next turn */
-    bool stop_due;    /* yo_wt_stream_stop came before the ID */
+    struct yo_window window;
+    bool readable; /* on_data may still come */
+    bool ended;    /* FIN has come */
+    bool resume;   /* offer `in` again in the next turn */
+    bool stop_due; /* yo_wt_stream_stop came before the ID */
     uint32_t stop_code;
     bool in_event;
     bool early;        /* in session->early */
@@ -120,10 +122,11 @@ struct yo_wt_session {
     struct yo_turns turns; /* of streams that can send */
     size_t unopened_count;
     struct yo_link early_datagrams;
-    struct yo_flow *flow; /* NULL: not negotiated */
-    yo_time alarm;        /* of its owner */
-    yo_time give_up;      /* while it leaves: when it has waited for long enough, ... */
-    yo_time leave_for;    /* ... which the turn makes of this; 0: it has */
+    struct yo_flow *flow;    /* NULL: not negotiated */
+    struct yo_window window; /* of that: when it is to grow */
+    yo_time alarm;           /* of its owner */
+    yo_time give_up;   /* while it leaves: when it has waited for long enough, ... */
+    yo_time leave_for; /* ... which the turn makes of this; 0: it has */
     struct yo_capsules capsules;
     struct yo_wt_asked *asked;
     struct yo_wt_ask *ask;
@@ -173,8 +176,10 @@ struct yo_quic_conn {
     struct yo_link sending;
     struct yo_link held; /* streams that have not said what they are */
     size_t early_streams, early_datagrams; /* of all sessions */
-    struct yo_wt_dead *dead;               /* NULL: none yet */
-    bool going_away;                       /* the peer's GOAWAY has come */
+    struct yo_window window;
+    struct yo_budget growth; /* of its windows */
+    struct yo_wt_dead *dead; /* NULL: none yet */
+    bool going_away;         /* the peer's GOAWAY has come */
 
     ngtcp2_cid trace_id; /* the client's first one: names the qlog */
     bool has_next_keys;
@@ -222,8 +227,8 @@ void yo_quic_conn_over(struct yo_quic_conn *conn, enum yo_quic_farewell farewell
 void yo_quic_conn_fail(struct yo_quic_conn *conn, uint64_t h3_code, const char *reason);
 void yo_quic_conn_fail_quic(struct yo_quic_conn *conn, int liberr);
 /* The session is over at both ends. A server that ended it leaves the last word to the
- * client for a moment: Chromium takes a CONNECTION_CLOSE that comes before it has told its
- * page of the CLOSE for a connection that was lost. */
+ * client for a moment: Chromium takes a CONNECTION_CLOSE that comes before it has told
+ * its page of the CLOSE for a connection that was lost. */
 void yo_quic_conn_part(struct yo_quic_conn *conn);
 void yo_quic_conn_rearm(struct yo_quic_conn *conn);
 
@@ -262,6 +267,8 @@ void yo_quic_on_acked(struct yo_quic_conn *conn, int64_t id, struct yo_stream *s
                       uint64_t size);
 void yo_quic_on_unblocked(struct yo_quic_conn *conn, int64_t id,
                           struct yo_stream *stream);
+/* The peer may send `size` bytes more on the connection, if not at once. */
+void yo_quic_give_credit(struct yo_quic_conn *conn, size_t size);
 void yo_quic_allow_stream(struct yo_quic_conn *conn,
                           int64_t id); /* another for this one */
 int yo_quic_on_datagram(struct yo_quic_conn *conn, struct yo_span bytes);

@@ -58,6 +58,7 @@ int yo_endpoint_create(struct yo_endpoint **out,
         yo_free(options->mem, endpoint);
         return rv;
     }
+    endpoint->growth.left = YO_WT_GROWTH_MAX;
     yo_list_init(&endpoint->conns);
     yo_list_init(&endpoint->dirty);
     yo_heap_init(&endpoint->timers, endpoint->mem);

@@ -69,14 +69,26 @@ static uint64_t limit(const struct yo_flow *flow, enum yo_flow_kind kind)
     return done < top - window ? done + window : top;
 }
 
-void yo_flow_done(struct yo_flow *flow, enum yo_flow_kind kind, uint64_t count)
+/* Is it worth saying? */
+static void note_due(struct yo_flow *flow, enum yo_flow_kind kind)
 {
-    assert(count <= flow->in[kind].used - flow->in[kind].done);
-    flow->in[kind].done += count;
     if (limit(flow, kind) - flow->in[kind].max >= (flow->in[kind].window + 1) / 2 &&
         limit(flow, kind) > flow->in[kind].max) {
         flow->due |= 1u << kind;
     }
+}
+
+void yo_flow_done(struct yo_flow *flow, enum yo_flow_kind kind, uint64_t count)
+{
+    assert(count <= flow->in[kind].used - flow->in[kind].done);
+    flow->in[kind].done += count;
+    note_due(flow, kind);
+}
+
+void yo_flow_widen(struct yo_flow *flow, enum yo_flow_kind kind, uint64_t count)
+{
+    flow->in[kind].window += count;
+    note_due(flow, kind);
 }
 
 int yo_flow_hear(struct yo_flow *flow, uint64_t type, uint64_t number, bool *raised)

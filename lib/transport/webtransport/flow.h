@@ -42,6 +42,9 @@ int yo_flow_take(struct yo_flow *flow, enum yo_flow_kind kind, uint64_t count);
 /* So much of it is done with: the peer may send as much again, soon. */
 void yo_flow_done(struct yo_flow *flow, enum yo_flow_kind kind, uint64_t count);
 
+/* Of what we take there may be more at a time, by so much. */
+void yo_flow_widen(struct yo_flow *flow, enum yo_flow_kind kind, uint64_t count);
+
 /* --- Capsules --------------------------------------------------------------------- */
 /* One of capsule.h has come. `raised`: we may send more. YOMO_ERR_PROTO: a limit that
  * does not grow, or more streams than there can be. */

@@ -23,6 +23,7 @@ struct yo_endpoint {
     struct yo_link conns, dirty;
     struct yo_heap timers; /* of connections */
     struct yo_cid_map ids;
+    struct yo_budget growth;            /* of all connections' windows */
     struct yo_crowd *crowd, *own_crowd; /* the server's, or else `own_crowd` */
     struct yo_stubs stubs;
     struct yo_quic_conn *only; /* a client's connection: its packets carry no ID */

@@ -80,6 +80,7 @@ int yo_wt_session_begin(struct yo_wt_session *session)
             return YOMO_ERR_NOMEM;
         }
         yo_flow_init(session->flow, &yo_wt_own_limits, &yo_h3_peer(conn->h3)->limits);
+        yo_window_init(&session->window, YO_WT_CONN_WINDOW);
         session->capsules.flow_control = true;
     } else { /* what came for others is nobody's */
         YO_LIST_EACH(link, next, &conn->sessions)

@@ -19,7 +19,15 @@
 struct yo_wt_session;
 struct yo_wt_stream;
 
-#define YO_WT_STREAM_WINDOW 65536  /* bytes that a peer may send ahead on one stream */
+#define YO_WT_STREAM_WINDOW 65536 /* bytes that a peer may send ahead on one stream, \
+                                   */
+#define YO_WT_CONN_WINDOW 262144  /* and on all of them */
+/* The same where they are read as fast as they come, ... */
+#define YO_WT_STREAM_WINDOW_MAX 1048576
+#define YO_WT_CONN_WINDOW_MAX 2097152
+/* ... but all windows of a connection, and of an endpoint, grow by this at most. */
+#define YO_WT_CONN_GROWTH_MAX 4194304
+#define YO_WT_GROWTH_MAX 67108864
 #define YO_WT_STREAMS_MAX 100      /* that a peer may have open of each kind */
 #define YO_WT_EARLY_STREAMS_MAX 16 /* before the session is open */
 #define YO_WT_EARLY_DATAGRAMS_MAX 16

@@ -22,7 +22,7 @@
 #include "transport/webtransport/conn.h"
 #include "transport/webtransport/inside.h"
 
-const struct yo_wt_limits yo_wt_own_limits = {.data = 4 * YO_WT_STREAM_WINDOW,
+const struct yo_wt_limits yo_wt_own_limits = {.data = YO_WT_CONN_WINDOW,
                                               .bidirectional = YO_WT_STREAMS_MAX,
                                               .unidirectional = YO_WT_STREAMS_MAX};
 
@@ -198,7 +198,7 @@ static struct yo_wt_stream *take_early(struct yo_wt_session *session)
     stream->early = false;
     session->conn->early_streams--;
     yo_list_push_back(&session->streams, &stream->link);
-    ngtcp2_conn_extend_max_offset(session->conn->quic, stream->in.size);
+    yo_quic_give_credit(session->conn, stream->in.size);
     return stream;
 }
 

@@ -3,8 +3,10 @@
  *
  * Windows: 64 KiB for a stream and a small multiple for the connection bound what a
  * peer can make us keep; messages larger than that pass because credit follows what is
- * consumed. Clients use no connection ID of their own: their sockets are not shared,
- * and every packet towards them is smaller for it. */
+ * consumed. They grow where it is consumed fast (window.h), within a budget; ngtcp2
+ * could do that too, but knows none, and counts what came where we count what was read.
+ * Clients use no connection ID of their own: their sockets are not shared, and every
+ * packet towards them is smaller for it. */
 #include <assert.h>
 #include <openssl/ssl.h>
 #include <yomo/error.h>
@@ -15,7 +17,6 @@
 #include "transport/webtransport/inside.h"
 #include "transport/webtransport/stops.h"
 
-#define CONN_WINDOW (4 * YO_WT_STREAM_WINDOW)
 #define HTTP_STREAMS 3 /* control, QPACK encoder and decoder */
 
 void yo_quic_path(ngtcp2_path *path, void *socket, const struct sockaddr *local,
@@ -435,7 +436,7 @@ static void fill_params(const struct yo_endpoint *endpoint,
     params->initial_max_stream_data_bidi_local = YO_WT_STREAM_WINDOW;
     params->initial_max_stream_data_bidi_remote = YO_WT_STREAM_WINDOW;
     params->initial_max_stream_data_uni = YO_WT_STREAM_WINDOW;
-    params->initial_max_data = CONN_WINDOW;
+    params->initial_max_data = YO_WT_CONN_WINDOW;
     params->initial_max_streams_bidi = YO_WT_STREAMS_MAX;
     params->initial_max_streams_uni = YO_WT_STREAMS_MAX + HTTP_STREAMS;
     params->max_idle_timeout = endpoint->options.idle;

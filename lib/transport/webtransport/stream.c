@@ -43,6 +43,7 @@ struct yo_wt_stream *yo_wt_stream_new(struct yo_wt_session *session, int64_t id,
     yo_place_init(&stream->place);
     yo_sendqueue_init(&stream->out, mem);
     yo_buf_init(&stream->in, mem);
+    yo_window_init(&stream->window, YO_WT_STREAM_WINDOW);
     if (local) {
         uint8_t head[2 + YO_VARINT_SIZE_MAX];
         size_t n = yo_varint_write(head, bidirectional ? SIGNAL_BIDI : SIGNAL_UNI);
@@ -93,6 +94,7 @@ void yo_wt_stream_free(struct yo_wt_stream *stream, yo_time now)
     yo_turns_forget(&stream->session->turns, &stream->place, mem);
     yo_sendqueue_finish(&stream->out);
     yo_buf_finish(&stream->in);
+    yo_window_finish(&stream->window, &session->conn->growth);
     yo_free(mem, stream);
 }
 
@@ -112,18 +114,55 @@ void yo_wt_stream_closed(struct yo_wt_stream *stream, yo_time now)
 
 /* --- In --------------------------------------------------------------------------- */
 
+static uint32_t count_read(struct yo_quic_conn *conn, struct yo_window *window,
+                           size_t size, uint32_t max, struct yo_budget *budget)
+{
+    if (!yo_window_read(window, size)) {
+        return 0;
+    }
+    ngtcp2_conn_info info;
+    ngtcp2_conn_get_conn_info(conn->quic, &info);
+    return yo_window_adapt(window, max, budget, info.smoothed_rtt, conn->now);
+}
+
+/* Somebody has read `size` bytes: wider windows may do good. That of the session's flow
+ * control needs no budget: it allows nothing that the others do not. */
+static void note_read(struct yo_wt_stream *stream, size_t size)
+{
+    struct yo_wt_session *session = stream->session;
+    struct yo_quic_conn *conn = session->conn;
+    count_read(conn, &stream->window, size, YO_WT_STREAM_WINDOW_MAX, &conn->growth);
+    count_read(conn, &conn->window, size, YO_WT_CONN_WINDOW_MAX, &conn->growth);
+    if (session->flow) {
+        uint32_t more =
+            count_read(conn, &session->window, size, YO_WT_CONN_WINDOW_MAX, NULL);
+        yo_flow_widen(session->flow, YO_FLOW_DATA, more);
+    }
+}
+
 /* `size` bytes will not be needed any more: the peer may send that many again. The
  * connection's credit is given back when bytes arrive, so that one stream that is held
  * back does not hold back the others. */
 static void give_credit(struct yo_wt_stream *stream, size_t size)
 {
+    struct yo_quic_conn *conn = stream->session->conn;
     if (size <= stream->received - stream->done) { /* else it was settled meanwhile */
         done_with(stream, size);
     }
-    if (size > 0 && stream->id >= 0 && !stream->closed) {
-        ngtcp2_conn_extend_max_stream_offset(stream->session->conn->quic, stream->id,
-                                             size);
-        yo_quic_conn_touch(stream->session->conn);
+    if (size == 0) {
+        return;
+    }
+    yo_window_clear(&stream->window, size);
+    if (stream->events && stream->events->on_data) {
+        note_read(stream, size);
+    }
+    uint32_t due = yo_window_due(&stream->window);
+    if (due > 0 && stream->id >= 0 && !stream->closed) {
+        ngtcp2_conn_extend_max_stream_offset(conn->quic, stream->id, due);
+        yo_quic_conn_touch(conn);
+    }
+    if (stream->session->flow && stream->session->flow->due) {
+        yo_quic_conn_touch(conn);
     }
 }
 

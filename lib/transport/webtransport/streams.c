@@ -37,12 +37,28 @@ static void mark(struct yo_quic_conn *conn, int64_t id, struct yo_stream *stream
     ngtcp2_conn_set_stream_user_data(conn->quic, id, stream);
 }
 
-/* The peer may send `size` bytes more. */
+/* Give the credit that is due. */
+static void pay(struct yo_quic_conn *conn)
+{
+    uint32_t due = yo_window_due(&conn->window);
+    if (due > 0) {
+        ngtcp2_conn_extend_max_offset(conn->quic, due);
+        yo_quic_conn_touch(conn);
+    }
+}
+
+void yo_quic_give_credit(struct yo_quic_conn *conn, size_t size)
+{
+    yo_window_clear(&conn->window, size);
+    pay(conn);
+}
+
+/* The peer may send `size` bytes more, on this stream too. */
 static void give_credit(struct yo_quic_conn *conn, int64_t id, size_t size)
 {
     if (size > 0) {
         ngtcp2_conn_extend_max_stream_offset(conn->quic, id, size);
-        ngtcp2_conn_extend_max_offset(conn->quic, size);
+        yo_quic_give_credit(conn, size);
     }
 }
 
@@ -162,7 +178,7 @@ static int feed_wt(struct yo_quic_conn *conn, struct yo_stream *base,
         return 0;
     }
     if (!stream->early) {
-        ngtcp2_conn_extend_max_offset(conn->quic, bytes.size);
+        yo_window_clear(&conn->window, bytes.size);
         session->counts.stream_in += bytes.size;
     } /* else when it opens: what comes too early is bounded by the connection's window
        */
@@ -173,6 +189,7 @@ static int feed_wt(struct yo_quic_conn *conn, struct yo_stream *base,
     }
     stream->received += bytes.size;
     yo_wt_stream_receive(stream, bytes, end, conn->now);
+    pay(conn);
     if (!stream->readable) { /* it was stopped, or all was taken */
         yo_wt_stream_settle(stream);
     }
@@ -188,7 +205,7 @@ static int feed(struct yo_quic_conn *conn, int64_t id, struct yo_stream *stream,
     case YO_STREAM_WT:
         return feed_wt(conn, stream, bytes, end);
     default:
-        ngtcp2_conn_extend_max_offset(conn->quic, bytes.size);
+        yo_quic_give_credit(conn, bytes.size);
         return 0;
     }
 }
@@ -348,7 +365,7 @@ int yo_quic_on_stream_reset(struct yo_quic_conn *conn, int64_t id,
         bool tell = wt->readable;
         wt->readable = false;
         if (wt->early) { /* nobody has given that credit back */
-            ngtcp2_conn_extend_max_offset(conn->quic, wt->in.size);
+            yo_quic_give_credit(conn, wt->in.size);
         }
         yo_buf_finish(&wt->in);
         count_reset(wt, final_size);

@@ -132,6 +132,21 @@ static void a_limit_that_does_not_grow_is_an_error(void **state)
     assert_true(raised);
 }
 
+static void a_wider_window_is_said_when_it_is_worth_it(void **state)
+{
+    struct yo_flow flow;
+    (void)state;
+    yo_flow_init(&flow, &ours, &theirs);
+    yo_flow_widen(&flow, YO_FLOW_DATA, 100);
+    expect_nothing(&flow);
+    yo_flow_widen(&flow, YO_FLOW_DATA, 1000);
+    expect(&flow, YO_CAPSULE_MAX_DATA, 2100);
+    assert_int_equal(yo_flow_take(&flow, YO_FLOW_DATA, 2100), YOMO_OK);
+    assert_int_equal(yo_flow_take(&flow, YO_FLOW_DATA, 1), YOMO_ERR_PROTO);
+    yo_flow_done(&flow, YO_FLOW_DATA, 1050);
+    expect(&flow, YO_CAPSULE_MAX_DATA, 3150);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +154,7 @@ int main(void)
         cmocka_unit_test(that_it_holds_us_back_is_said_once_for_each_limit),
         cmocka_unit_test(the_peer_may_take_no_more_than_it_was_given),
         cmocka_unit_test(the_limit_grows_when_half_of_it_is_done_with),
+        cmocka_unit_test(a_wider_window_is_said_when_it_is_worth_it),
         cmocka_unit_test(with_nothing_to_give_nothing_is_said),
         cmocka_unit_test(a_limit_that_does_not_grow_is_an_error),
     };

@@ -592,7 +592,7 @@ static void marks_of_congestion_slow_the_sender_down(void **state)
         world_for(&world, YO_SECOND);
         pour(&number, 200, 1000);
         world.marks = i == 0 ? MARKS_KEPT : MARKS_CONGESTED;
-        pour(&number, 200, 1000);
+        pour(&number, 800, 1000); /* several round trips, also of wide windows */
         windows[i] = info_of(server).cwnd;
         assert_int_equal(info_of(server).pkt_lost, 0);
         hang_up(&at_client, &at_server);
