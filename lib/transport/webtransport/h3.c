@@ -18,12 +18,25 @@
 
 #define VECS_MAX 16
 
-static int fail(struct yo_h3 *h3, int rv)
+/* nghttp3's codes, but where it would blame us for a string that is longer than it
+ * takes. */
+static uint64_t code_of(int rv, bool unidirectional)
+{
+    if (rv == NGHTTP3_ERR_QPACK_HEADER_TOO_LARGE) {
+        return unidirectional ? NGHTTP3_QPACK_ENCODER_STREAM_ERROR
+                              : YO_H3_EXCESSIVE_LOAD;
+    }
+    return nghttp3_err_infer_quic_app_error_code(rv);
+}
+
+static int fail(struct yo_h3 *h3, int64_t id, int rv)
 {
     if (rv == NGHTTP3_ERR_NOMEM) {
         return YOMO_ERR_NOMEM;
     }
-    h3->error = nghttp3_err_infer_quic_app_error_code(rv);
+    if (rv != NGHTTP3_ERR_CALLBACK_FAILURE || h3->error == 0) { /* else we said why */
+        h3->error = code_of(rv, (id & 2) != 0);
+    }
     return YOMO_ERR_PROTO;
 }
 
@@ -189,7 +202,7 @@ int yo_h3_read(struct yo_h3 *h3, int64_t id, struct yo_span bytes, bool end,
     nghttp3_ssize n =
         nghttp3_conn_read_stream2(h3->http, id, bytes.data, bytes.size, end, now);
     if (n < 0) {
-        return fail(h3, (int)n);
+        return fail(h3, id, (int)n);
     }
     if (id == h3->peer_control) {
         yo_settings_tee_read(&h3->tee, bytes, &h3->peer);
@@ -206,7 +219,7 @@ int yo_h3_closed(struct yo_h3 *h3, int64_t id, uint64_t code)
 {
     int rv = nghttp3_conn_close_stream(h3->http, id, code);
     h3->quiet = false;
-    return rv == 0 || rv == NGHTTP3_ERR_STREAM_NOT_FOUND ? YOMO_OK : fail(h3, rv);
+    return rv == 0 || rv == NGHTTP3_ERR_STREAM_NOT_FOUND ? YOMO_OK : fail(h3, id, rv);
 }
 
 void yo_h3_peer_reset(struct yo_h3 *h3, int64_t id)
@@ -278,7 +291,7 @@ int yo_h3_pull(struct yo_h3 *h3, int64_t *id, bool *end, struct yo_span *spans,
         n = nghttp3_conn_writev_stream(h3->http, id, &fin, vecs, count);
         *end = fin;
         if (n < 0) {
-            return fail(h3, (int)n);
+            return fail(h3, *id, (int)n);
         }
         if (*id >= 0 && *id == h3->control) {
             int rv = take_control(h3, vecs, (size_t)n);
@@ -311,7 +324,7 @@ int yo_h3_took(struct yo_h3 *h3, int64_t id, size_t size)
         return YOMO_OK;
     }
     int rv = nghttp3_conn_add_write_offset(h3->http, id, size);
-    return rv == 0 ? YOMO_OK : fail(h3, rv);
+    return rv == 0 ? YOMO_OK : fail(h3, id, rv);
 }
 
 void yo_h3_acked(struct yo_h3 *h3, int64_t id, uint64_t size)

@@ -16,9 +16,10 @@
 
 struct yo_h3;
 
-#define YO_H3_HEAD_MAX                                            \
-    16384 /* of a request's or response's headers, RFC 9114 4.2.2 \
-           */
+/* Of a request's or response's headers (RFC 9114 4.2.2): with more it is refused, with
+ * much more its connection ends before all of them have come. */
+#define YO_H3_HEAD_MAX 16384
+#define YO_H3_HEAD_HARD (64 * YO_H3_HEAD_MAX)
 
 /* A request's or response's head; spans are absent for what was not sent. */
 struct yo_h3_head {

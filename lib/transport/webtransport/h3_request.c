@@ -9,6 +9,7 @@
 
 #include "base/pairs.h"
 #include "base/text.h"
+#include "transport/webtransport/codes.h"
 #include "transport/webtransport/h3_inside.h"
 
 static struct yo_h3_stream *find_stream(struct yo_h3 *h3, int64_t id)
@@ -85,11 +86,16 @@ int yo_h3_on_header(nghttp3_conn *http, int64_t id, int32_t token, nghttp3_rcbuf
 {
     struct yo_h3_stream *stream = stream_user;
     nghttp3_vec n = nghttp3_rcbuf_get_buf(name), v = nghttp3_rcbuf_get_buf(value);
-    (void)http, (void)id, (void)token, (void)flags, (void)user;
+    struct yo_h3 *h3 = user;
+    (void)http, (void)id, (void)token, (void)flags;
     if (!stream) {
         return 0;
     }
     stream->head_size += n.len + v.len + 32;
+    if (stream->head_size > YO_H3_HEAD_HARD) { /* RFC 9114 10.5.1 */
+        h3->error = YO_H3_EXCESSIVE_LOAD;
+        return NGHTTP3_ERR_CALLBACK_FAILURE;
+    }
     if (stream->head_size > YO_H3_HEAD_MAX) {
         return 0; /* answered when all of it has come */
     }

@@ -3,34 +3,12 @@
 """Bad input over QUIC, from outside, against a backend with guests: broken HTTP/3,
 streams, capsules and datagrams. Each gets the code that docs/protocol.md names, and the
 guests who sit in a room hear each other before, meanwhile and after."""
-import unittest
-
 from h3 import *
-from house import House
 from raw import control, data_of
-from support import TRANSPORTS, main
+from support import main
+from wild import Quic
 
 EARLY_STREAMS = 16 # as docs/protocol.md says
-
-
-@unittest.skipUnless("webtransport" in TRANSPORTS and QUIC_PEER, "needs UDP")
-class Quic(House):
-    def wild(self, *flags):
-        wild = Wild(self.port, *flags)
-        self.addCleanup(wild.kill)
-        return wild
-
-    def ends(self, wild, code):
-        self.assertEqual(wild.end(), ("application", code))
-
-    def alive(self, wild):
-        """It has worked off what was said before, and answers."""
-        if "lane" not in wild.ids:
-            wild.stream("lane", bidi=True)
-        self.pings = getattr(self, "pings", 0) + 1
-        wild.write("lane", framed(control("ping", ts=self.pings)))
-        while wild.message("lane", "pong")["ts"] != self.pings:
-            pass
 
 
 class Settings(Quic):
@@ -301,7 +279,8 @@ class Streams(Quic):
             wilds.append(wild)
         for wild in wilds:
             self.ends(wild, NO_ERROR)
-        self.assertLess(self.resident() - before, 16 << 20)
+        # Of 64 MB that were offered; 256 KiB each may stay, and what a sanitizer adds.
+        self.assertLess(self.resident() - before, 32 << 20)
         self.all_is_well()
 
     def test_a_stream_that_does_not_say_what_it_is_is_let_go(self):

@@ -182,6 +182,10 @@ class Wild:
     def datagram(self, data):
         self.say("datagram", data.hex() or "-")
 
+    def frames(self, data):
+        """A packet with these QUIC frames (RFC 9000 19) and nothing else."""
+        self.say("frames", data.hex())
+
     def done(self):
         """All that was said so far was carried out."""
         self.event("done")

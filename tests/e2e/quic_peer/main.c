@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* main.c - quic_peer as a program: a test says line by line what it does.
  *
- *   quic_peer PORT [hold] [no-datagrams] [stop-halfway] [window=N] [streams=N]
+ *   quic_peer PORT [hold] [no-datagrams] [stop-halfway] [window=N] [all=N] [streams=N]
+ *   quic_peer first N                  print the first packets of N clients
  *
  * Lines on stdin, NAME being any word and HEX bytes (none: "-"):
  *   uni NAME | bidi NAME               open a stream
  *   write NAME HEX | end NAME HEX      bytes on it; and then FIN
  *   reset NAME CODE | stop NAME CODE   RESET_STREAM, STOP_SENDING
  *   credit NAME N                      with `hold`: N bytes more may come
- *   datagram HEX
+ *   datagram HEX | frames HEX          frames: all that is in a packet
  *   flood N uni|bidi open|end|reset HEX
  *   raw HEX | garble N | hang | close CODE
  *
@@ -91,6 +92,9 @@ static void command(struct quic_peer *peer, char *line)
     } else if (strcmp(verb, "datagram") == 0) {
         size_t size = from_hex(words[1]);
         quic_peer_datagram(peer, (const uint8_t *)words[1], size);
+    } else if (strcmp(verb, "frames") == 0) {
+        size_t size = from_hex(words[1]);
+        quic_peer_frames(peer, (const uint8_t *)words[1], size);
     } else if (strcmp(verb, "raw") == 0) {
         size_t size = from_hex(words[1]);
         quic_peer_raw(peer, (const uint8_t *)words[1], size);
@@ -149,6 +153,8 @@ static void read_flags(struct quic_peer_options *options, char **flags)
             options->stop_halfway = true;
         } else if (strncmp(*flags, "window=", 7) == 0) {
             options->window = strtoull(*flags + 7, NULL, 10);
+        } else if (strncmp(*flags, "all=", 4) == 0) {
+            options->all = strtoull(*flags + 4, NULL, 10);
         } else if (strncmp(*flags, "streams=", 8) == 0) {
             options->streams = strtoull(*flags + 8, NULL, 10);
         } else {
@@ -165,6 +171,13 @@ int main(int argc, char **argv)
 
     if (argc < 2 || !input.text) {
         wrong("say which port");
+    }
+    if (strcmp(argv[1], "first") == 0 && argc == 3) {
+        for (long left = atol(argv[2]); left > 0; left--) {
+            quic_peer_print_first(&options);
+        }
+        free(input.text);
+        return 0;
     }
     options.port = (uint16_t)atoi(argv[1]);
     read_flags(&options, argv + 2);

@@ -23,10 +23,11 @@
 #define PACKET_MAX 1452
 #define PACKETS_A_RUN 64 /* then what was told meanwhile is looked at */
 
-struct piece { /* to be sent on a stream, or as a datagram */
+struct piece { /* to be sent on a stream, or as a datagram, or as frames */
     struct piece *next;
     const uint8_t *bytes;
     size_t size, sent;
+    bool frames;
 };
 
 struct stream {
@@ -53,6 +54,7 @@ struct quic_peer {
     ngtcp2_crypto_ossl_ctx *crypto;
     ngtcp2_crypto_conn_ref ref;
     ngtcp2_conn *quic;
+    ngtcp2_cid scid;
     struct stream *streams;
     struct piece *datagrams, **datagrams_last;
     struct kept *kept;
@@ -182,8 +184,13 @@ static void drop_stream(struct stream *s)
 
 static int on_handshake(ngtcp2_conn *quic, void *user)
 {
-    (void)quic, (void)user;
-    puts("{\"event\":\"ready\"}");
+    struct quic_peer *peer = user;
+    const ngtcp2_cid *server = ngtcp2_conn_get_dcid(quic);
+    printf("{\"event\":\"ready\",\"server\":{"); /* the IDs of both ends */
+    say_hex(server->data, server->datalen);
+    printf("},\"client\":{");
+    say_hex(peer->scid.data, peer->scid.datalen);
+    puts("}}");
     return 0;
 }
 
@@ -270,6 +277,25 @@ static int on_datagram(ngtcp2_conn *quic, uint32_t flags, const uint8_t *bytes,
     return 0;
 }
 
+/* Frames that take the place of those in the packet that is being written. ngtcp2 gives
+ * this call nothing of ours. */
+static const struct piece *smuggled;
+
+static int on_encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead,
+                      const ngtcp2_crypto_aead_ctx *context, const uint8_t *plain,
+                      size_t size, const uint8_t *nonce, size_t nonce_size,
+                      const uint8_t *header, size_t header_size)
+{
+    uint8_t frames[PACKET_MAX] = {0}; /* and PADDING */
+    if (smuggled) {
+        ensure(smuggled->size <= size && size <= sizeof(frames));
+        memcpy(frames, smuggled->bytes, smuggled->size);
+        plain = frames;
+    }
+    return ngtcp2_crypto_encrypt_cb(dest, aead, context, plain, size, nonce, nonce_size,
+                                    header, header_size);
+}
+
 static void on_rand(uint8_t *dest, size_t size, const ngtcp2_rand_ctx *context)
 {
     (void)context;
@@ -300,7 +326,7 @@ static const ngtcp2_callbacks callbacks = {
     .client_initial = ngtcp2_crypto_client_initial_cb,
     .recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb,
     .handshake_completed = on_handshake,
-    .encrypt = ngtcp2_crypto_encrypt_cb,
+    .encrypt = on_encrypt,
     .decrypt = ngtcp2_crypto_decrypt_cb,
     .hp_mask = ngtcp2_crypto_hp_mask_cb,
     .recv_stream_data = on_data,
@@ -374,13 +400,14 @@ struct quic_peer *quic_peer_create(const struct quic_peer_options *options)
     open_socket(peer);
     open_tls(peer);
     ensure(RAND_bytes(dcid.data, 16) == 1 && RAND_bytes(scid.data, 8) == 1);
+    peer->scid = scid;
     ngtcp2_settings_default(&settings);
     settings.initial_ts = clock_now();
     ngtcp2_transport_params_default(&params);
     params.initial_max_stream_data_bidi_local = options->window;
     params.initial_max_stream_data_bidi_remote = options->window;
     params.initial_max_stream_data_uni = options->window;
-    params.initial_max_data = 4 * options->window;
+    params.initial_max_data = options->all ? options->all : 4 * options->window;
     params.initial_max_streams_bidi = options->streams;
     params.initial_max_streams_uni = options->streams;
     params.max_datagram_frame_size = options->no_datagrams ? 0 : 65535;
@@ -487,6 +514,14 @@ bool quic_peer_credit(struct quic_peer *peer, const char *name, uint64_t size)
 void quic_peer_datagram(struct quic_peer *peer, const uint8_t *bytes, size_t size)
 {
     push(&peer->datagrams_last, keep(peer, bytes, size), size);
+}
+
+void quic_peer_frames(struct quic_peer *peer, const uint8_t *bytes, size_t size)
+{
+    quic_peer_datagram(peer, bytes, size);
+    for (struct piece *piece = peer->datagrams; piece; piece = piece->next) {
+        piece->frames = piece->frames || !piece->next;
+    }
 }
 
 void quic_peer_flood(struct quic_peer *peer, uint64_t count, bool bidirectional,
@@ -664,9 +699,11 @@ static bool write_datagrams(struct quic_peer *peer)
         struct piece *piece = peer->datagrams;
         ngtcp2_vec vec = {(uint8_t *)(uintptr_t)piece->bytes, piece->size};
         int accepted = 0;
+        smuggled = piece->frames ? piece : NULL;
         ngtcp2_ssize n = ngtcp2_conn_writev_datagram(
             peer->quic, NULL, NULL, packet, sizeof(packet), &accepted,
             NGTCP2_WRITE_DATAGRAM_FLAG_NONE, peer->datagram_id++, &vec, 1, clock_now());
+        smuggled = NULL;
         if (n < 0) {
             tell_end(peer, (int)n);
             return false;
@@ -708,6 +745,20 @@ static void write_packets(struct quic_peer *peer)
         send_packet(peer, packet, (size_t)n);
     }
     ngtcp2_conn_update_pkt_tx_time(peer->quic, clock_now());
+}
+
+void quic_peer_print_first(const struct quic_peer_options *options)
+{
+    struct quic_peer *peer = quic_peer_create(options);
+    uint8_t packet[PACKET_MAX];
+    ngtcp2_ssize n = ngtcp2_conn_write_pkt(peer->quic, NULL, NULL, packet,
+                                           sizeof(packet), clock_now());
+    ensure(n > 0);
+    for (ngtcp2_ssize i = 0; i < n; i++) {
+        printf("%02x", packet[i]);
+    }
+    puts("");
+    quic_peer_destroy(peer);
 }
 
 static void write_close(struct quic_peer *peer)

@@ -16,7 +16,8 @@ struct quic_peer;
 
 struct quic_peer_options {
     uint16_t port;     /* on 127.0.0.1 */
-    uint64_t window;   /* credit at the start, for each stream and 4 times for all */
+    uint64_t window;   /* credit at the start, for each stream */
+    uint64_t all;      /* and for all of them; 0: 4 windows */
     uint64_t streams;  /* of each kind that the server may open */
     bool hold;         /* never give credit back but when told to */
     bool no_datagrams; /* take none */
@@ -49,6 +50,10 @@ enum quic_peer_last { QUIC_PEER_GO_ON, QUIC_PEER_END, QUIC_PEER_RESET };
 void quic_peer_flood(struct quic_peer *peer, uint64_t count, bool bidirectional,
                      const uint8_t *bytes, size_t size, enum quic_peer_last last);
 
+/* These frames in a packet of their own, past all that QUIC lets a client do; ngtcp2
+ * takes them for a datagram. */
+void quic_peer_frames(struct quic_peer *peer, const uint8_t *bytes, size_t size);
+
 /* Bytes past QUIC, from the same address. */
 void quic_peer_raw(struct quic_peer *peer, const uint8_t *bytes, size_t size);
 /* The next `count` packets go out with one bit turned. */
@@ -62,5 +67,9 @@ int quic_peer_timeout_ms(const struct quic_peer *peer); /* -1: for ever */
 
 /* Take what came, send what is due. False: it is over. */
 bool quic_peer_run(struct quic_peer *peer);
+
+/* The first packet of a client that has never been and will never be, a line of
+ * hexadecimal on stdout. */
+void quic_peer_print_first(const struct quic_peer_options *options);
 
 #endif
