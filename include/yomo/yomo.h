@@ -5,6 +5,7 @@
 /** @file yomo.h
  * Everything: include this one, or only what you need. */
 
+#include <yomo/admin.h>
 #include <yomo/client.h>
 #include <yomo/error.h>
 #include <yomo/options.h>

@@ -174,6 +174,11 @@ static const struct yo_option server_options[] = {
     TEXT("metrics-token", NULL,
          "Who asks for /metrics must send it: Authorization: Bearer TOKEN. Other users of "
          "the machine see command lines: better in a configuration file."),
+    NUMBER("bans-max", "10000", 0, 1000000,
+           "How many bans of users and addresses there may be."),
+    TEXT("bans-file", NULL,
+         "File in which bans are kept over a restart, rewritten whenever one is made or "
+         "taken back. Without it a restart forgets them."),
     TEXT("mesh", "dev",
          "This backend's name, which presencejs clients see in messages as mesh."),
     NUMBER("message-size-max", "64k", KIB, 16 * MIB,

@@ -129,6 +129,10 @@ static void settle(struct yo_worker *worker, struct yomo_auth *auth, yo_time now
     }
     if (worker->state != YO_WORKER_SERVING) {
         auth->error = YOMO_ERR_DRAINING;
+    } else if (auth->error == YOMO_OK &&
+               yo_server_banned(worker->server, auth->app, YO_SPAN_NONE, auth->id,
+                                auth->address)) {
+        auth->error = YOMO_ERR_KICKED;
     }
     if (auth->error == YOMO_OK) {
         let_in(worker, auth, now);

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <yomo/server.h>
 
+#include "server/bans.h"
 #include "server/config.h"
 #include "server/letters.h"
 #include "server/metrics.h"
@@ -60,6 +61,8 @@ struct yomo_server {
     struct yo_metrics *metrics;
     struct yo_order *drains, *closes;
     struct yo_crowd *crowd; /* connections of all workers */
+    struct yo_bans *bans;   /* has a lock of its own */
+    pthread_mutex_t bans_file; /* held while it is written */
     struct yo_ports ports;
     struct yo_buf state_dir; /* NUL behind it; empty: none */
     struct yo_buf listening; /* the JSON line, NUL behind it */
@@ -88,6 +91,18 @@ void yo_order_close(struct yomo_server *server, uint32_t index);
 
 /* Append Prometheus text. YOMO_ERR_NOMEM. Thread: any. */
 int yo_server_print_metrics(struct yomo_server *server, struct yo_buf *out);
+
+/* Is `id` at `address` kept away from a room (absent: from the application)? (admin.c).
+ * Thread: any. */
+bool yo_server_banned(struct yomo_server *server, const char *app, struct yo_span room,
+                      const char *id, const char *address);
+
+/* The bans of the file that the options name, if any (bans_file.c). YOMO_ERR_FILE with a
+ * sentence in `why`, YOMO_ERR_NOMEM. */
+int yo_server_read_bans(struct yomo_server *server, struct yo_buf *why);
+
+/* Write them there. YOMO_ERR_FILE, which is logged; YOMO_ERR_NOMEM. Thread: any. */
+int yo_server_write_bans(struct yomo_server *server);
 
 /* How many connections all workers have. Thread: any. */
 uint64_t yo_server_connections(const struct yomo_server *server);

@@ -143,7 +143,7 @@ void yo_home_rest_if_empty(struct yo_home *home, struct yo_home_room *hr)
     if (hr->room.count > 0 || hr->lingers) {
         return;
     }
-    if (home->config->room_linger == 0 || hr->room.sequence == 0) {
+    if (home->config->room_linger == 0 || hr->room.sequence == 0 || hr->closing) {
         drop(home, hr);
         return;
     }
@@ -189,6 +189,19 @@ void yo_home_tick(struct yo_home *home, yo_time now)
         }
     }
     yo_list_splice(&home->keeping, &looked_at);
+}
+
+void yo_home_close(struct yo_home *home, struct yo_span key)
+{
+    struct yo_map_node *node = yo_map_get(&home->rooms, key);
+
+    if (node) {
+        struct yo_home_room *hr = YO_CONTAINER(node, struct yo_home_room, node);
+        hr->closing = true;
+        if (hr->room.count == 0) {
+            drop(home, hr);
+        }
+    }
 }
 
 void yo_home_answer(struct yo_home *home, struct yo_note *note, enum yo_note_kind kind,

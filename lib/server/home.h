@@ -45,6 +45,7 @@ struct yo_home_room {
     struct yo_link linger, keep; /* in the home's lists */
     yo_time linger_until;
     bool lingers;
+    bool closing; /* by an operator: nobody is let in until the last has left */
     struct yo_presence_at at[]; /* [workers] */
 };
 
@@ -77,6 +78,10 @@ void yo_home_keep(struct yo_home *home, struct yo_home_room *hr,
 
 /* Is a message of this room kept at all? */
 bool yo_home_keeps(const struct yo_home_room *hr);
+
+/* An operator closes it: whoever is in it is put out elsewhere, and with the last it is
+ * gone, whatever it would keep otherwise. */
+void yo_home_close(struct yo_home *home, struct yo_span key);
 
 /* The note goes back to the worker that wrote it. */
 void yo_home_answer(struct yo_home *home, struct yo_note *note, enum yo_note_kind kind,

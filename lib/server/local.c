@@ -9,6 +9,7 @@
 #include "server/local.h"
 
 #include "base/check.h"
+#include "server/handle.h"
 #include "server/hooks.h"
 #include "server/worker.h"
 
@@ -217,6 +218,10 @@ static int ask(struct yo_local *local, struct yo_peer *peer,
     if (!(may & YO_MAY_JOIN)) {
         return YOMO_ERR_DENIED;
     }
+    if (yo_server_banned(local->worker->server, peer->app, effect->room, peer->id,
+                         peer->address)) {
+        return YOMO_ERR_KICKED;
+    }
     seat = seat_make(local, peer,
                      yo_room_key_write(bytes, yo_span_of(peer->app), effect->room));
     if (!seat) {
@@ -360,6 +365,23 @@ void yo_local_keep(struct yo_local *local, struct yo_peer *peer, bool tell)
             yo_office_put(&local->worker->office, seat->room->home, note);
         }
     }
+}
+
+void yo_local_put_out(struct yo_local *local, struct yo_seat *seat, int error,
+                      struct yo_span why, yo_time now)
+{
+    struct yo_peer *peer = seat->peer;
+    struct yo_effects effects; /* not the worker's: those may be being carried out */
+
+    yo_effects_init(&effects, local->worker->mem);
+    if (yo_server_left(peer->session, yo_room_key_name(seat->room->key), error, why,
+                       &effects) == YOMO_OK) {
+        seat_leave(local, seat);
+        yo_peer_carry_out(peer, &effects, now);
+    } else {
+        yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
+    }
+    yo_effects_finish(&effects);
 }
 
 void yo_local_leave_all(struct yo_local *local, struct yo_peer *peer)

@@ -68,6 +68,12 @@ void yo_local_recheck(struct yo_local *local, struct yo_peer *peer, yo_time now)
  * Rooms that have not let it in yet are left. */
 void yo_local_keep(struct yo_local *local, struct yo_peer *peer, bool tell);
 
+/* Out of one room by force: it is told `error` and `why`. The seat is gone, and so may
+ * the connection be. Not for presencejs, which knows no such thing, nor while its session
+ * moves. */
+void yo_local_put_out(struct yo_local *local, struct yo_seat *seat, int error,
+                      struct yo_span why, yo_time now);
+
 /* Out of every room: the connection ends. */
 void yo_local_leave_all(struct yo_local *local, struct yo_peer *peer);
 

@@ -417,14 +417,14 @@ void yo_move_departed(struct yo_worker *worker, const struct yo_note *note, yo_t
     yo_move_check(peer, now);
 }
 
-void yo_move_abandon(struct yo_peer *peer)
+static void give_up(struct yo_peer *peer, int error)
 {
     struct yo_transfer *transfer = peer->transfer;
     bool departing = peer->departing;
 
     peer->transfer = NULL;
     if (transfer && transfer->taker != peer->session_id) {
-        refuse(peer->worker, transfer, YOMO_ERR_NOT_FOUND);
+        refuse(peer->worker, transfer, error);
     } else if (transfer) {
         transfer_free(transfer);
     }
@@ -435,6 +435,16 @@ void yo_move_abandon(struct yo_peer *peer)
         }
         forget(peer);
     }
+}
+
+void yo_move_kick(struct yo_peer *peer)
+{
+    give_up(peer, YOMO_ERR_KICKED);
+}
+
+void yo_move_abandon(struct yo_peer *peer)
+{
+    give_up(peer, YOMO_ERR_NOT_FOUND);
 }
 
 /* --- B: arriving ------------------------------------------------------------------ */
@@ -528,7 +538,9 @@ static void open_answer(struct yo_letter *letter, void *box_user, yo_time now)
         int error = transfer->error;
         bool arrived = peer->arrivals > 0;
         transfer_free(transfer);
-        if (arrived) { /* some seats are here that the session does not know */
+        if (error == YOMO_ERR_KICKED) {
+            yo_peer_end(peer, YO_CODE_KICKED, error, yomo_strerror(error));
+        } else if (arrived) { /* some seats are here that the session does not know */
             yo_peer_end(peer, YO_CODE_TRY_LATER, error, "the move failed");
         } else {
             tell_refused(peer, error);

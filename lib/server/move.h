@@ -38,4 +38,7 @@ void yo_move_check(struct yo_peer *peer, yo_time now);
 /* `peer` ends, or is not: what waits for it is told. */
 void yo_move_abandon(struct yo_peer *peer);
 
+/* `peer`, whose session departs, is put out: who was to take the session is closed. */
+void yo_move_kick(struct yo_peer *peer);
+
 #endif

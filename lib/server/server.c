@@ -28,6 +28,14 @@ int32_t yomo_server_create(yomo_server **out, const yomo_options *options,
         yo_free(mem, server);
         return YOMO_ERR_NOMEM;
     }
+    if (yo_bans_create(&server->bans, server->config.mem,
+                       (size_t)yo_options_number(server->config.options, "bans-max")) !=
+        YOMO_OK) {
+        struct yomo_mem keep = *server->config.mem; /* it is the options' */
+        yo_config_finish(&server->config);
+        yo_free(&keep, server);
+        return YOMO_ERR_NOMEM;
+    }
     server->mem = *server->config.mem;
     server->user = user;
     server->refs = 1;
@@ -38,6 +46,7 @@ int32_t yomo_server_create(yomo_server **out, const yomo_options *options,
     yo_rand_bytes(server->seed, sizeof(server->seed));
     server->epoch = yo_rand_session();
     pthread_mutex_init(&server->lock, NULL);
+    pthread_mutex_init(&server->bans_file, NULL);
     pthread_cond_init(&server->ended, NULL);
     *out = server;
     return YOMO_OK;
@@ -83,6 +92,8 @@ void yo_server_unref(struct yomo_server *server)
     }
     drop_workers(server);
     yo_crowd_destroy(server->crowd);
+    yo_bans_free(server->bans);
+    pthread_mutex_destroy(&server->bans_file);
     yo_claims_free(server);
     yo_tls_server_unref(server->tls);
     yo_auth_keys_unref(server->token_keys);

@@ -168,6 +168,7 @@ static int prepare(struct yomo_server *server, struct yo_buf *why)
              ? yo_server_read_tls(server, &server->tls, server->certificate, why)
              : rv;
     rv = rv == YOMO_OK ? yo_server_read_tokens(server, why) : rv;
+    rv = rv == YOMO_OK ? yo_server_read_bans(server, why) : rv;
     rv = rv == YOMO_OK ? make_arrays(server) : rv;
     rv = rv == YOMO_OK ? make_workers(server, why) : rv;
     return rv == YOMO_OK ? write_listening(server) : rv;

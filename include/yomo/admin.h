@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef YOMO_ADMIN_H
+#define YOMO_ADMIN_H
+
+/** @file admin.h
+ * What an operator does with a running server: see who is there, put somebody out, keep
+ * somebody away for a time, close a room. yomo_server_publish (server.h) speaks into one.
+ *
+ * Every call may come from any thread, also from a hook, and none waits: what has to be
+ * asked of the workers is told to a callback, on a thread of the server's, exactly once
+ * unless the call itself returned an error. When the server ends meanwhile the callback
+ * gets the error STATE.
+ *
+ * `app` NULL is the one application of a server without keys. */
+
+#include <yomo/server.h>
+#include <yomo/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** It is done, or `error` says why not: to how many connections (yomo_server_kick,
+ * yomo_server_ban) or members (yomo_server_close_room) it happened. */
+typedef void (*yomo_count_fn)(void *user, int32_t error, uint64_t count);
+
+/** One page of a list, at most 10,000 rows. */
+typedef struct yomo_listing yomo_listing;
+
+/** A page, or NULL and an error. Ownership: `page` is lent for the call. */
+typedef void (*yomo_listing_fn)(void *user, int32_t error, const yomo_listing *page);
+
+/** Put out a session, or all of a user's, whichever of `session` (0: none) and `id`
+ * (NULL: none) is given.
+ *
+ * With a `room` they leave that room, are told KICKED and `reason` (NULL: none, at most
+ * 255 bytes), and may come again. Without one their connection is closed with a code
+ * that clients take for final. presencejs knows no way to be put out of one room: its
+ * connection is closed in either case, and so is one that is just moving to another
+ * network. Who is away, with a seat that is kept, loses the session.
+ *
+ * Ownership: all texts are copied. `on_done` may be NULL.
+ * Errors:    INVALID, STATE, NOMEM. Nobody of that name is no error: the count is 0. */
+YOMO_API int32_t yomo_server_kick(yomo_server *server, const char *app, const char *room,
+                                  const char *id, uint64_t session, const char *reason,
+                                  yomo_count_fn on_done, void *user);
+
+/** Keep a user (`id`), an address (`"192.0.2.1"`, `"2001:db8::/64"`), or both, out of a
+ * room, or of the whole application (`room` NULL), for `ms` milliseconds. Who is there is
+ * put out as by yomo_server_kick; who comes is refused for good. A ban that is there
+ * already ends when this one says. Bans are kept over yomo_server_reload, and over a
+ * restart when option `bans-file` names a file.
+ *
+ * An `id` means something only where it is proven (tokens, a hook); without that, anybody
+ * comes back under another.
+ *
+ * Errors: INVALID, STATE, NOMEM, FULL (option `bans-max`), FILE (the ban counts, but the
+ *         file could not be written). After an error but FILE nothing has changed. */
+YOMO_API int32_t yomo_server_ban(yomo_server *server, const char *app, const char *room,
+                                 const char *id, const char *address, uint64_t ms,
+                                 const char *reason, yomo_count_fn on_done, void *user);
+
+/** Take a ban back: the same names with which it was made.
+ * Errors: INVALID, NOT_FOUND, STATE, NOMEM, FILE. */
+YOMO_API int32_t yomo_server_unban(yomo_server *server, const char *app, const char *room,
+                                   const char *id, const char *address);
+
+/** Everybody out of a room, which is then gone, with all that it kept. Members are told
+ * KICKED and `reason`; connections of presencejs that are in it are closed for good.
+ * Until the last has left nobody is let in.
+ * Errors: INVALID, STATE, NOMEM. */
+YOMO_API int32_t yomo_server_close_room(yomo_server *server, const char *app,
+                                        const char *room, const char *reason,
+                                        yomo_count_fn on_done, void *user);
+
+/** The rooms that are open, of one application or of all (`app` NULL), whose names begin
+ * with `prefix` (NULL: all). `after` is yomo_listing_next of the page before, or NULL;
+ * `max` 0 is 10,000. It looks at every room that there is.
+ * Errors: INVALID, STATE, NOMEM. */
+YOMO_API int32_t yomo_server_list_rooms(yomo_server *server, const char *app,
+                                        const char *prefix, const char *after,
+                                        uint32_t max, yomo_listing_fn on_page,
+                                        void *user);
+
+/** Who is in a room, by session. A room that is not there has nobody in it.
+ * Errors: INVALID, STATE, NOMEM. */
+YOMO_API int32_t yomo_server_list_members(yomo_server *server, const char *app,
+                                          const char *room, const char *after,
+                                          uint32_t max, yomo_listing_fn on_page,
+                                          void *user);
+
+/** The bans that count, of one application or of all (`app` NULL). `on_page` is called
+ * before this returns. Errors: INVALID, NOMEM. */
+YOMO_API int32_t yomo_server_list_bans(yomo_server *server, const char *app,
+                                       const char *after, uint32_t max,
+                                       yomo_listing_fn on_page, void *user);
+
+/** @name A page
+ * `index` is below yomo_listing_count. Texts are "" and numbers 0 where a list has no
+ * such thing. Ownership: as long as the page. @{ */
+YOMO_API uint32_t yomo_listing_count(const yomo_listing *page);
+/** What to ask for as `after` to have the next page; "" when this is the last. */
+YOMO_API const char *yomo_listing_next(const yomo_listing *page);
+YOMO_API const char *yomo_listing_app(const yomo_listing *page, uint32_t index);
+YOMO_API const char *yomo_listing_room(const yomo_listing *page, uint32_t index);
+/** A member's user id, or the banned one. */
+YOMO_API const char *yomo_listing_id(const yomo_listing *page, uint32_t index);
+/** A member's address with its port, or the banned address or network. */
+YOMO_API const char *yomo_listing_address(const yomo_listing *page, uint32_t index);
+YOMO_API uint64_t yomo_listing_session(const yomo_listing *page, uint32_t index);
+/** A member's transport, one of enum yomo_transport_kind. */
+YOMO_API int32_t yomo_listing_transport(const yomo_listing *page, uint32_t index);
+/** How many are in the room. */
+YOMO_API uint64_t yomo_listing_members(const yomo_listing *page, uint32_t index);
+/** When a member joined, in milliseconds since 1970. */
+YOMO_API uint64_t yomo_listing_since(const yomo_listing *page, uint32_t index);
+/** When a ban ends, in milliseconds since 1970. */
+YOMO_API uint64_t yomo_listing_until(const yomo_listing *page, uint32_t index);
+YOMO_API const char *yomo_listing_reason(const yomo_listing *page, uint32_t index);
+/** @} */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* act.h - one thing that an operator wants done or known, on its way from worker to
+ * worker.
+ *
+ * It is a letter that visits every worker in turn, does what is to be done there or
+ * notes what is to be seen, and is answered at the end: exactly once, unless it was to
+ * be answered on a worker that has ended. A worker that has ended is passed by. What
+ * puts somebody out goes round twice when there are several workers: who moved from one
+ * to another meanwhile is met the second time. */
+#ifndef YO_SERVER_ACT_H
+#define YO_SERVER_ACT_H
+
+#include <yomo/admin.h>
+
+#include "loop/network.h"
+#include "server/handle.h"
+#include "server/listing.h"
+
+enum yo_act_kind {
+    YO_ACT_KICK,   /* of `room` or, without one, of the application: `id`, `session`, or
+                      whoever comes from `network` */
+    YO_ACT_CLOSE,  /* everybody of `room`; the room is gone */
+    YO_ACT_ROOMS,  /* `page`: those of `app`, or of all when it is absent */
+    YO_ACT_MEMBERS /* `page`: of `room` */
+};
+
+/* What is wanted; texts are lent to yo_act_create. */
+struct yo_act_wish {
+    enum yo_act_kind kind;
+    struct yo_span app, room, id, reason, prefix; /* absent: not given */
+    uint64_t session;
+    const struct yo_network *network; /* NULL: not given */
+    struct yo_span after;
+    size_t max;
+};
+
+struct yo_act {
+    struct yo_letter letter;
+    struct yomo_server *server; /* a reference */
+    enum yo_act_kind kind;
+    struct yo_span app, room, id, reason, prefix;
+    uint64_t session;
+    bool by_network;
+    struct yo_network network;
+    uint32_t at, stops; /* visits made, and to make */
+    bool visited;       /* some worker was there */
+
+    uint64_t count;
+    struct yomo_listing page;
+
+    /* Set by the caller before yo_act_send. */
+    void (*done)(struct yo_act *act, int error); /* the act is freed behind it */
+    void *user;
+    bool (*sees)(void *user, struct yo_span app, struct yo_span room); /* ROOMS; may be
+                                                                          NULL */
+    int32_t back; /* the worker on which `done` runs; -1: any thread */
+    yomo_count_fn on_count;
+    yomo_listing_fn on_page;
+    uint8_t text[];
+};
+
+/* YOMO_ERR_INVALID (`after`), YOMO_ERR_NOMEM. Thread: any. */
+int yo_act_create(struct yo_act **out, struct yomo_server *server,
+                  const struct yo_act_wish *wish);
+void yo_act_free(struct yo_act *act); /* one that was not sent */
+void yo_act_send(struct yo_act *act); /* given away. Thread: any */
+
+/* What is done on one worker (operate.c). Thread: the worker's. */
+void yo_operate(struct yo_act *act, struct yo_worker *worker, yo_time now);
+
+#endif

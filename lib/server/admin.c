@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/* admin.c - what a host may do with who is there (<yomo/admin.h>): names are looked at
+ * here, on the caller's thread, and then an act goes round (act.h). */
+#include <yomo/admin.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "loop/loop.h"
+#include "server/act.h"
+
+/* NULL is a name that was not given. */
+static bool good(const char *name, size_t max)
+{
+    size_t size = name ? strlen(name) : 0;
+
+    return !name || (size > 0 && size <= max && yo_utf8_valid(yo_span(name, size)));
+}
+
+static bool good_reason(const char *reason)
+{
+    return !reason ||
+           (strlen(reason) <= YO_BAN_REASON_MAX && yo_utf8_valid(yo_span_of(reason)));
+}
+
+static int serving(struct yomo_server *server)
+{
+    bool alive;
+
+    pthread_mutex_lock(&server->lock);
+    alive = server->state == YO_SERVER_SERVING || server->state == YO_SERVER_DRAINING;
+    pthread_mutex_unlock(&server->lock);
+    return alive ? YOMO_OK : YOMO_ERR_STATE;
+}
+
+static void tell_count(struct yo_act *act, int error)
+{
+    if (act->on_count) {
+        act->on_count(act->user, error, act->count);
+    }
+}
+
+static void tell_page(struct yo_act *act, int error)
+{
+    act->on_page(act->user, error, error == YOMO_OK ? &act->page : NULL);
+}
+
+static struct yo_span app_of(const char *app)
+{
+    return yo_span_of(app ? app : YO_APP_DEFAULT);
+}
+
+static int post(struct yomo_server *server, const struct yo_act_wish *wish,
+                yomo_count_fn on_count, yomo_listing_fn on_page, void *user)
+{
+    struct yo_act *act;
+    int rv = serving(server);
+
+    rv = rv == YOMO_OK ? yo_act_create(&act, server, wish) : rv;
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    act->done = on_page ? tell_page : tell_count;
+    act->on_count = on_count;
+    act->on_page = on_page;
+    act->user = user;
+    yo_act_send(act);
+    return YOMO_OK;
+}
+
+int32_t yomo_server_kick(yomo_server *server, const char *app, const char *room,
+                         const char *id, uint64_t session, const char *reason,
+                         yomo_count_fn on_done, void *user)
+{
+    YO_REQUIRE(server && (id || session != 0));
+    YO_REQUIRE(good(app, YO_APP_SIZE_MAX) && good(room, YO_CHANNEL_SIZE_MAX));
+    YO_REQUIRE(good(id, YO_ID_SIZE_MAX) && good_reason(reason));
+    return post(server,
+                &(struct yo_act_wish){.kind = YO_ACT_KICK,
+                                      .app = app_of(app),
+                                      .room = yo_span_of(room),
+                                      .id = yo_span_of(id),
+                                      .session = session,
+                                      .reason = yo_span_of(reason)},
+                on_done, NULL, user);
+}
+
+int32_t yomo_server_close_room(yomo_server *server, const char *app, const char *room,
+                               const char *reason, yomo_count_fn on_done, void *user)
+{
+    YO_REQUIRE(server && room && good(app, YO_APP_SIZE_MAX));
+    YO_REQUIRE(good(room, YO_CHANNEL_SIZE_MAX) && good_reason(reason));
+    return post(server,
+                &(struct yo_act_wish){.kind = YO_ACT_CLOSE,
+                                      .app = app_of(app),
+                                      .room = yo_span_of(room),
+                                      .reason = yo_span_of(reason)},
+                on_done, NULL, user);
+}
+
+int32_t yomo_server_list_rooms(yomo_server *server, const char *app, const char *prefix,
+                               const char *after, uint32_t max, yomo_listing_fn on_page,
+                               void *user)
+{
+    YO_REQUIRE(server && on_page && good(app, YO_APP_SIZE_MAX));
+    return post(server,
+                &(struct yo_act_wish){.kind = YO_ACT_ROOMS,
+                                      .app = yo_span_of(app),
+                                      .prefix = yo_span_of(prefix),
+                                      .after = yo_span_of(after),
+                                      .max = max},
+                NULL, on_page, user);
+}
+
+int32_t yomo_server_list_members(yomo_server *server, const char *app, const char *room,
+                                 const char *after, uint32_t max,
+                                 yomo_listing_fn on_page, void *user)
+{
+    YO_REQUIRE(server && on_page && room && good(app, YO_APP_SIZE_MAX));
+    YO_REQUIRE(good(room, YO_CHANNEL_SIZE_MAX));
+    return post(server,
+                &(struct yo_act_wish){.kind = YO_ACT_MEMBERS,
+                                      .app = app_of(app),
+                                      .room = yo_span_of(room),
+                                      .after = yo_span_of(after),
+                                      .max = max},
+                NULL, on_page, user);
+}
+
+/* --- bans ------------------------------------------------------------------------ */
+
+bool yo_server_banned(struct yomo_server *server, const char *app, struct yo_span room,
+                      const char *id, const char *address)
+{
+    struct yo_ip ip;
+    bool known = yo_ip_parse(&ip, yo_span_of(address), true) == YOMO_OK;
+
+    return yo_bans_have(server->bans, yo_span_of(app), room, yo_span_of(id),
+                        known ? &ip : NULL, yo_wall_ms());
+}
+
+/* The table's word for what was named: one with the id, one with the network. */
+static int read_who(struct yo_ban_who who[2], size_t *count, const char *app,
+                    const char *room, const char *id, const char *address)
+{
+    *count = 0;
+    YO_REQUIRE((id || address) && good(app, YO_APP_SIZE_MAX));
+    YO_REQUIRE(good(room, YO_CHANNEL_SIZE_MAX) && good(id, YO_ID_SIZE_MAX));
+    memset(who, 0, 2 * sizeof(*who));
+    if (id) {
+        who[(*count)++].user = yo_span_of(id);
+    }
+    if (address) {
+        YO_REQUIRE(yo_network_parse(&who[*count].network, yo_span_of(address)) ==
+                   YOMO_OK);
+        (*count)++;
+    }
+    for (size_t i = 0; i < *count; i++) {
+        who[i].app = app_of(app);
+        who[i].room = yo_span_of(room);
+    }
+    return YOMO_OK;
+}
+
+static int put_bans(struct yomo_server *server, const struct yo_ban_who *who,
+                    size_t count, uint64_t until_ms, struct yo_span reason)
+{
+    uint64_t now = yo_wall_ms();
+
+    for (size_t i = 0; i < count; i++) {
+        struct yo_ban ban = {.who = who[i], .until_ms = until_ms, .reason = reason};
+        int rv = yo_bans_put(server->bans, &ban, now);
+        if (rv != YOMO_OK) {
+            while (i-- > 0) {
+                (void)yo_bans_remove(server->bans, &who[i], now);
+            }
+            return rv;
+        }
+    }
+    return YOMO_OK;
+}
+
+int32_t yomo_server_ban(yomo_server *server, const char *app, const char *room,
+                        const char *id, const char *address, uint64_t ms,
+                        const char *reason, yomo_count_fn on_done, void *user)
+{
+    struct yo_ban_who who[2];
+    struct yo_act *act;
+    uint64_t now = yo_wall_ms();
+    size_t count;
+    int rv;
+
+    YO_REQUIRE(server && ms > 0 && good_reason(reason));
+    rv = read_who(who, &count, app, room, id, address);
+    rv = rv == YOMO_OK ? serving(server) : rv;
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    rv = yo_act_create(
+        &act, server,
+        &(struct yo_act_wish){.kind = YO_ACT_KICK,
+                              .app = app_of(app),
+                              .room = yo_span_of(room),
+                              .id = yo_span_of(id),
+                              .network = address ? &who[count - 1].network : NULL,
+                              .reason = yo_span_of(reason)});
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    rv = put_bans(server, who, count, ms < UINT64_MAX - now ? now + ms : UINT64_MAX,
+                  yo_span_of(reason));
+    if (rv != YOMO_OK) {
+        yo_act_free(act);
+        return rv;
+    }
+    act->done = tell_count;
+    act->on_count = on_done;
+    act->user = user;
+    rv = yo_server_write_bans(server);
+    yo_act_send(act);
+    return rv;
+}
+
+int32_t yomo_server_unban(yomo_server *server, const char *app, const char *room,
+                          const char *id, const char *address)
+{
+    struct yo_ban_who who[2];
+    uint64_t now = yo_wall_ms();
+    size_t count;
+    bool some = false;
+    int rv;
+
+    YO_REQUIRE(server);
+    rv = read_who(who, &count, app, room, id, address);
+    rv = rv == YOMO_OK ? serving(server) : rv;
+    for (size_t i = 0; i < count && rv == YOMO_OK; i++) {
+        some |= yo_bans_remove(server->bans, &who[i], now) == YOMO_OK;
+    }
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    return some ? yo_server_write_bans(server) : YOMO_ERR_NOT_FOUND;
+}
+
+struct ban_list {
+    struct yomo_listing page;
+    struct yo_span app;
+};
+
+static void see_ban(void *user, const struct yo_ban *ban)
+{
+    struct ban_list *list = user;
+    uint8_t key[YO_BAN_KEY_MAX];
+    char address[YO_NETWORK_TEXT_SIZE] = "";
+    struct yo_row row = {.key = yo_span(key, yo_ban_key(key, &ban->who)),
+                         .app = ban->who.app,
+                         .room = ban->who.room,
+                         .id = ban->who.user,
+                         .reason = ban->reason,
+                         .until_ms = ban->until_ms};
+
+    if (list->app.data && !yo_span_equal(list->app, ban->who.app)) {
+        return;
+    }
+    if (!ban->who.user.data) {
+        yo_ban_print_network(&ban->who.network, address);
+        row.address = yo_span_of(address);
+    }
+    yo_listing_add(&list->page, &row);
+}
+
+int32_t yomo_server_list_bans(yomo_server *server, const char *app, const char *after,
+                              uint32_t max, yomo_listing_fn on_page, void *user)
+{
+    struct ban_list list = {.app = yo_span_of(app)};
+    int rv;
+
+    YO_REQUIRE(server && on_page && good(app, YO_APP_SIZE_MAX));
+    rv = serving(server);
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    rv = yo_listing_init(&list.page, server->config.mem, yo_span_of(after), max);
+    if (rv == YOMO_OK) {
+        yo_bans_each(server->bans, yo_wall_ms(), see_ban, &list);
+        rv = yo_listing_close(&list.page);
+    }
+    if (rv == YOMO_OK) {
+        on_page(user, YOMO_OK, &list.page);
+    }
+    yo_listing_finish(&list.page);
+    return rv;
+}
