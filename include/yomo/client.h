@@ -82,6 +82,14 @@ typedef struct yomo_client_callbacks {
      * three quarters of the time are over, and again, with why, when a token was refused:
      * `error` is 0, AUTH, DENIED (somebody else's), or RATE (two in a second). */
     void (*on_token)(void *user, yomo_client *client, uint64_t left_ms, int32_t error);
+
+    /** The answer to a yomo_room_history. `history` is lent for the call. */
+    void (*on_history)(void *user, yomo_room *room, yomo_history *history);
+
+    /** Reliable messages that this member should have had will not come: it was away, and
+     * the server does not keep them any more. Their places are in `gap`, which is lent for
+     * the call. What comes after them follows. */
+    void (*on_gap)(void *user, yomo_room *room, const yomo_gap *gap);
 } yomo_client_callbacks;
 
 /** A new client, idle.
@@ -198,6 +206,18 @@ YOMO_API int32_t yomo_join_set_state(yomo_join *join, const char *state);
 YOMO_API int32_t yomo_join_set_state_bytes(yomo_join *join, const void *data,
                                            size_t size);
 
+/** Be told the last `count` messages of the room first, as far as the server keeps them
+ * (option `history-messages`; at most 1,000): by on_message and to subscribers, as
+ * messages of the past (yomo_message_past), before all that is said after the join.
+ * Counts for the first joining; after a lost connection what was missed is told. 0: none.
+ * Errors: INVALID. */
+YOMO_API int32_t yomo_join_set_history(yomo_join *join, uint32_t count);
+
+/** The same for what was said since `place` in the order `epoch`, both as
+ * yomo_room_position told them once, be it in an earlier run of the program. on_gap tells
+ * what of that is not kept any more. Errors: INVALID (one of them is 0). */
+YOMO_API int32_t yomo_join_set_since(yomo_join *join, uint64_t place, uint64_t epoch);
+
 /** yomo_client_join, with what `join` asks for (NULL: nothing). What it asks for counts
  * for each time that the room is joined again after a lost connection. */
 YOMO_API int32_t yomo_client_join_with(yomo_client *client, const char *name,
@@ -266,8 +286,55 @@ YOMO_API uint64_t yomo_message_session(const yomo_message *message);
 YOMO_API const void *yomo_message_data(const yomo_message *message, size_t *size);
 YOMO_API int32_t yomo_message_encoding(const yomo_message *message);
 YOMO_API int32_t yomo_message_delivery(const yomo_message *message);
+/** Its place in the room's order: grows with each reliable message of the room; 0 where
+ * there is none (LATEST, UNRELIABLE, without the extension). */
+YOMO_API uint64_t yomo_message_sequence(const yomo_message *message);
+/** 1 when it was said before this member joined, or while it was away: it comes from the
+ * room's history; else 0. */
+YOMO_API int32_t yomo_message_past(const yomo_message *message);
+/** When a message of the past was said, milliseconds since 1970 by the server's clock; 0
+ * for one that was said just now. */
+YOMO_API uint64_t yomo_message_at_ms(const yomo_message *message);
 /** The data as JSON in every case: bytes are `{"base64":"..."}`. */
 YOMO_API const char *yomo_message_json(const yomo_message *message, size_t *size);
+/** @} */
+
+/** @name What was said before
+ * @{ */
+
+/** Ask for the messages before the place `before` (0: the newest), at most `max` of them (0:
+ * as many as the server likes). It keeps as many as its operator wants (`history-messages`);
+ * one answer has at most 1,000 and about 256 KiB. on_history tells the answer of number
+ * `*id` (may be NULL); a question waits for the connection if need be.
+ *
+ * Errors: INVALID, FULL (64 are under way), CLOSED, NOMEM. */
+YOMO_API int32_t yomo_room_history(yomo_room *room, uint64_t before, uint32_t max,
+                                   uint64_t *id);
+
+/** The number of the question, and what became of it: 0; STATE when the server speaks
+ * presencejs only; RATE, ... as the server said; TOO_BIG; CLOSED when the room ended
+ * before. */
+YOMO_API uint64_t yomo_history_id(const yomo_history *history);
+YOMO_API int32_t yomo_history_error(const yomo_history *history);
+
+/** The messages, the oldest first. One is valid until the next call of yomo_history_at or
+ * until on_history returns; NULL past the end, and without memory. */
+YOMO_API size_t yomo_history_count(const yomo_history *history);
+YOMO_API const yomo_message *yomo_history_at(yomo_history *history, size_t index);
+
+/** What to ask with as `before` for the messages before these; 0 when nothing older is
+ * kept. */
+YOMO_API uint64_t yomo_history_before(const yomo_history *history);
+
+/** The place of the last message of this room that the program was told, and `*epoch` (may
+ * be NULL), the order that it is a place of: for yomo_join_set_since. 0 before the room was
+ * joined. Thread: any. */
+YOMO_API uint64_t yomo_room_position(const yomo_room *room, uint64_t *epoch);
+
+/** Inside on_gap: the first and the last place that is missing. A first place of 0: the
+ * server has begun a new order, and nobody knows what was said before it. */
+YOMO_API uint64_t yomo_gap_first(const yomo_gap *gap);
+YOMO_API uint64_t yomo_gap_last(const yomo_gap *gap);
 /** @} */
 
 /** This member's own state from now on: a JSON object, or bytes. Others are told once

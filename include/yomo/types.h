@@ -31,6 +31,8 @@ typedef struct yomo_join yomo_join;       /**< what a join asks for, client.h */
 typedef struct yomo_peer yomo_peer;       /**< one member of a room, client.h */
 typedef struct yomo_peers yomo_peers;     /**< the members at one moment, client.h */
 typedef struct yomo_message yomo_message; /**< one received message, client.h */
+typedef struct yomo_history yomo_history; /**< what was said before, client.h */
+typedef struct yomo_gap yomo_gap;         /**< what is missing, client.h */
 typedef struct yomo_status yomo_status;   /**< how a connection is doing, client.h */
 typedef struct yomo_server yomo_server;   /**< an embedded backend, server.h */
 

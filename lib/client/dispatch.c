@@ -38,13 +38,14 @@ static void ready(struct yomo_client *client, const struct yo_effect *effect,
     yo_engine_open(client, now);
 }
 
-static void joined(struct yomo_room *room, yo_time now)
+static void joined(struct yomo_room *room, const struct yo_effect *effect, yo_time now)
 {
     struct yomo_client *client = room->client;
     if (room->state != YO_ROOM_ASKED) {
         return;
     }
     room->state = YO_ROOM_JOINED;
+    yo_history_joined(room, effect);
     if (client->extension) {
         yo_mirror_sweep(room); /* the snapshot was complete */
     } else {
@@ -96,7 +97,7 @@ static void for_room(struct yomo_client *client, const struct yo_effect *effect,
     }
     switch (effect->kind) {
     case YO_EFFECT_JOINED:
-        joined(room, now);
+        joined(room, effect, now);
         break;
     case YO_EFFECT_PEER:
         if (room->state != YO_ROOM_LEAVING) {
@@ -104,9 +105,18 @@ static void for_room(struct yomo_client *client, const struct yo_effect *effect,
         }
         break;
     case YO_EFFECT_MESSAGE:
-        if (room->state != YO_ROOM_LEAVING) {
+        if (room->state != YO_ROOM_LEAVING && !yo_history_had(room, effect)) {
             yo_message_tell(room, effect);
         }
+        break;
+    case YO_EFFECT_HISTORY:
+        yo_history_page(room, effect);
+        break;
+    case YO_EFFECT_GAP:
+        yo_history_gap(room, effect);
+        break;
+    case YO_EFFECT_CONFIRMED:
+        yo_history_refused(room, effect->number, effect->error);
         break;
     case YO_EFFECT_REFUSED:
     case YO_EFFECT_LEFT:
@@ -137,9 +147,14 @@ static void carry_out(struct yomo_client *client, const struct yo_effect *effect
     case YO_EFFECT_LEFT:
     case YO_EFFECT_PEER:
     case YO_EFFECT_MESSAGE:
+    case YO_EFFECT_HISTORY:
+    case YO_EFFECT_GAP:
         for_room(client, effect, now);
         break;
     case YO_EFFECT_CONFIRMED:
+        if (effect->error && effect->room.data) {
+            for_room(client, effect, now); /* a question that was refused */
+        }
         yo_sending_confirmed(client, effect->number, effect->error);
         break;
     case YO_EFFECT_GOAWAY:

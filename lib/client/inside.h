@@ -142,6 +142,17 @@ struct yo_subscription {
     char event[];
 };
 
+/* One message that is told now (message.c). */
+struct yomo_message {
+    const char *event, *from;
+    const void *data;
+    size_t size, event_size;
+    uint64_t session, sequence, at_ms;
+    int32_t encoding, delivery;
+    bool past;
+    struct yo_buf *json; /* for yomo_message_json of bytes */
+};
+
 struct yomo_room {
     struct yomo_client *client;
     struct yo_join_wishes wishes; /* set once */
@@ -159,9 +170,13 @@ struct yomo_room {
     bool state_posted;
     struct yo_roster roster; /* changed by the engine only */
     struct yo_letter join_letter, leave_letter, state_letter;
+    size_t question_count;
+    uint64_t position, order; /* of the last message that was told; changed by the engine */
 
     /* The engine's. */
     enum yo_room_state state;
+    struct yo_link questions;             /* history.c */
+    uint64_t own_session, former_session; /* at the last joining, and the one before */
     uint64_t serial;
     struct yo_map_node by_serial;
     struct yo_link room_link;
@@ -278,6 +293,25 @@ void yo_dispatch(struct yomo_client *client, yo_time now);
 
 /* message.c */
 void yo_message_tell(struct yomo_room *room, const struct yo_effect *effect);
+
+/* Fill `message`, whose texts are in the client's buffers until the next one, or until
+ * yo_message_clear. YOMO_ERR_MALFORMED, YOMO_ERR_NOMEM. */
+int yo_message_make(struct yomo_client *client, struct yomo_message *message,
+                    const struct yo_effect *effect);
+void yo_message_clear(struct yomo_client *client);
+
+/* history.c: questions are asked, answered, lost with the connection, over with the room;
+ * the place of the last message that was told. */
+void yo_history_ask(struct yomo_room *room, yo_time now);
+void yo_history_page(struct yomo_room *room, const struct yo_effect *effect);
+bool yo_history_refused(struct yomo_room *room, uint64_t number, int error);
+void yo_history_lost(struct yomo_room *room);
+void yo_history_end(struct yomo_room *room);
+void yo_history_joined(struct yomo_room *room, const struct yo_effect *effect);
+void yo_history_wish(struct yomo_room *room, struct yo_join_wishes *wishes);
+/* A message comes. Is it one that this member sent itself, under its former session? */
+bool yo_history_had(struct yomo_room *room, const struct yo_effect *effect);
+void yo_history_gap(struct yomo_room *room, const struct yo_effect *effect);
 
 /* mirror.c: what a server tells of the others */
 void yo_mirror_peer(struct yomo_room *room, const struct yo_effect *effect);

@@ -69,6 +69,21 @@ int32_t yomo_join_set_state_bytes(yomo_join *join, const void *data, size_t size
     return keep_state(join, yo_span(data ? data : "", size), YOMO_BYTES);
 }
 
+int32_t yomo_join_set_history(yomo_join *join, uint32_t count)
+{
+    YO_REQUIRE(join);
+    join->wishes.hist = count;
+    return YOMO_OK;
+}
+
+int32_t yomo_join_set_since(yomo_join *join, uint64_t place, uint64_t epoch)
+{
+    YO_REQUIRE(join && place != 0 && epoch != 0);
+    join->wishes.since = place;
+    join->wishes.epoch = epoch;
+    return YOMO_OK;
+}
+
 /* --- the call -------------------------------------------------------------------- */
 
 /* With the lock: put the room on record and tell the engine. */

@@ -12,15 +12,6 @@
 
 #define KEEP 65536 /* bytes of buffers that are kept between messages */
 
-struct yomo_message {
-    const char *event, *from;
-    const void *data;
-    size_t size, event_size;
-    uint64_t session;
-    int32_t encoding, delivery;
-    struct yo_buf *json; /* for yomo_message_json of bytes */
-};
-
 static void put(struct yo_buf *out, struct yo_span bytes)
 {
     yo_buf_append_span(out, bytes);
@@ -46,8 +37,8 @@ static int copy(struct yo_buf *text, const struct yo_effect *effect,
     return rv;
 }
 
-static int make(struct yomo_client *client, struct yomo_message *message,
-                const struct yo_effect *effect)
+int yo_message_make(struct yomo_client *client, struct yomo_message *message,
+                    const struct yo_effect *effect)
 {
     struct yo_content content;
     struct yo_buf *text = &client->text;
@@ -72,6 +63,9 @@ static int make(struct yomo_client *client, struct yomo_message *message,
         .session = effect->session,
         .encoding = content.in_mp ? YOMO_JSON : content.encoding,
         .delivery = effect->delivery,
+        .sequence = effect->sequence,
+        .past = effect->past,
+        .at_ms = effect->past ? effect->since_ms : 0,
         .json = &client->json,
     };
     message->data = message->from + effect->peer.size + 1;
@@ -131,7 +125,7 @@ void yo_message_tell(struct yomo_room *room, const struct yo_effect *effect)
 {
     struct yomo_client *client = room->client;
     struct yomo_message message;
-    int rv = make(client, &message, effect);
+    int rv = yo_message_make(client, &message, effect);
     if (rv == YOMO_ERR_NOMEM && effect->delivery == YOMO_RELIABLE) {
         yo_link_drop(client, rv, ""); /* it may not just be missing */
     } else if (rv != YOMO_OK) {
@@ -143,6 +137,11 @@ void yo_message_tell(struct yomo_room *room, const struct yo_effect *effect)
         }
         tell_subscribers(room, &message);
     }
+    yo_message_clear(client);
+}
+
+void yo_message_clear(struct yomo_client *client)
+{
     yo_buf_clear(&client->text);
     yo_buf_clear(&client->json);
     yo_buf_shrink(&client->text, KEEP);
@@ -180,6 +179,21 @@ int32_t yomo_message_encoding(const yomo_message *message)
 int32_t yomo_message_delivery(const yomo_message *message)
 {
     return message ? message->delivery : YOMO_RELIABLE;
+}
+
+uint64_t yomo_message_sequence(const yomo_message *message)
+{
+    return message ? message->sequence : 0;
+}
+
+int32_t yomo_message_past(const yomo_message *message)
+{
+    return message ? message->past : 0;
+}
+
+uint64_t yomo_message_at_ms(const yomo_message *message)
+{
+    return message ? message->at_ms : 0;
 }
 
 const char *yomo_message_json(const yomo_message *message, size_t *size)

@@ -198,9 +198,11 @@ static void ask(struct yomo_room *room, yo_time now)
     yo_effects_clear(&client->effects);
     room->state = YO_ROOM_ASKED;
     room->state_dirty = false;
+    struct yo_join_wishes wishes = room->wishes;
+    yo_history_wish(room, &wishes);
     struct yo_blob *state = own_state(room);
     int rv = state ? yo_client_join(client->session, room->name, yo_blob_span(state),
-                                    &room->wishes, now, &client->effects)
+                                    &wishes, now, &client->effects)
                    : YOMO_ERR_NOMEM;
     yo_blob_unref(state);
     if (rv == YOMO_OK) {
@@ -266,6 +268,9 @@ static bool pump_room(struct yomo_room *room, const struct yo_conn_info *info,
     }
     if (room->state == YO_ROOM_JOINED && room->state_dirty) {
         restate(room, now);
+    }
+    if (room->state == YO_ROOM_JOINED && !yo_list_empty(&room->questions)) {
+        yo_history_ask(room, now);
     }
     if (room->sweep_at <= now) {
         yo_mirror_sweep(room);

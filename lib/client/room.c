@@ -36,6 +36,7 @@ int yo_room_create(struct yomo_room **out, struct yomo_client *client,
     yo_list_init(&room->room_link);
     yo_list_init(&room->pump_link);
     yo_list_init(&room->pending);
+    yo_list_init(&room->questions);
     yo_roster_init(&room->roster, &client->mem);
     room->join_letter =
         (struct yo_letter){.open = on_join_letter, .discard = discard_join};
@@ -193,6 +194,7 @@ void yo_room_away(struct yomo_room *room)
     room->sweep_at = YO_NEVER;
     yo_roster_begin(&room->roster);
     yo_outbox_rewind(&room->box);
+    yo_history_lost(room);
     yo_sending_lost(room);
 }
 
@@ -228,6 +230,7 @@ void yo_room_over(struct yomo_room *room, int error, struct yo_span text)
     room->over = true;
     yo_map_remove(&client->rooms, &room->by_name);
     yo_client_unlock(client);
+    yo_history_end(room);
     yo_sending_end(room);
     if (client->on.on_left) {
         client->on.on_left(client->user, room, error, why.text);

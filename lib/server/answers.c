@@ -29,6 +29,14 @@ static void answered(struct yo_peer *peer, int rv, yo_time now)
     }
 }
 
+/* What was said before goes where the data go, so that it comes before them. */
+static void put_said(struct yo_peer *peer, uint32_t lane, const struct yo_note *note)
+{
+    for (size_t i = 0; i < note->said_count && !peer->closing; i++) {
+        yo_peer_put(peer, note->said[i], YOMO_RELIABLE, lane, true, YO_SPAN_NONE, 0);
+    }
+}
+
 static void joined(struct yo_local *local, struct yo_note *note, yo_time now)
 {
     struct yo_worker *worker = local->worker;
@@ -45,16 +53,36 @@ static void joined(struct yo_local *local, struct yo_note *note, yo_time now)
         yo_list_push_back(&seat->room->seats, &seat->in_room);
     }
     yo_effects_clear(&worker->effects);
-    answered(
-        peer,
-        yo_server_joined(peer->session, name, note->sequence, now, &worker->effects),
-        now);
+    answered(peer,
+             yo_server_joined(peer->session, name, note->sequence, note->epoch, now,
+                              &worker->effects),
+             now);
     if (!seat || peer->closing) {
         return;
     }
     seat->lane = yo_server_session_lane(peer->session, name);
     for (size_t i = 0; i < note->parcel_count && !peer->closing; i++) {
         yo_peer_put_presence(peer, note->parcels[i]);
+    }
+    put_said(peer, seat->lane, note);
+}
+
+/* The answer to a question for history. */
+static void told(struct yo_local *local, struct yo_note *note, yo_time now)
+{
+    struct yo_worker *worker = local->worker;
+    struct yo_peer *peer = yo_worker_find(worker, note->session);
+    struct yo_seat *seat = seat_answered(local, peer, note);
+
+    if (seat && note->error == YOMO_OK) {
+        put_said(peer, seat->lane, note);
+    } else if (peer) {
+        yo_effects_clear(&worker->effects);
+        answered(peer,
+                 yo_server_confirm(
+                     peer->session, yo_room_key_name(note->room), note->number, 0,
+                     note->error ? note->error : YOMO_ERR_NOT_FOUND, &worker->effects),
+                 now);
     }
 }
 
@@ -205,6 +233,9 @@ void yo_local_take(struct yo_local *local, struct yo_note *note, yo_time now)
         break;
     case YO_NOTE_CONFIRM:
         confirm(local, note, now);
+        break;
+    case YO_NOTE_TOLD:
+        told(local, note, now);
         break;
     case YO_NOTE_DEPARTED:
         yo_move_departed(local->worker, note, now);

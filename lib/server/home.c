@@ -20,6 +20,7 @@
 #include "server/home.h"
 
 #include "base/check.h"
+#include "base/rand.h"
 
 #define SWEEP_MAX 1000 /* rooms that one tick looks at for what is too old */
 
@@ -110,6 +111,7 @@ static struct yo_home_room *room_make(struct yo_home *home, struct yo_blob *key)
                     &home->config->recent);
     hr->key = yo_blob_ref(key);
     hr->name = yo_room_key_name(key);
+    hr->epoch = yo_rand_session();
     return hr;
 }
 
@@ -232,6 +234,9 @@ void yo_home_take(struct yo_home *home, struct yo_note *note, yo_time now)
         break;
     case YO_NOTE_MOVE:
         yo_home_answer(home, note, YO_NOTE_DEPARTED, yo_home_move(home, note), 0);
+        break;
+    case YO_NOTE_HISTORY:
+        yo_home_history(home, note);
         break;
     case YO_NOTE_PUBLISH:
         yo_home_publish(home, note);

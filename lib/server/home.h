@@ -41,6 +41,7 @@ struct yo_home_room {
     struct yo_blob *key;
     struct yo_span name; /* in `key` */
     struct yo_room room;
+    uint64_t epoch; /* of its order */
     struct yo_history history;
     struct yo_link linger, keep; /* in the home's lists */
     yo_time linger_until;
@@ -76,6 +77,10 @@ void yo_home_keep(struct yo_home *home, struct yo_home_room *hr,
                   const struct yo_note *note, uint64_t place, struct yo_blob *message,
                   const struct yo_telling *telling);
 
+/* What the one who comes with `join` asks to be told of the past, as the note's `said`.
+ * YOMO_ERR_NOMEM. */
+int yo_home_recall(struct yo_home *home, struct yo_home_room *hr, struct yo_note *join);
+
 /* Is a message of this room kept at all? */
 bool yo_home_keeps(const struct yo_home_room *hr);
 
@@ -94,6 +99,7 @@ void yo_home_leave(struct yo_home *home, struct yo_note *note);
 int yo_home_move(struct yo_home *home, struct yo_note *note);
 void yo_home_stale(struct yo_home *home, struct yo_note *note);
 void yo_home_state(struct yo_home *home, struct yo_note *note);
+void yo_home_history(struct yo_home *home, struct yo_note *note);
 void yo_home_publish(struct yo_home *home, struct yo_note *note);
 
 static inline uint32_t yo_home_worker_of(const struct yo_member *member)

@@ -72,6 +72,10 @@ void yo_note_free(struct yo_note *note)
         yo_blob_unref(note->parcels[i]);
     }
     yo_free(note->mem, note->parcels);
+    for (size_t i = 0; i < note->said_count; i++) {
+        yo_blob_unref(note->said[i]);
+    }
+    yo_free(note->mem, note->said);
     for (size_t i = 0; i < YO_DIALECTS; i++) {
         yo_blob_unref(note->encoded[i]);
     }

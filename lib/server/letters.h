@@ -26,7 +26,8 @@
 
 enum yo_note_kind {
     /* to the room's home */
-    YO_NOTE_JOIN,   /* session, ticket, id, label, payload (state), presencejs */
+    YO_NOTE_JOIN,   /* session, ticket, id, label, payload (state), presencejs, since,
+                       hist, epoch */
     YO_NOTE_BOUNCE, /* a join that was refused before: comes back as REFUSED, in its
                        turn */
     YO_NOTE_LEAVE,  /* session */
@@ -34,15 +35,17 @@ enum yo_note_kind {
     YO_NOTE_STALE,  /* session: its connection broke; its seat is kept */
     YO_NOTE_MOVE, /* session, ticket, to, number, twin: its member is worker `to`'s from
                      now on, where the session `number` takes it */
+    YO_NOTE_HISTORY, /* session, ticket, number, sequence (before it), hist (at most) */
     YO_NOTE_PUBLISH, /* session (0: the host, then `id`), payload, event, delivery, key,
                         targets, ... */
     /* to a worker with members */
-    YO_NOTE_JOINED,  /* session, ticket, sequence, parcels */
+    YO_NOTE_JOINED,  /* session, ticket, sequence, epoch, parcels, said */
     YO_NOTE_REFUSED, /* session, ticket, error */
     YO_NOTE_LEFT,    /* session: its LEAVE has been heard */
     YO_NOTE_DELIVER, /* encoded, delivery, slot, version, insist; session is left out;
                         sessions: to these only */
     YO_NOTE_CONFIRM, /* session, number, sequence, error */
+    YO_NOTE_TOLD,    /* session, ticket, number, error, said: the answer to HISTORY */
     YO_NOTE_DEPARTED, /* session, ticket, error: nothing more comes for it here */
     YO_NOTE_ARRIVED,  /* session, number: what comes for it comes here from now on */
     YO_NOTE_LOST      /* something could not be delivered: members must come again */
@@ -62,7 +65,7 @@ struct yo_note {
     uint64_t session, ticket;
     uint32_t to, lane;    /* MOVE; ARRIVED: of its session, where the room's goes */
     struct yo_note *twin; /* MOVE: what will be ARRIVED, so that it cannot fail */
-    uint64_t version, number, sequence, since_ms;
+    uint64_t version, number, sequence, since_ms, since, hist, epoch;
     enum yomo_delivery delivery;
     int error;
     bool presencejs;                      /* JOIN, PUBLISH: what the member speaks */
@@ -79,6 +82,8 @@ struct yo_note {
     struct yo_blob *encoded[YO_DIALECTS]; /* NULL: nobody there speaks it */
     struct yo_blob **parcels;             /* messages for the one who joined */
     size_t parcel_count;
+    struct yo_blob **said; /* what was said before, on the room's lane */
+    size_t said_count;
     struct yo_span id, label, event, key; /* copied behind the note; key is the slot in
                                              DELIVER */
     uint8_t text[];

@@ -247,6 +247,9 @@ static int ask(struct yo_local *local, struct yo_peer *peer,
         return rv;
     }
     note->since_ms = yo_wall_ms();
+    note->since = effect->since;
+    note->hist = effect->hist;
+    note->epoch = effect->epoch;
     yo_office_put(&local->worker->office, seat->room->home, note);
     return YOMO_OK;
 }
@@ -417,4 +420,23 @@ void yo_local_state(struct yo_local *local, struct yo_peer *peer,
     yo_metric_add(seat ? &local->worker->metrics->dropped_memory
                        : &local->worker->metrics->dropped_not_joined,
                   1);
+}
+
+void yo_local_history(struct yo_local *local, struct yo_peer *peer,
+                      const struct yo_effect *effect)
+{
+    struct yo_seat *seat = yo_seat_named(local, peer, effect->room);
+    struct yo_note *note = seat ? yo_seat_note(local, YO_NOTE_HISTORY, seat,
+                                               YO_SPAN_NONE, YO_SPAN_NONE, YO_SPAN_NONE)
+                                : NULL;
+
+    if (!note) {
+        yo_local_answer(local, peer, YO_NOTE_CONFIRM, effect->room, effect->number,
+                        seat ? YOMO_ERR_NOMEM : YOMO_ERR_NOT_FOUND);
+        return;
+    }
+    note->number = effect->number;
+    note->sequence = effect->sequence;
+    note->hist = effect->max;
+    yo_office_put(&local->worker->office, seat->room->home, note);
 }

@@ -54,6 +54,8 @@ void yo_local_state(struct yo_local *local, struct yo_peer *peer,
                     const struct yo_effect *effect);
 void yo_local_publish(struct yo_local *local, struct yo_peer *peer,
                       const struct yo_effect *effect);
+void yo_local_history(struct yo_local *local, struct yo_peer *peer,
+                      const struct yo_effect *effect);
 
 /* The home has moved a seat here, for `peer`, which takes the session of `note`.
  * YOMO_ERR_NOMEM. */

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* past.c - what was said in a room is kept at its home, for those who come later and
- * those whose connection broke. */
+/* past.c - what was said in a room is kept at its home, and told to those who come
+ * later or ask.
+ *
+ * Joiners and members are told what is `shown`, never what is kept for those whose
+ * connection broke: whoever names a place may have made it up. */
 #include "base/check.h"
 #include "loop/loop.h"
 #include "server/home.h"
+#include "session/told.h"
+#include "wire/decode.h"
+#include "wire/encode.h"
 
 /* With nobody there who speaks the extension nobody can come back to what is recent. */
 bool yo_home_keeps(const struct yo_home_room *hr)
@@ -48,4 +54,169 @@ void yo_home_keep(struct yo_home *home, struct yo_home_room *hr,
     if (yo_list_empty(&hr->keep) && yo_history_deadline(&hr->history) != YO_NEVER) {
         yo_list_push_back(&home->keeping, &hr->keep);
     }
+}
+
+/* --- telling --- */
+
+static int tell(struct yo_told *told, const struct yo_past *past)
+{
+    struct yo_message message;
+    struct yo_wire_past wire;
+
+    if (yo_decode(yo_blob_span(past->message), &message) != YOMO_OK) {
+        return YOMO_OK; /* from a store that somebody has written into */
+    }
+    wire = (struct yo_wire_past){.sequence = past->place,
+                                 .session = past->session,
+                                 .peer = message.peer,
+                                 .payload = message.payload,
+                                 .at_ms = past->at_ms,
+                                 .priority = message.priority};
+    return yo_told_add(told, &wire);
+}
+
+/* The first of those before index `end` that go into one answer of at most `max`. */
+static size_t window(const struct yo_record *record, size_t end, uint64_t max)
+{
+    size_t first = end, bytes = 0;
+
+    while (first > 0 && end - first < max) {
+        bytes += yo_record_at(record, first - 1)->message->size;
+        if (bytes > YO_HISTORY_ANSWER_SIZE && first < end) {
+            break;
+        }
+        first--;
+    }
+    return first;
+}
+
+static int tell_window(struct yo_told *told, const struct yo_record *record,
+                       size_t first, size_t end, yo_time now)
+{
+    int rv = YOMO_OK;
+
+    for (size_t i = first; i < end && rv == YOMO_OK; i++) {
+        const struct yo_past *past = yo_record_at(record, i);
+        if (past->until > now) {
+            rv = tell(told, past);
+        }
+    }
+    return rv;
+}
+
+static void hand_over(struct yo_told *told, struct yo_note *note)
+{
+    note->said = told->list;
+    note->said_count = told->count;
+    told->list = NULL;
+    told->count = told->capacity = 0;
+}
+
+/* One message more in `told`, in front of the pages. */
+static int tell_gap(struct yo_home *home, const struct yo_home_room *hr,
+                    struct yo_told *told, uint64_t first, uint64_t last)
+{
+    const struct yo_message gap = {
+        .op = YO_OP_GAP, .channel = hr->name, .from = first, .sequence = last};
+    struct yo_blob *blob;
+    int rv = yo_encode_blob(&blob, home->mem, YO_DIALECT_YOMO, &gap);
+
+    if (rv == YOMO_OK) {
+        rv = yo_told_add_other(told, blob);
+        yo_blob_unref(blob);
+    }
+    return rv;
+}
+
+/* What came after `since`, or what of that is left. */
+static int tell_since(struct yo_home *home, struct yo_home_room *hr, uint64_t since,
+                      struct yo_told *told)
+{
+    const struct yo_record *record = &hr->history.shown;
+    const struct yo_position position = yo_position_at(since);
+    size_t after = yo_record_after(record, since), first;
+    uint64_t missing = 0, last = 0;
+    bool gap = yo_record_gap(record, &position, &missing, &last);
+    int rv = YOMO_OK;
+
+    first = window(record, record->count, YO_HISTORY_ANSWER_MAX);
+    if (first > after) {
+        missing = since + 1;
+        last = yo_record_at(record, first - 1)->place;
+        gap = true;
+    } else {
+        first = after;
+    }
+    if (gap) {
+        rv = tell_gap(home, hr, told, missing, last);
+    }
+    return rv == YOMO_OK ? tell_window(told, record, first, record->count, home->now)
+                         : rv;
+}
+
+int yo_home_recall(struct yo_home *home, struct yo_home_room *hr, struct yo_note *join)
+{
+    const struct yo_record *record = &hr->history.shown;
+    bool other = join->since != 0 && join->epoch != hr->epoch;
+    struct yo_told told;
+    int rv = YOMO_OK;
+
+    if (join->presencejs || (join->since == 0 && join->hist == 0)) {
+        return YOMO_OK;
+    }
+    yo_history_expire(&hr->history, home->now);
+    yo_told_begin(&told, home->mem, hr->name, 0);
+    if (other) {
+        rv = tell_gap(home, hr, &told, 0, hr->room.sequence);
+    }
+    if (join->since != 0 && !other) {
+        rv = tell_since(home, hr, join->since, &told);
+    } else if (rv == YOMO_OK) {
+        uint64_t max =
+            join->hist < YO_HISTORY_ANSWER_MAX ? join->hist : YO_HISTORY_ANSWER_MAX;
+        rv = tell_window(&told, record, window(record, record->count, max),
+                         record->count, home->now);
+    }
+    rv = rv == YOMO_OK ? yo_told_end(&told, 0) : rv;
+    if (rv == YOMO_OK) {
+        hand_over(&told, join);
+    }
+    yo_told_finish(&told);
+    return rv;
+}
+
+static int answer(struct yo_home *home, struct yo_home_room *hr, struct yo_note *note)
+{
+    const struct yo_record *record = &hr->history.shown;
+    uint64_t max = note->hist == 0 ? YO_HISTORY_ANSWER_DEFAULT : note->hist;
+    struct yo_told told;
+    size_t first, end;
+    int rv;
+
+    yo_history_expire(&hr->history, home->now);
+    end = note->sequence == 0 ? record->count
+                              : yo_record_after(record, note->sequence - 1);
+    first =
+        window(record, end, max < YO_HISTORY_ANSWER_MAX ? max : YO_HISTORY_ANSWER_MAX);
+    yo_told_begin(&told, home->mem, hr->name, note->number);
+    rv = tell_window(&told, record, first, end, home->now);
+    if (rv == YOMO_OK) {
+        rv = yo_told_end(&told, first > 0 ? yo_record_at(record, first)->place : 0);
+    }
+    if (rv == YOMO_OK) {
+        hand_over(&told, note);
+    }
+    yo_told_finish(&told);
+    return rv;
+}
+
+void yo_home_history(struct yo_home *home, struct yo_note *note)
+{
+    struct yo_home_room *hr = yo_home_find(home, note->room);
+    int rv = YOMO_ERR_NOT_FOUND;
+
+    if (hr && yo_room_find(&hr->room, note->session)) {
+        rv = answer(home, hr, note);
+    }
+    yo_home_answer(home, note, YO_NOTE_TOLD, rv, 0);
 }

@@ -25,6 +25,7 @@ static int let_in(struct yo_home *home, struct yo_home_room *hr, struct yo_note 
                                   YO_SPAN_NONE, YO_SPAN_NONE, YO_SPAN_NONE);
     }
     rv = at->lost ? yo_home_snapshot(home, hr, note) : YOMO_ERR_NOMEM;
+    rv = rv == YOMO_OK ? yo_home_recall(home, hr, note) : rv;
     if (rv == YOMO_OK) {
         rv = yo_room_join(&hr->room, &entry, member, changes);
     }
@@ -50,6 +51,7 @@ void yo_home_join(struct yo_home *home, struct yo_note *note)
     if (rv == YOMO_OK) {
         yo_home_wake(home, hr);
         yo_metric_add(&home->metrics->joins, 1);
+        note->epoch = hr->epoch;
         yo_home_answer(home, note, YO_NOTE_JOINED, YOMO_OK, hr->room.sequence);
         yo_home_tell_changes(home, hr, &changes, member);
         yo_changes_finish(&changes);

@@ -123,8 +123,8 @@ static int fail(struct yo_effects *effects, int error)
 }
 
 int yo_client_join(struct yo_client_session *session, struct yo_span name,
-                   struct yo_span state, const struct yo_join_wishes *wishes, yo_time now,
-                   struct yo_effects *effects)
+                   struct yo_span state, const struct yo_join_wishes *wishes,
+                   yo_time now, struct yo_effects *effects)
 {
     static const struct yo_join_wishes none;
     struct yo_client_room *room = yo_client_find(session, name);
@@ -235,6 +235,28 @@ int yo_client_state(struct yo_client_session *session, struct yo_span name,
         room->state_waits = room->phase == ROOM_JOINING;
     }
     keep_state(room, &copy);
+    return yo_client_done(effects);
+}
+
+int yo_client_history(struct yo_client_session *session, struct yo_span name,
+                      uint64_t number, uint64_t before, uint64_t max,
+                      struct yo_effects *effects)
+{
+    const struct yo_client_room *room = yo_client_find(session, name);
+    const struct yo_message message = {.op = YO_OP_HISTORY,
+                                       .channel = name,
+                                       .number = number,
+                                       .sequence = before,
+                                       .max = max};
+
+    yo_client_spent_free(session);
+    if (session->mode != CLIENT_YOMO) {
+        return YOMO_ERR_STATE;
+    }
+    if (!room || room->phase != ROOM_IN) {
+        return YOMO_ERR_NOT_FOUND;
+    }
+    yo_client_send(session, effects, LANE_CONTROL, &message);
     return yo_client_done(effects);
 }
 

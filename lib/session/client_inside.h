@@ -32,11 +32,12 @@ struct yo_client_room {
     bool rejoin;          /* LEAVING: to be joined again when that is answered */
     bool state_waits;     /* JOINING: a state was set after the join went out */
     uint64_t sequence;    /* of the snapshot: what is not after it is in it */
+    uint64_t epoch;       /* of the room's order, from the ACK on */
     uint64_t heard, seen; /* of the last data and the last change that were told */
     struct yo_buf state;  /* this member's own */
     struct yo_join_wishes wishes;
     struct yo_link held;  /* of struct yo_held, in the order of arrival */
-    size_t held_count;
+    size_t held_count;    /* effects that will come of them */
     struct yo_map peers; /* presencejs: who is known, of struct yo_client_peer */
     yo_time join_due;    /* presencejs in datagrams: when the join is sent again */
     uint32_t join_tries;

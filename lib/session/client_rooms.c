@@ -98,6 +98,10 @@ void yo_client_send_join(struct yo_client_session *session, struct yo_client_roo
     const struct yo_message join = {.op = YO_OP_CHANNEL_JOIN,
                                     .channel = yo_client_room_name(room),
                                     .payload = payload_of(&room->state),
+                                    .since = room->wishes.since,
+                                    .epoch =
+                                        room->wishes.since ? room->wishes.epoch : 0,
+                                    .hist = room->wishes.hist,
                                     .observe = room->wishes.observe};
 
     yo_client_send(session, effects, LANE_CONTROL, &join);
@@ -145,8 +149,8 @@ static bool is_before_snapshot(const struct yo_client_room *room,
     return message->sequence != 0 && message->sequence <= room->sequence;
 }
 
-/* Was it told before? After a move it may come again. Data come in the room's order, and
- * so do changes. */
+/* Was it told before? After a move it may come again. Data come in the room's order,
+ * and so do changes. */
 static bool is_told(const struct yo_client_room *room, const struct yo_message *message)
 {
     uint64_t last = message->op == YO_OP_DATA ? room->heard : room->seen;
@@ -200,11 +204,12 @@ static struct yo_held *held_create(struct yo_client_session *session,
     return held;
 }
 
+/* `effects`: so many will come of it. */
 static void hold(struct yo_client_session *session, struct yo_client_room *room,
-                 struct yo_held *held)
+                 struct yo_held *held, size_t effects)
 {
     yo_list_push_back(&room->held, &held->link);
-    room->held_count++;
+    room->held_count += effects;
     session->held_bytes += held_size(held);
 }
 
@@ -246,7 +251,7 @@ static void hold_data(struct yo_client_session *session, struct yo_client_room *
         yo_free(session->mem, held);
         return;
     }
-    hold(session, room, held);
+    hold(session, room, held, 1);
 }
 
 static void on_data(struct yo_client_session *session, struct yo_client_room *room,
@@ -329,11 +334,107 @@ static void on_change(struct yo_client_session *session, struct yo_client_room *
         struct yo_held *held =
             may_hold(session, in, true) ? held_create(session, in) : NULL;
         if (held) {
-            hold(session, room, held);
+            hold(session, room, held, 1);
         }
     } else if (!is_before_snapshot(room, message) && !is_told(room, message)) {
         tell_peer(message, change_of(message->op), in->effects);
         tell_once(room, message);
+    }
+}
+
+/* --- what was said before --- */
+
+/* How many messages; YOMO_ERR_MALFORMED unless each can be read. */
+static int check_past(struct yo_span messages, uint32_t *count)
+{
+    struct yo_mp_reader reader;
+    struct yo_wire_past past;
+    struct yo_span event;
+    int rv =
+        messages.data ? yo_members_init(&reader, messages, count) : YOMO_ERR_MALFORMED;
+
+    for (uint32_t i = 0; rv == YOMO_OK && i < *count; i++) {
+        rv = yo_past_next(&reader, &past, &event);
+    }
+    return rv;
+}
+
+/* As messages, those that were not told before. Room for the effects is reserved. */
+static void tell_past(struct yo_client_room *room, const struct yo_message *page,
+                      uint32_t lane, struct yo_effects *effects)
+{
+    struct yo_mp_reader reader;
+    struct yo_wire_past past;
+    struct yo_span event;
+    uint32_t count;
+
+    yo_members_init(&reader, page->members, &count);
+    while (count-- > 0 && yo_past_next(&reader, &past, &event) == YOMO_OK) {
+        struct yo_effect *effect;
+        if (past.sequence <= room->heard) {
+            continue;
+        }
+        effect = yo_effects_add(effects, YO_EFFECT_MESSAGE);
+        assert(effect);
+        effect->lane = lane;
+        effect->room = yo_client_room_name(room);
+        effect->session = past.session;
+        effect->peer = past.peer;
+        effect->payload = past.payload;
+        effect->event = event;
+        effect->delivery = YOMO_RELIABLE;
+        effect->sequence = past.sequence;
+        effect->since_ms = past.at_ms;
+        effect->past = true;
+        room->heard = past.sequence;
+    }
+}
+
+static void tell_gap(const struct yo_client_room *room,
+                     const struct yo_message *message, struct yo_effects *effects)
+{
+    struct yo_effect *gap = yo_effects_add(effects, YO_EFFECT_GAP);
+
+    if (gap) {
+        gap->room = yo_client_room_name(room);
+        gap->from = message->from;
+        gap->sequence = message->sequence;
+    }
+}
+
+/* A page of an answer, or of what a join is told; or a gap. The latter are held until
+ * JOINED, with all else that comes on the room's lane. */
+static void on_past(struct yo_client_session *session, struct yo_client_room *room,
+                    const struct yo_arrival *in)
+{
+    const struct yo_message *message = in->message;
+    struct yo_effect *page;
+    struct yo_held *held;
+    uint32_t count = 1;
+
+    if (message->op == YO_OP_HISTORY &&
+        check_past(message->members, &count) != YOMO_OK) {
+        yo_client_broken(session, in, "a broken page of history");
+    } else if (message->op == YO_OP_HISTORY && message->number != 0) {
+        page = yo_effects_add(in->effects, YO_EFFECT_HISTORY);
+        if (page) {
+            page->room = yo_client_room_name(room);
+            page->number = message->number;
+            page->payload = message->members;
+            page->sequence = message->sequence;
+            page->more = message->more;
+        }
+    } else if (room->phase == ROOM_JOINING) {
+        held = may_hold(session, in, true) ? held_create(session, in) : NULL;
+        if (held) {
+            hold(session, room, held, count);
+        }
+    } else if (yo_effects_reserve(in->effects, count) == YOMO_OK) {
+        if (message->op == YO_OP_GAP) {
+            tell_gap(room, message, in->effects);
+        } else {
+            tell_past(room, message, in->lane, in->effects);
+        }
     }
 }
 
@@ -353,6 +454,7 @@ void yo_client_joined(struct yo_client_session *session, struct yo_client_room *
     assert(joined && room->phase == ROOM_JOINING);
     joined->room = yo_client_room_name(room);
     joined->sequence = room->sequence;
+    joined->epoch = room->epoch;
     room->phase = ROOM_IN;
     room->join_due = YO_NEVER;
     YO_LIST_EACH(link, next_link, &room->held)
@@ -363,6 +465,14 @@ void yo_client_joined(struct yo_client_session *session, struct yo_client_room *
         int rv = yo_decode(yo_span(held->bytes, held->size), &message);
         assert(rv == YOMO_OK);
         (void)rv;
+        if (message.op == YO_OP_GAP) {
+            tell_gap(room, &message, effects);
+            continue;
+        }
+        if (message.op == YO_OP_HISTORY) {
+            tell_past(room, &message, held->lane, effects);
+            continue;
+        }
         if (is_before_snapshot(room, &message) || is_told(room, &message)) {
             continue;
         }
@@ -402,6 +512,10 @@ static void on_ack(struct yo_client_session *session, struct yo_client_room *roo
     }
     room->acked = true;
     room->state_waits = false;
+    room->epoch = in->message->epoch;
+    if (room->epoch != 0 && room->epoch == room->wishes.epoch) {
+        room->heard = room->wishes.since;
+    }
     if (in->message->sequence > room->sequence) {
         room->sequence = in->message->sequence;
     }
@@ -520,7 +634,7 @@ static void join_anew(struct yo_client_session *session, struct yo_client_room *
     room->phase = ROOM_JOINING;
     room->lane = session->next_lane++;
     room->acked = room->complete = room->rejoin = room->state_waits = false;
-    room->sequence = room->heard = room->seen = 0;
+    room->sequence = room->heard = room->seen = room->epoch = 0;
 }
 
 static void on_left(struct yo_client_session *session, struct yo_client_room *room,
@@ -568,6 +682,10 @@ static void on_room_yomo(struct yo_client_session *session, struct yo_client_roo
         break;
     case YO_OP_CHANNEL_LEAVE:
         on_left(session, room, in);
+        break;
+    case YO_OP_HISTORY:
+    case YO_OP_GAP:
+        on_past(session, room, in);
         break;
     default:
         on_data(session, room, in);

@@ -325,7 +325,8 @@ static bool is_presencejs(enum yo_op op)
 /* What a server sends on control, whatever the transport. */
 static bool is_control(enum yo_op op)
 {
-    return op != YO_OP_DATA && op != YO_OP_PEER_ONLINE && op != YO_OP_PEER_STATE &&
+    return op != YO_OP_DATA && op != YO_OP_HISTORY && op != YO_OP_GAP &&
+           op != YO_OP_PEER_ONLINE && op != YO_OP_PEER_STATE &&
            op != YO_OP_PEER_OFFLINE && op != YO_OP_PEER_STALE && op != YO_OP_PEER_BACK;
 }
 

@@ -45,6 +45,9 @@ yo_time yo_client_session_deadline(const struct yo_client_session *session);
  * knows of it. */
 struct yo_join_wishes {
     bool observe; /* to hear, without being seen */
+    uint64_t since; /* the place of the last message that was had ... */
+    uint64_t epoch; /* ... of the order with this epoch: what came then is told */
+    uint64_t hist;  /* so many of the last messages are told */
 };
 
 /* What the program wants; allowed from READY on. `state` is the encoded payload (with
@@ -62,6 +65,14 @@ int yo_client_leave(struct yo_client_session *session, struct yo_span room, yo_t
                     struct yo_effects *effects);
 int yo_client_state(struct yo_client_session *session, struct yo_span room,
                     struct yo_span state, yo_time now, struct yo_effects *effects);
+
+/* Ask for what was said before the place `before` (0: the newest), at most `max` messages
+ * (0: as many as the server likes): HISTORY effects follow, all but the last with `more`,
+ * or CONFIRMED with an error. YOMO_ERR_STATE without the extension, NOT_FOUND unless the
+ * room is joined, NOMEM. */
+int yo_client_history(struct yo_client_session *session, struct yo_span room,
+                      uint64_t number, uint64_t before, uint64_t max,
+                      struct yo_effects *effects);
 
 /* Append one broadcast to `out` in the server's dialect; it does not go through
  * effects since it waits in an outbox. `version` counts up for LATEST; `number` 0: no

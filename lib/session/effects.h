@@ -19,17 +19,21 @@ enum yo_effect_kind {
     YO_EFFECT_CLOSE, /* the connection, with `code`, `error`, `text` */
     YO_EFFECT_DROP,  /* a message was refused and counted: `error`, `text` for the log */
     /* server */
-    YO_EFFECT_JOIN,    /* room, payload, label */
+    YO_EFFECT_JOIN,    /* room, payload, label, since (in the order `epoch`), hist */
     YO_EFFECT_LEAVE,   /* room */
     YO_EFFECT_STATE,   /* room, payload, label */
     YO_EFFECT_PUBLISH, /* room, payload, event, delivery, key, version, number, and below
                           "whom for" */
     YO_EFFECT_MOVE,    /* token: this connection is to go on with another session */
     YO_EFFECT_TOKEN,   /* server: token is to be checked; client: error, after_ms, text */
+    YO_EFFECT_HISTORY, /* server: room, number, sequence (before it; 0: the newest), max (0:
+                          as many as the server likes); client: room, number, payload (the
+                          encoded array of messages), sequence (of what is older), more */
+    YO_EFFECT_GAP,     /* client: room, from (0: not known), sequence (the last) */
     YO_EFFECT_FENCE,   /* the client moves: nothing more comes on this connection */
     /* client */
     YO_EFFECT_READY,     /* the dialect is known: extension, session, epoch, token */
-    YO_EFFECT_JOINED,    /* room: the snapshot is complete */
+    YO_EFFECT_JOINED,    /* room: the snapshot is complete; sequence, epoch */
     YO_EFFECT_REFUSED,   /* room: error, text */
     YO_EFFECT_LEFT,      /* room: error, text (0: as asked) */
     YO_EFFECT_PEER,      /* room, session, peer, payload, version, since_ms, change */
@@ -46,6 +50,7 @@ struct yo_effect {
     uint32_t lane;
     struct yo_span room, peer, payload, event, key, label, text, bytes, token;
     uint64_t session, version, number, sequence, since_ms, epoch, after_ms;
+    uint64_t since, hist, max, from;
     enum yomo_delivery delivery;
     int change; /* enum yomo_peer_change */
     bool stale; /* PEER, PRESENT: its connection broke */
@@ -57,6 +62,8 @@ struct yo_effect {
     bool echo, direct;
     uint64_t request, reply, ttl_ms, pace_ms;
     enum yomo_priority priority;
+    bool past; /* MESSAGE: it was said at since_ms, before this member came */
+    bool more; /* HISTORY: of the answer; further pages follow */
     uint64_t rtt;  /* nanoseconds */
     size_t offset; /* SEND: of `bytes` in the list's buffer, until it is sealed */
 };

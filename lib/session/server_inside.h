@@ -81,6 +81,8 @@ void yo_server_on_leave(struct yo_server_session *session,
                         const struct yo_incoming *in);
 void yo_server_on_state(struct yo_server_session *session,
                         const struct yo_incoming *in);
+void yo_server_on_history(struct yo_server_session *session,
+                          const struct yo_incoming *in);
 void yo_server_on_online(struct yo_server_session *session,
                          const struct yo_incoming *in);
 void yo_server_count(struct yo_server_session *session, struct yo_span room);

@@ -168,13 +168,14 @@ static struct yo_effect *add_state(struct yo_server_session *session,
 
 static void send_ack(struct yo_server_session *session,
                      const struct yo_attendance *room, uint64_t sequence,
-                     struct yo_effects *effects)
+                     uint64_t epoch, struct yo_effects *effects)
 {
     const struct yo_message ack = {.op = YO_OP_CHANNEL_JOIN,
                                    .channel = name_of(room),
                                    .peer = yo_span("", 0),
                                    .mesh = session->identity.mesh,
-                                   .sequence = sequence};
+                                   .sequence = sequence,
+                                   .epoch = epoch};
 
     yo_server_send(session, effects, &ack);
 }
@@ -228,14 +229,21 @@ static void join(struct yo_server_session *session, const struct yo_incoming *in
                  struct yo_attendance *room, struct yo_span payload)
 {
     struct yo_attendance *fresh = NULL;
+    struct yo_effect *effect;
 
     if (!room) {
         room = fresh = attendance_create(session, in->message->channel);
     }
-    if (!room || !add_state(session, in, YO_EFFECT_JOIN, room, payload)) {
+    effect = room ? add_state(session, in, YO_EFFECT_JOIN, room, payload) : NULL;
+    if (!effect) {
         yo_free(session->mem, fresh);
         in->effects->failed = true;
         return;
+    }
+    if (session->identity.extension) {
+        effect->since = in->message->since;
+        effect->hist = in->message->hist;
+        effect->epoch = in->message->epoch;
     }
     if (fresh) {
         yo_map_put(&session->rooms, &fresh->by_name, name_of(fresh));
@@ -365,6 +373,31 @@ void yo_server_on_state(struct yo_server_session *session, const struct yo_incom
     add_state(session, in, YO_EFFECT_STATE, room, message->payload);
 }
 
+/* What was said before? Only who is in may ask. */
+void yo_server_on_history(struct yo_server_session *session,
+                          const struct yo_incoming *in)
+{
+    const struct yo_message *message = in->message;
+    struct yo_attendance *room = yo_server_find(session, message->channel);
+    struct yo_effect *ask;
+
+    if (message->channel.size == 0 || message->number == 0) {
+        yo_server_broken(session, in, "a question without a room or a number");
+    } else if (!room || room->phase != ATTENDANCE_IN) {
+        yo_server_refuse(session, in, YOMO_ERR_NOT_FOUND, "not in this room");
+    } else if (in->limited) {
+        yo_server_refuse(session, in, YOMO_ERR_RATE, yomo_strerror(YOMO_ERR_RATE));
+    } else {
+        ask = yo_effects_add(in->effects, YO_EFFECT_HISTORY);
+        if (ask) {
+            ask->room = name_of(room);
+            ask->number = message->number;
+            ask->sequence = message->sequence;
+            ask->max = message->max;
+        }
+    }
+}
+
 /* presencejs says that it has the ACK. Nobody is told: the server does presence. */
 void yo_server_on_online(struct yo_server_session *session,
                          const struct yo_incoming *in)
@@ -379,7 +412,8 @@ void yo_server_on_online(struct yo_server_session *session,
 /* --- what the owner says --- */
 
 int yo_server_joined(struct yo_server_session *session, struct yo_span name,
-                     uint64_t sequence, yo_time now, struct yo_effects *effects)
+                     uint64_t sequence, uint64_t epoch, yo_time now,
+                     struct yo_effects *effects)
 {
     struct yo_attendance *room = yo_server_find(session, name);
     int rv;
@@ -394,7 +428,7 @@ int yo_server_joined(struct yo_server_session *session, struct yo_span name,
     if (room->phase != ATTENDANCE_ASKED) {
         return yo_server_done(effects);
     }
-    send_ack(session, room, sequence, effects);
+    send_ack(session, room, sequence, epoch, effects);
     rv = yo_server_done(effects);
     if (rv != YOMO_OK) {
         return rv;
@@ -476,9 +510,8 @@ void yo_server_tell_taken(struct yo_server_session *session, struct yo_effects *
     for (struct yo_map_node *node = yo_map_next(&session->rooms, NULL); node;
          node = yo_map_next(&session->rooms, node)) {
         const struct yo_attendance *room = of_name(node);
-        const struct yo_message message = {.op = YO_OP_MOVED,
-                                           .channel = name_of(room),
-                                           .number = room->taken};
+        const struct yo_message message = {
+            .op = YO_OP_MOVED, .channel = name_of(room), .number = room->taken};
         yo_server_send(session, effects, &message);
     }
 }
@@ -525,7 +558,7 @@ void yo_server_rooms_tick(struct yo_server_session *session, yo_time now,
         if (room->ack_due > now) {
             continue;
         }
-        send_ack(session, room, 0, effects);
+        send_ack(session, room, 0, 0, effects);
         if (effects->failed) {
             return;
         }

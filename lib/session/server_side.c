@@ -140,6 +140,7 @@ static bool wants_error(const struct yo_server_session *session,
     case YO_OP_PEER_STATE:
         return message->channel.size > 0;
     case YO_OP_DATA:
+    case YO_OP_HISTORY:
         return message->number != 0;
     default:
         return false;
@@ -452,6 +453,8 @@ static void dispatch(struct yo_server_session *session, const struct yo_incoming
         yo_server_on_leave(session, in);
     } else if (op == YO_OP_PEER_ONLINE && !session->identity.extension) {
         yo_server_on_online(session, in);
+    } else if (op == YO_OP_HISTORY && session->identity.extension) {
+        yo_server_on_history(session, in);
     } else if (op == YO_OP_PING && session->identity.extension) {
         on_ping(session, in);
     } else if (op == YO_OP_PONG && session->identity.extension) {

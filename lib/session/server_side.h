@@ -63,16 +63,19 @@ int yo_server_session_recv(struct yo_server_session *session, uint32_t lane,
 /* The room let the client in, or did not; or the client was put out of it (`error` 0: its
  * leave is answered). Each tells the client in its dialect; presencejs knows no refusal
  * and no putting out. The ACK goes first, on YO_LANE_CONTROL, by yo_server_joined; pages
- * (session/pages.h) and changes follow there, messages on the room's lane.
+ * (session/pages.h) follow there, what was said before (session/told.h), changes and
+ * messages on the room's lane. `sequence` and `epoch` are those of the room's order.
  * YOMO_ERR_NOMEM, and nothing changed. */
 int yo_server_joined(struct yo_server_session *session, struct yo_span room,
-                     uint64_t sequence, yo_time now, struct yo_effects *effects);
+                     uint64_t sequence, uint64_t epoch, yo_time now,
+                     struct yo_effects *effects);
 int yo_server_refused(struct yo_server_session *session, struct yo_span room, int error,
                       struct yo_span text, struct yo_effects *effects);
 int yo_server_left(struct yo_server_session *session, struct yo_span room, int error,
                    struct yo_span text, struct yo_effects *effects);
 
-/* What became of a numbered message: ACK, or ERROR with `error`. */
+/* What became of a numbered message: ACK, or ERROR with `error`. Of a question for
+ * history only an ERROR is told so. */
 int yo_server_confirm(struct yo_server_session *session, struct yo_span room,
                       uint64_t number, uint64_t sequence, int error,
                       struct yo_effects *effects);

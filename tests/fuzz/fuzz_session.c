@@ -65,7 +65,7 @@ static void answer(struct yo_server_session *session, struct yo_effects *answers
             break; /* the room is gone, and its name with it */
         }
         if (effect->kind == YO_EFFECT_JOIN) {
-            yo_server_joined(session, effect->room, turn, now, answers);
+            yo_server_joined(session, effect->room, turn, turn, now, answers);
         } else if (effect->kind == YO_EFFECT_LEAVE && turn % 2) {
             yo_server_left(session, effect->room, 0, YO_SPAN_NONE, answers);
             break;

@@ -557,7 +557,7 @@ static void at_peer(void *user)
     }
     switch (note->kind) {
     case NOTE_JOINED:
-        yo_server_joined(peer->session, room, note->sequence, now, effects);
+        yo_server_joined(peer->session, room, note->sequence, 0, now, effects);
         carry_out(peer, effects);
         for (size_t i = 0; i < note->parcel_count; i++) {
             if (yo_server_session_lane(peer->session, room)) {

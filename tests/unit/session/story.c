@@ -174,6 +174,7 @@ static const char *const kinds[] = {
     [YO_EFFECT_GOAWAY] = "goaway",   [YO_EFFECT_PONG] = "pong",
     [YO_EFFECT_TOKEN] = "token",     [YO_EFFECT_MOVE] = "move",
     [YO_EFFECT_FENCE] = "fence",     [YO_EFFECT_MOVED] = "moved",
+    [YO_EFFECT_HISTORY] = "history", [YO_EFFECT_GAP] = "gap",
 };
 
 static void put_send(struct yo_buf *out, const struct yo_effect *effect)
@@ -202,7 +203,11 @@ static void put_fields(struct yo_buf *out, const struct yo_effect *effect)
     yo_buf_append_text(out, deliveries[effect->delivery]);
     put_text(out, "p", effect->peer);
     put_number(out, "sid", effect->session);
-    put_payload(out, effect->payload);
+    if (effect->kind == YO_EFFECT_HISTORY) {
+        put_past(out, effect->payload);
+    } else {
+        put_payload(out, effect->payload);
+    }
     put_text(out, "event", effect->event);
     put_text(out, "k", effect->key);
     put_text(out, "label", effect->label);
@@ -213,6 +218,12 @@ static void put_fields(struct yo_buf *out, const struct yo_effect *effect)
     put_number(out, "epoch", effect->epoch);
     put_number(out, "after", effect->after_ms);
     put_number(out, "rtt", effect->rtt);
+    put_number(out, "since", effect->since);
+    put_number(out, "hist", effect->hist);
+    put_number(out, "max", effect->max);
+    put_number(out, "from", effect->from);
+    yo_buf_append_text(out, effect->past ? " past" : "");
+    yo_buf_append_text(out, effect->more ? " more" : "");
     put_text(out, "tok", effect->token);
     put_number(out, "close", effect->code);
     put_error(out, effect->error);

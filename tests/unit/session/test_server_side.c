@@ -112,7 +112,7 @@ static void joined(const char *room, uint64_t sequence, const char *lines)
 {
     yo_effects_clear(&effects);
     assert_int_equal(
-        yo_server_joined(session, yo_span_of(room), sequence, now, &effects), YOMO_OK);
+        yo_server_joined(session, yo_span_of(room), sequence, 0, now, &effects), YOMO_OK);
     assert_effects(&effects, lines);
 }
 
@@ -148,7 +148,7 @@ static void enter(const char *room)
     yo_effects_clear(&effects);
     yo_server_session_recv(session, LANE_CONTROL, story_encode(&join), now, &effects);
     yo_effects_clear(&effects);
-    yo_server_joined(session, yo_span_of(room), 1, now, &effects);
+    yo_server_joined(session, yo_span_of(room), 1, 0, now, &effects);
     assert_int_not_equal(yo_server_session_lane(session, yo_span_of(room)), 0);
 }
 
@@ -456,7 +456,7 @@ static void pings_are_answered_and_servers_ops_are_not_the_clients(void **state)
     recv((struct yo_message){.op = YO_OP_PONG, .timestamp = 12}, "");
     for (int op = YO_OP_HELLO; op < YO_OP_UNKNOWN; op++) {
         if (op != YO_OP_PING && op != YO_OP_PONG && op != YO_OP_MOVE &&
-            op != YO_OP_TOKEN) {
+            op != YO_OP_TOKEN && op != YO_OP_HISTORY) {
             recv((struct yo_message){.op = (enum yo_op)op}, "drop code=PROTO\n");
         }
     }
@@ -933,10 +933,10 @@ static void live_a_life(struct fault *memory, void *user)
             }
             yo_effects_clear(&out);
             if (i == 0 &&
-                yo_server_joined(one, yo_span_of("r"), 1, 0, &out) == YOMO_ERR_NOMEM) {
+                yo_server_joined(one, yo_span_of("r"), 1, 0, 0, &out) == YOMO_ERR_NOMEM) {
                 assert_int_equal(yo_server_session_lane(one, yo_span_of("r")), 0);
                 yo_effects_clear(&out);
-                yo_server_joined(one, yo_span_of("r"), 1, 0, &out);
+                yo_server_joined(one, yo_span_of("r"), 1, 0, 0, &out);
             }
         }
         yo_effects_clear(&out);
