@@ -171,6 +171,9 @@ static void carry_out(struct yomo_client *client, const struct yo_effect *effect
         break;
     case YO_EFFECT_MOVE:
     case YO_EFFECT_FENCE:
+    case YO_EFFECT_REPLY:
+    case YO_EFFECT_CLAIM:
+    case YO_EFFECT_RESUME:
     case YO_EFFECT_JOIN:
     case YO_EFFECT_LEAVE:
     case YO_EFFECT_STATE:

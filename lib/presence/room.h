@@ -35,6 +35,7 @@ struct yo_member {
     struct yo_blob *state; /* the payload (one MessagePack map), NULL: none yet */
     uint64_t version;      /* of the state; grows by one with each change */
     uint64_t since_ms;     /* wall clock */
+    uint64_t joined_at;    /* its place in the order, which it was told; the caller's */
     bool presencejs;       /* which kind of member it is itself */
     bool stale;            /* its connection broke; the seat is kept for a while */
     void *seat;            /* the caller's: where it is connected */

@@ -12,8 +12,6 @@
 #include "base/url.h"
 #include "wire/limits.h"
 
-#define GRACE_MS 15000 /* a seat is kept after its connection broke */
-
 static int add_address(struct yo_config *config, const char *literal,
                        struct yo_buf *why)
 {
@@ -232,7 +230,6 @@ static void read_limits(struct yo_config *config)
     config->members_max = size_option(o, "members-max");
     config->rooms_max = size_option(o, "rooms-total-max") / config->workers + 1;
     config->legacy_members_max = size_option(o, "legacy-members-max");
-    config->grace_ms = yo_options_ms(o, "grace-time");
     config->parked_max = size_option(o, "parked-max") / config->workers + 1;
     config->parked_bytes = size_option(o, "parked-size") / config->workers;
     config->limits = (struct yo_server_limits){
@@ -247,6 +244,7 @@ static void read_limits(struct yo_config *config)
         .messages_burst = u32_option(o, "message-burst"),
         .silence_ms = yo_options_ms(o, "silence-timeout"),
         .errors_max = u32_option(o, "errors-max"),
+        .grace_ms = yo_options_ms(o, "grace-time"),
     };
     if (config->limits.message_size > YO_MESSAGE_SIZE_MAX) {
         config->limits.message_size = YO_MESSAGE_SIZE_MAX;
@@ -275,7 +273,7 @@ static void read_history(struct yo_config *config)
     }
     config->recent = (struct yo_record_bounds){
         .bytes = size_option(o, "resume-log"),
-        .age = (config->limits.silence_ms + GRACE_MS) * YO_MS,
+        .age = (config->limits.silence_ms + config->limits.grace_ms) * YO_MS,
     };
     config->room_linger = yo_options_ms(o, "room-linger") * YO_MS;
 }

@@ -41,7 +41,6 @@ struct yo_config {
     size_t connections_max, members_max, rooms_max; /* rooms: at one worker */
     size_t legacy_members_max;
     uint64_t drain_ms;
-    uint64_t grace_ms;               /* seats without a connection are kept so long */
     size_t parked_max, parked_bytes; /* of one worker */
     struct yo_server_limits limits;
     struct yo_outbox_limits outbox;

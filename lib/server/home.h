@@ -14,6 +14,9 @@
 #include "server/letters.h"
 #include "server/metrics.h"
 
+struct yo_pages;
+struct yo_told;
+
 struct yo_home {
     const struct yomo_mem *mem;
     const struct yo_config *config;
@@ -112,6 +115,25 @@ static inline uint32_t yo_home_worker_of(const struct yo_member *member)
  * parcels. YOMO_ERR_NOMEM (snapshot.c). */
 int yo_home_snapshot(struct yo_home *home, const struct yo_home_room *hr,
                      struct yo_note *join);
+
+/* The same as pages, who is there at `place`. To be finished in any case.
+ * YOMO_ERR_NOMEM. */
+int yo_home_pages(struct yo_home *home, const struct yo_home_room *hr, uint64_t place,
+                  struct yo_pages *pages);
+
+/* What was collected becomes the note's `said` (past.c). */
+void yo_home_hand_over(struct yo_told *told, struct yo_note *note);
+
+/* One more of them, which becomes the note's. YOMO_ERR_NOMEM, and it is let go. */
+int yo_home_add_parcel(struct yo_home *home, struct yo_note *note,
+                       struct yo_blob *blob);
+
+/* What `member`, whose connection broke, has missed since `move->position`, as parcels
+ * of `arrived`: on control answers to what it said itself, and who is there now; with
+ * the data a gap, and what others said. YOMO_ERR_NOMEM (catch_up.c). */
+int yo_home_catch_up(struct yo_home *home, struct yo_home_room *hr,
+                     const struct yo_member *member, const struct yo_note *move,
+                     struct yo_note *arrived);
 
 /* What presencejs is told of a member: {op: peer_state, p: label, pl: state}. A member
  * without a state is shown as {id: label}, since presencejs cannot take an absent one.

@@ -21,6 +21,7 @@
 #include "base/blob.h"
 #include "base/list.h"
 #include "loop/mailbox.h"
+#include "presence/history.h"
 
 #define YO_DESK_WEIGHT_MAX ((size_t)64 << 20)
 
@@ -47,7 +48,8 @@ enum yo_note_kind {
     YO_NOTE_CONFIRM, /* session, number, sequence, error */
     YO_NOTE_TOLD,    /* session, ticket, number, error, said: the answer to HISTORY */
     YO_NOTE_DEPARTED, /* session, ticket, error: nothing more comes for it here */
-    YO_NOTE_ARRIVED,  /* session, number: what comes for it comes here from now on */
+    YO_NOTE_ARRIVED,  /* session, number: what comes for it comes here from now on;
+                         parcels, said: what it missed */
     YO_NOTE_LOST      /* something could not be delivered: members must come again */
 };
 
@@ -65,6 +67,8 @@ struct yo_note {
     uint64_t session, ticket;
     uint32_t to, lane;    /* MOVE; ARRIVED: of its session, where the room's goes */
     struct yo_note *twin; /* MOVE: what will be ARRIVED, so that it cannot fail */
+    bool resume;          /* MOVE: its connection broke, and it had all up to `position` */
+    struct yo_position position;
     uint64_t version, number, sequence, since_ms, since, hist, epoch;
     enum yomo_delivery delivery;
     int error;

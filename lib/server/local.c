@@ -130,7 +130,7 @@ void yo_seat_free(struct yo_local *local, struct yo_seat *seat)
     yo_free(local->worker->mem, seat);
 }
 
-static void seat_leave(struct yo_local *local, struct yo_seat *seat)
+void yo_seat_leave(struct yo_local *local, struct yo_seat *seat)
 {
     struct yo_note *leave = seat->leave;
     uint32_t home = seat->room->home;
@@ -300,7 +300,7 @@ void yo_local_leave(struct yo_local *local, struct yo_peer *peer, struct yo_span
     struct yo_seat *seat = yo_seat_named(local, peer, room);
 
     if (seat) {
-        seat_leave(local, seat);
+        yo_seat_leave(local, seat);
     } else { /* it was not let in, but its session does not know yet */
         yo_local_answer(local, peer, YO_NOTE_LEAVE, room, 0, YOMO_OK);
     }
@@ -341,7 +341,7 @@ void yo_local_recheck(struct yo_local *local, struct yo_peer *peer, yo_time now)
             yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
             break;
         }
-        seat_leave(local, seat);
+        yo_seat_leave(local, seat);
         yo_peer_carry_out(peer, &effects, now);
         if (peer->closing) {
             break;
@@ -357,7 +357,7 @@ void yo_local_keep(struct yo_local *local, struct yo_peer *peer, bool tell)
         struct yo_seat *seat = YO_CONTAINER(link, struct yo_seat, in_peer);
         struct yo_note *note = NULL;
         if (!seat->joined) {
-            seat_leave(local, seat);
+            yo_seat_leave(local, seat);
             continue;
         }
         if (tell) { /* without memory they do not hear of it */
@@ -379,7 +379,7 @@ void yo_local_put_out(struct yo_local *local, struct yo_seat *seat, int error,
     yo_effects_init(&effects, local->worker->mem);
     if (yo_server_left(peer->session, yo_room_key_name(seat->room->key), error, why,
                        &effects) == YOMO_OK) {
-        seat_leave(local, seat);
+        yo_seat_leave(local, seat);
         yo_peer_carry_out(peer, &effects, now);
     } else {
         yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
@@ -390,7 +390,7 @@ void yo_local_put_out(struct yo_local *local, struct yo_seat *seat, int error,
 void yo_local_leave_all(struct yo_local *local, struct yo_peer *peer)
 {
     while (!yo_list_empty(&peer->seats)) {
-        seat_leave(local, YO_CONTAINER(peer->seats.next, struct yo_seat, in_peer));
+        yo_seat_leave(local, YO_CONTAINER(peer->seats.next, struct yo_seat, in_peer));
     }
 }
 

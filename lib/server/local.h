@@ -111,6 +111,8 @@ void yo_local_room_release(struct yo_local *local, struct yo_local_room *room);
 
 /* The seat is given back; its home knows already, or gets `leave` from the caller. */
 void yo_seat_free(struct yo_local *local, struct yo_seat *seat);
+void yo_seat_leave(struct yo_local *local,
+                   struct yo_seat *seat); /* and its home hears */
 void yo_seat_hook_left(struct yo_local *local, const struct yo_seat *seat);
 
 #endif

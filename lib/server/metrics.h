@@ -79,6 +79,14 @@ typedef _Atomic uint64_t yo_metric;
       "Waiting LATEST messages that a newer one took the place of") \
     X(moved, "counter", "yomo_moved_total", NULL, \
       "Sessions that went on over another connection") \
+    X(resumed, "counter", "yomo_resumed_total", NULL, \
+      "Sessions that went on after their connection had broken") \
+    X(resume_refused, "counter", "yomo_resume_refused_total", NULL, \
+      "Clients that came back to a session that is not there or not theirs") \
+    X(resumed_messages, "counter", "yomo_resumed_messages_total", NULL, \
+      "Messages and gaps that were told to those who came back") \
+    X(resumed_gaps, "counter", "yomo_resumed_gaps_total", NULL, \
+      "Rooms in which somebody came back too late for all that was said") \
     X(parked, "gauge", "yomo_parked", NULL, \
       "Sessions whose connection broke, and whose seats are kept") \
     X(parked_over, "counter", "yomo_parked_ended_total", "reason=\"time\"", \

@@ -27,25 +27,10 @@
 #include "base/rand.h"
 #include "base/text.h"
 #include "server/handle.h"
+#include "server/resume.h"
+#include "server/transfer.h"
 #include "server/worker.h"
 #include "wire/encode.h"
-
-struct yo_transfer {
-    struct yo_letter letter;
-    const struct yomo_mem *mem;
-    uint32_t taker_worker;
-    uint64_t taker, session;
-    uint8_t secret[YO_PEER_SECRET_SIZE];
-    bool proven;
-    char *id, *app;
-    /* The answer. */
-    int error;
-    struct yo_server_session *state;
-    struct yo_outbox outbox;
-    struct yo_buf tail; /* of struct tail: what the old transport gave back */
-    uint64_t again;     /* yo_server_moved */
-    size_t seats;
-};
 
 struct tail {
     struct yo_blob *message;
@@ -70,6 +55,7 @@ static void transfer_free(struct yo_transfer *transfer)
         yo_blob_unref(tail[i].message);
     }
     yo_buf_finish(&transfer->tail);
+    yo_resume_free_claims(transfer->mem, &transfer->claims);
     yo_outbox_finish(&transfer->outbox);
     yo_server_session_destroy(transfer->state);
     yo_free(transfer->mem, transfer->id);
@@ -148,10 +134,13 @@ static bool secret_equal(const uint8_t *a, const uint8_t *b)
 
 static void tell_refused(struct yo_peer *peer, int error)
 {
-    const struct yo_message message = {
-        .op = YO_OP_MOVED, .code = error, .text = yo_span_of(yomo_strerror(error))};
+    const struct yo_message message = {.op =
+                                           peer->resuming ? YO_OP_RESUMED : YO_OP_MOVED,
+                                       .code = error,
+                                       .text = yo_span_of(yomo_strerror(error))};
     struct yo_blob *blob;
 
+    yo_metric_add(&peer->worker->metrics->resume_refused, peer->resuming);
     peer->moving = 0;
     if (yo_encode_blob(&blob, peer->worker->mem, YO_DIALECT_YOMO, &message) !=
         YOMO_OK) {
@@ -179,6 +168,7 @@ static struct yo_transfer *transfer_make(struct yo_peer *peer, struct yo_span to
     transfer->app = yo_strndup(mem, peer->app, strlen(peer->app));
     yo_outbox_init(&transfer->outbox, mem, &peer->worker->config->outbox);
     yo_buf_init(&transfer->tail, mem);
+    yo_list_init(&transfer->claims);
     if (!transfer->id || !transfer->app) {
         transfer_free(transfer);
         return NULL;
@@ -190,16 +180,21 @@ static struct yo_transfer *transfer_make(struct yo_peer *peer, struct yo_span to
     return transfer;
 }
 
-void yo_move_ask(struct yo_peer *peer, struct yo_span token, yo_time now)
+void yo_move_ask(struct yo_peer *peer, struct yo_span token, bool resume, yo_time now)
 {
     struct yo_worker *worker = peer->worker;
     uint32_t to;
     struct yo_transfer *transfer = transfer_make(peer, token, &to);
 
     (void)now;
+    peer->resuming = resume;
     if (!transfer) {
         yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
-    } else if (to >= worker->count) {
+        return;
+    }
+    transfer->resume = resume;
+    yo_list_splice(&transfer->claims, &peer->claims);
+    if (to >= worker->count) {
         transfer_free(transfer);
         tell_refused(peer, YOMO_ERR_NOT_FOUND);
     } else {
@@ -241,7 +236,11 @@ void yo_move_check(struct yo_peer *peer, yo_time now)
         yo_server_session_waits(peer->session)) {
         return;
     }
-    yo_outbox_rewind(&peer->outbox);
+    if (transfer->resume) { /* what was said meanwhile the homes have told */
+        yo_outbox_strip(&peer->outbox);
+    } else {
+        yo_outbox_rewind(&peer->outbox);
+    }
     if (yo_outbox_append(&transfer->outbox, &peer->outbox) != YOMO_OK) {
         yo_move_abandon(peer);
         return;
@@ -289,16 +288,28 @@ static struct yo_note *note_make(const struct yo_seat *seat, enum yo_note_kind k
     return note;
 }
 
-/* Ask the home of each room. YOMO_ERR_NOMEM, and some were not asked. */
-static int ask_homes(struct yo_peer *peer, const struct yo_transfer *transfer)
+int yo_transfer_ask_homes(struct yo_peer *peer, const struct yo_transfer *transfer)
 {
     YO_LIST_EACH(link, next, &peer->seats)
     {
         struct yo_seat *seat = YO_CONTAINER(link, struct yo_seat, in_peer);
-        struct yo_note *note = note_make(seat, YO_NOTE_MOVE, transfer);
+        const struct yo_claim *claim = NULL;
+        struct yo_note *note;
+        if (transfer->resume) {
+            claim = yo_resume_claimed(transfer, yo_room_key_name(seat->room->key));
+            if (!claim) {
+                yo_seat_leave(&peer->worker->local, seat);
+                continue;
+            }
+        }
+        note = note_make(seat, YO_NOTE_MOVE, transfer);
         if (!note || !(note->twin = note_make(seat, YO_NOTE_ARRIVED, transfer))) {
             yo_note_free(note);
             return YOMO_ERR_NOMEM;
+        }
+        if (claim) {
+            note->resume = true;
+            note->position = claim->position;
         }
         peer->departures++;
         yo_office_put(&peer->worker->office, seat->room->home, note);
@@ -345,7 +356,7 @@ static void depart(struct yo_peer *peer, yo_time now)
     yo_list_remove(&peer->dirty);
     yo_timer_stop(&peer->timer);
     if (transfer->error == YOMO_OK) {
-        transfer->error = ask_homes(peer, transfer);
+        transfer->error = yo_transfer_ask_homes(peer, transfer);
     }
     if (transfer->error != YOMO_OK) {
         yo_conn_abort(peer->conn);
@@ -362,7 +373,7 @@ static void depart(struct yo_peer *peer, yo_time now)
 
 static bool may_take(const struct yo_peer *peer, const struct yo_transfer *transfer)
 {
-    return !peer->presencejs && !peer->departing && !peer->transfer &&
+    return !peer->presencejs && !peer->departing && !peer->transfer && !peer->closing &&
            peer->moving == 0 && secret_equal(peer->secret, transfer->secret) &&
            strcmp(peer->id, transfer->id) == 0 &&
            strcmp(peer->app, transfer->app) == 0 && (transfer->proven || !peer->proven);
@@ -372,8 +383,19 @@ static void open_take(struct yo_letter *letter, void *box_user, yo_time now)
 {
     struct yo_transfer *transfer = transfer_of(letter);
     struct yo_worker *worker = box_user;
-    struct yo_peer *peer = yo_worker_find(worker, transfer->session);
+    struct yo_peer *peer = yo_worker_find_any(worker, transfer->session);
 
+    if (transfer->resume && worker->state == YO_WORKER_SERVING) {
+        if (peer && yo_resume_may_take(peer, transfer)) {
+            peer->transfer = transfer;
+            yo_resume_depart(peer, now);
+        } else if (++transfer->asked < worker->count) { /* it may be there since */
+            post(worker, (worker->index + 1) % worker->count, transfer, open_take);
+        } else {
+            refuse(worker, transfer, YOMO_ERR_NOT_FOUND);
+        }
+        return;
+    }
     if (worker->state != YO_WORKER_SERVING || !peer || !may_take(peer, transfer)) {
         refuse(worker, transfer, YOMO_ERR_NOT_FOUND);
         return;
@@ -463,34 +485,47 @@ static int append_tail(struct yo_peer *peer, const struct yo_transfer *transfer)
     return rv;
 }
 
+int yo_transfer_adopt(struct yo_peer *peer, uint64_t session)
+{
+    int rv;
+
+    remove_session(peer);
+    peer->session_id = session;
+    rv = yo_map_put(&peer->worker->sessions, &peer->by_session,
+                    yo_span(&peer->session_id, sizeof(peer->session_id)));
+    if (rv != YOMO_OK) {
+        peer->session_id = 0; /* it is not in the map */
+    }
+    return rv;
+}
+
+void yo_transfer_swap(struct yo_peer *peer, struct yo_transfer *transfer)
+{
+    struct yo_server_session *fresh = peer->session;
+
+    peer->session = transfer->state;
+    transfer->state = fresh;
+    yo_rand_bytes(peer->secret, sizeof(peer->secret)); /* a token serves once */
+}
+
 /* In the order in which the client is to have it. */
 static int take_over(struct yo_peer *peer, struct yo_transfer *transfer, yo_time now)
 {
     struct yo_effects *effects = &peer->worker->effects;
     char token[YO_MOVE_TOKEN_SIZE];
-    struct yo_server_session *fresh;
     struct yo_outbox since;
-    int rv;
+    int rv = yo_transfer_adopt(peer, transfer->session);
 
-    remove_session(peer);
-    peer->session_id = transfer->session;
-    rv = yo_map_put(&peer->worker->sessions, &peer->by_session,
-                    yo_span(&peer->session_id, sizeof(peer->session_id)));
     if (rv != YOMO_OK) {
-        peer->session_id = 0; /* it is not in the map */
         return rv;
     }
-    fresh = peer->session;
-    peer->session = transfer->state;
-    transfer->state = fresh;
-    yo_rand_bytes(peer->secret, sizeof(peer->secret)); /* a token serves once */
-
+    yo_transfer_swap(peer, transfer);
     yo_outbox_init(&since, peer->worker->mem, &peer->worker->config->outbox);
     rv = yo_outbox_append(&since, &peer->outbox);
     yo_effects_clear(effects);
     if (rv == YOMO_OK) {
-        rv = yo_server_moved(peer->session, fresh, yo_move_token(peer, token), transfer->again,
-                             now, effects);
+        rv = yo_server_moved(peer->session, transfer->state, yo_move_token(peer, token),
+                             transfer->again, now, effects);
     }
     if (rv == YOMO_OK) {
         yo_peer_carry_out(peer, effects, now);
@@ -502,6 +537,15 @@ static int take_over(struct yo_peer *peer, struct yo_transfer *transfer, yo_time
     return rv;
 }
 
+void yo_move_free_arrived(struct yo_peer *peer)
+{
+    struct yo_link *link;
+
+    while ((link = yo_list_pop_front(&peer->arrived)) != NULL) {
+        yo_note_free(YO_CONTAINER(link, struct yo_note, letter.link));
+    }
+}
+
 static void check_arrived(struct yo_peer *peer, yo_time now)
 {
     struct yo_transfer *transfer = peer->transfer;
@@ -511,8 +555,10 @@ static void check_arrived(struct yo_peer *peer, yo_time now)
         return;
     }
     peer->transfer = NULL;
-    rv = take_over(peer, transfer, now);
+    rv = transfer->resume ? yo_resume_take_over(peer, transfer, now)
+                          : take_over(peer, transfer, now);
     transfer_free(transfer);
+    yo_move_free_arrived(peer);
     peer->moving = 0;
     peer->arrivals = 0;
     if (rv != YOMO_OK) {
@@ -522,7 +568,9 @@ static void check_arrived(struct yo_peer *peer, yo_time now)
                     slow ? "too slow to receive" : "out of memory");
         return;
     }
-    yo_metric_add(&peer->worker->metrics->moved, 1);
+    yo_metric_add(peer->resuming ? &peer->worker->metrics->resumed
+                                 : &peer->worker->metrics->moved,
+                  1);
     yo_peer_mark(peer);
     yo_local_recheck(&peer->worker->local, peer, now);
 }
@@ -558,8 +606,11 @@ bool yo_move_arrived(struct yo_worker *worker, struct yo_note *note, yo_time now
     if (peer && peer->moving == note->session) {
         if (yo_local_arrive(&worker->local, peer, note) == YOMO_OK) {
             peer->arrivals++;
+            if (peer->resuming) { /* it has what was missed */
+                yo_list_push_back(&peer->arrived, &note->letter.link);
+            }
             check_arrived(peer, now);
-            return false;
+            return peer->resuming;
         }
         yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
     }

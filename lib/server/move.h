@@ -18,8 +18,9 @@ struct yo_note;
 #define YO_MOVE_TOKEN_SIZE (16 + 4 + 32)
 struct yo_span yo_move_token(const struct yo_peer *peer, char out[YO_MOVE_TOKEN_SIZE]);
 
-/* `peer` is to go on with the session of `token`. The answer comes later. */
-void yo_move_ask(struct yo_peer *peer, struct yo_span token, yo_time now);
+/* `peer` is to go on with the session of `token`, whose connection lives, or broke
+ * (`resume`). The answer comes later. */
+void yo_move_ask(struct yo_peer *peer, struct yo_span token, bool resume, yo_time now);
 
 /* Nothing more comes from `peer`, whose session moves. */
 void yo_move_fenced(struct yo_peer *peer, yo_time now);
@@ -34,6 +35,9 @@ bool yo_move_arrived(struct yo_worker *worker, struct yo_note *note, yo_time now
 
 /* An answer came to the session of `peer`, which departs: was it the last? */
 void yo_move_check(struct yo_peer *peer, yo_time now);
+
+/* What has come for a peer and is not needed any more. */
+void yo_move_free_arrived(struct yo_peer *peer);
 
 /* `peer` ends, or is not: what waits for it is told. */
 void yo_move_abandon(struct yo_peer *peer);

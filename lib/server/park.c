@@ -32,7 +32,7 @@ bool yo_park_may(const struct yo_peer *peer)
 {
     const struct yo_worker *worker = peer->worker;
 
-    if (peer->presencejs || !peer->session || worker->config->grace_ms == 0 ||
+    if (peer->presencejs || !peer->session || worker->config->limits.grace_ms == 0 ||
         worker->state != YO_WORKER_SERVING || peer->moving || peer->transfer) {
         return false;
     }
@@ -95,7 +95,7 @@ void yo_park(struct yo_peer *peer, bool tell, yo_time now)
     (void)yo_timer_set(
         &peer->timer, /* its room was reserved */
         yo_time_min(peer->expiry,
-                    yo_time_after(now, worker->config->grace_ms * YO_MS)));
+                    yo_time_after(now, worker->config->limits.grace_ms * YO_MS)));
     yo_worker_defer(worker); /* which trims */
 }
 

@@ -104,7 +104,7 @@ static int tell_window(struct yo_told *told, const struct yo_record *record,
     return rv;
 }
 
-static void hand_over(struct yo_told *told, struct yo_note *note)
+void yo_home_hand_over(struct yo_told *told, struct yo_note *note)
 {
     note->said = told->list;
     note->said_count = told->count;
@@ -179,7 +179,7 @@ int yo_home_recall(struct yo_home *home, struct yo_home_room *hr, struct yo_note
     }
     rv = rv == YOMO_OK ? yo_told_end(&told, 0) : rv;
     if (rv == YOMO_OK) {
-        hand_over(&told, join);
+        yo_home_hand_over(&told, join);
     }
     yo_told_finish(&told);
     return rv;
@@ -204,7 +204,7 @@ static int answer(struct yo_home *home, struct yo_home_room *hr, struct yo_note 
         rv = yo_told_end(&told, first > 0 ? yo_record_at(record, first)->place : 0);
     }
     if (rv == YOMO_OK) {
-        hand_over(&told, note);
+        yo_home_hand_over(&told, note);
     }
     yo_told_finish(&told);
     return rv;

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/rand.h"
 #include "server/move.h"
+#include "server/resume.h"
 #include "server/worker.h"
 
 static void on_timer(struct yo_timer *timer, yo_time now);
@@ -41,6 +42,8 @@ struct yo_peer *yo_peer_create(struct yo_worker *worker,
     yo_list_init(&peer->seats);
     yo_list_init(&peer->paced);
     yo_list_init(&peer->in_park);
+    yo_list_init(&peer->claims);
+    yo_list_init(&peer->arrived);
     yo_buf_init(&peer->ending, mem);
     yo_outbox_init(&peer->outbox, mem, &worker->config->outbox);
     yo_timer_init(&peer->timer, worker->loop, on_timer);
@@ -90,6 +93,8 @@ void yo_peer_destroy(struct yo_peer *peer)
 
     assert(yo_list_empty(&peer->seats) && !peer->transfer);
     yo_peer_drop_paced(peer);
+    yo_resume_free_claims(worker->mem, &peer->claims);
+    yo_move_free_arrived(peer);
     if (peer->conn) {
         yo_metric_less(gauge_of(peer));
     }
@@ -337,10 +342,16 @@ static void carry_out(struct yo_peer *peer, const struct yo_effect *effect, yo_t
         yo_peer_take_token(peer, effect->token, now);
         break;
     case YO_EFFECT_MOVE:
-        yo_move_ask(peer, effect->token, now);
+        yo_move_ask(peer, effect->token, false, now);
         break;
     case YO_EFFECT_FENCE:
         yo_move_fenced(peer, now);
+        break;
+    case YO_EFFECT_CLAIM:
+        yo_resume_claim(peer, effect);
+        break;
+    case YO_EFFECT_RESUME:
+        yo_move_ask(peer, effect->token, true, now);
         break;
     default:
         assert(!"an effect of the client's side");
@@ -457,6 +468,7 @@ static void on_message(void *user, struct yo_conn *conn, uint32_t lane,
     if (peer->closing || peer->departing || peer->moving) {
         return;
     }
+    peer->before_counts = false;
     yo_metric_add(&peer->worker->metrics->bytes_in, message.size);
     yo_effects_clear(effects);
     if (yo_server_session_recv(peer->session, lane, message, now, effects) != YOMO_OK) {

@@ -64,6 +64,11 @@ struct yo_peer {
     size_t park_bytes; /* its share of what all parked ones take */
     /* A move (move.h). */
     uint8_t secret[YO_PEER_SECRET_SIZE]; /* who knows it may move the session away */
+    uint8_t secret_before[YO_PEER_SECRET_SIZE]; /* and this one, as long as ... */
+    bool before_counts;     /* ... the client may not have been told the other */
+    struct yo_link claims;  /* of struct yo_claim: rooms that it wants to resume */
+    struct yo_link arrived; /* notes ARRIVED with what it missed, until all are here */
+    bool resuming;          /* `moving` is a session whose connection broke */
     uint64_t moving;              /* the session that it takes; nothing is sent yet */
     struct yo_transfer *transfer; /* of the session away from here, or to here */
     size_t departures, arrivals;  /* seats: not yet gone; come */

@@ -50,6 +50,7 @@ void yo_home_join(struct yo_home *home, struct yo_note *note)
     }
     if (rv == YOMO_OK) {
         yo_home_wake(home, hr);
+        member->joined_at = hr->room.sequence;
         yo_metric_add(&home->metrics->joins, 1);
         note->epoch = hr->epoch;
         yo_home_answer(home, note, YO_NOTE_JOINED, YOMO_OK, hr->room.sequence);
@@ -101,7 +102,8 @@ int yo_home_move(struct yo_home *home, struct yo_note *note)
         to->lost = yo_note_create(home->mem, YO_NOTE_LOST, hr->key, YO_SPAN_NONE,
                                   YO_SPAN_NONE, YO_SPAN_NONE, YO_SPAN_NONE);
     }
-    if (!to->lost) {
+    if (!to->lost || (note->resume && yo_home_catch_up(home, hr, member, note,
+                                                       note->twin) != YOMO_OK)) {
         return YOMO_ERR_NOMEM;
     }
     to->members[YOMO]++; /* presencejs does not move */

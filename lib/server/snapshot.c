@@ -7,7 +7,7 @@
 #include "wire/encode.h"
 #include "wire/msgpack.h"
 
-static int add_parcel(struct yo_home *home, struct yo_note *join, struct yo_blob *blob)
+int yo_home_add_parcel(struct yo_home *home, struct yo_note *join, struct yo_blob *blob)
 {
     size_t count = join->parcel_count;
 
@@ -26,14 +26,12 @@ static int add_parcel(struct yo_home *home, struct yo_note *join, struct yo_blob
     return YOMO_OK;
 }
 
-static int pages(struct yo_home *home, const struct yo_home_room *hr,
-                 struct yo_note *join)
+int yo_home_pages(struct yo_home *home, const struct yo_home_room *hr, uint64_t place,
+                  struct yo_pages *pages)
 {
-    struct yo_pages pages;
     int rv = YOMO_OK;
 
-    /* The one who comes takes the next number, which nobody tells it. */
-    yo_pages_begin(&pages, home->mem, hr->name, hr->room.sequence + 1);
+    yo_pages_begin(pages, home->mem, hr->name, place);
     YO_LIST_EACH(link, next, &hr->room.by_age)
     {
         const struct yo_member *member = YO_CONTAINER(link, struct yo_member, by_age);
@@ -44,12 +42,21 @@ static int pages(struct yo_home *home, const struct yo_home_room *hr,
             .version = member->version,
             .since_ms = member->since_ms,
             .stale = member->stale};
-        rv = yo_pages_add(&pages, &entry);
+        rv = yo_pages_add(pages, &entry);
         if (rv != YOMO_OK) {
             break;
         }
     }
-    rv = rv == YOMO_OK ? yo_pages_end(&pages) : rv;
+    return rv == YOMO_OK ? yo_pages_end(pages) : rv;
+}
+
+static int pages_for(struct yo_home *home, const struct yo_home_room *hr,
+                     struct yo_note *join)
+{
+    struct yo_pages pages;
+    /* The one who comes takes the next number, which nobody tells it. */
+    int rv = yo_home_pages(home, hr, hr->room.sequence + 1, &pages);
+
     if (rv == YOMO_OK) {
         join->parcels = pages.list;
         join->parcel_count = pages.count;
@@ -98,7 +105,7 @@ static int peer_states(struct yo_home *home, const struct yo_home_room *hr,
             continue; /* another device of the same peer */
         }
         rv = yo_home_peer_state(home, hr, member->label, member->state, &blob);
-        rv = rv == YOMO_OK ? add_parcel(home, join, blob) : rv;
+        rv = rv == YOMO_OK ? yo_home_add_parcel(home, join, blob) : rv;
         if (rv != YOMO_OK) {
             return rv;
         }
@@ -109,5 +116,5 @@ static int peer_states(struct yo_home *home, const struct yo_home_room *hr,
 int yo_home_snapshot(struct yo_home *home, const struct yo_home_room *hr,
                      struct yo_note *join)
 {
-    return join->presencejs ? peer_states(home, hr, join) : pages(home, hr, join);
+    return join->presencejs ? peer_states(home, hr, join) : pages_for(home, hr, join);
 }

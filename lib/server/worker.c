@@ -367,11 +367,17 @@ void yo_worker_free(struct yo_worker *worker)
 
 /* --- small things ---------------------------------------------------------------- */
 
-struct yo_peer *yo_worker_find(struct yo_worker *worker, uint64_t session)
+struct yo_peer *yo_worker_find_any(struct yo_worker *worker, uint64_t session)
 {
     struct yo_map_node *node =
         yo_map_get(&worker->sessions, yo_span(&session, sizeof(session)));
-    struct yo_peer *peer = node ? YO_CONTAINER(node, struct yo_peer, by_session) : NULL;
+
+    return node ? YO_CONTAINER(node, struct yo_peer, by_session) : NULL;
+}
+
+struct yo_peer *yo_worker_find(struct yo_worker *worker, uint64_t session)
+{
+    struct yo_peer *peer = yo_worker_find_any(worker, session);
 
     return peer && !peer->closing ? peer : NULL;
 }

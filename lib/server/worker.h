@@ -92,7 +92,9 @@ void yo_worker_free(struct yo_worker *worker);
 /* Something is to be done at the end of this turn. */
 void yo_worker_defer(struct yo_worker *worker);
 
+/* One that stands; `any`: also one that is ending, or parked. */
 struct yo_peer *yo_worker_find(struct yo_worker *worker, uint64_t session);
+struct yo_peer *yo_worker_find_any(struct yo_worker *worker, uint64_t session);
 uint32_t yo_worker_home(const struct yo_worker *worker, struct yo_span room_key);
 
 /* One log line about what a client did, a few of each kind for each second: who sends

@@ -31,6 +31,8 @@ enum yo_effect_kind {
                           encoded array of messages), sequence (of what is older), more */
     YO_EFFECT_GAP,     /* client: room, from (0: not known), sequence (the last) */
     YO_EFFECT_FENCE,   /* the client moves: nothing more comes on this connection */
+    YO_EFFECT_CLAIM,   /* room, places: it wants its seat there back, and had so much */
+    YO_EFFECT_RESUME,  /* token: this connection is to go on with a session that broke */
     /* client */
     YO_EFFECT_READY,     /* the dialect is known: extension, session, epoch, token */
     YO_EFFECT_JOINED,    /* room: the snapshot is complete; sequence, epoch */
@@ -51,6 +53,7 @@ struct yo_effect {
     struct yo_span room, peer, payload, event, key, label, text, bytes, token;
     uint64_t session, version, number, sequence, since_ms, epoch, after_ms;
     uint64_t since, hist, max, from;
+    uint64_t places[YOMO_BULK + 1]; /* CLAIM: the last that it had, by priority */
     enum yomo_delivery delivery;
     int change; /* enum yomo_peer_change */
     bool stale; /* PEER, PRESENT: its connection broke */

@@ -24,6 +24,9 @@ struct yo_attendance {
     uint32_t stale_joins;  /* answers to come for joins that were left meanwhile */
     uint32_t stale_leaves; /* answers to come for leaves that a join followed */
     uint64_t taken;        /* messages that came on its stream of this connection */
+    uint64_t read;         /* RELIABLE data since the join, over all connections, ... */
+    uint64_t read_told;    /* ... and as far as the client has been told */
+    bool resumed;          /* its seat has come along, just now */
     uint32_t ack_tries;    /* of a presencejs ACK in datagrams, so far */
     yo_time ack_due;       /* when it is sent again; YO_NEVER: not */
     size_t label_size;     /* of the name under which presencejs hears its data */
@@ -44,6 +47,7 @@ struct yo_server_session {
     uint32_t errors;             /* broken messages so far */
     yo_time heard;               /* when the last message came */
     uint64_t taken;              /* messages that came on this connection's control */
+    size_t claims;               /* rooms that it wants to resume */
     yo_time token_due;           /* when the next token may come */
     bool fenced;                 /* FENCE went out: a move is under way */
     bool closed;                 /* CLOSE went out */
@@ -85,9 +89,12 @@ void yo_server_on_history(struct yo_server_session *session,
                           const struct yo_incoming *in);
 void yo_server_on_online(struct yo_server_session *session,
                          const struct yo_incoming *in);
-void yo_server_count(struct yo_server_session *session, struct yo_span room);
+void yo_server_count(struct yo_server_session *session,
+                     const struct yo_message *message, uint32_t lane);
+void yo_server_tell_read(struct yo_server_session *session, struct yo_effects *effects);
 void yo_server_tell_taken(struct yo_server_session *session,
                           struct yo_effects *effects);
+void yo_server_keep_resumed(struct yo_server_session *session);
 void yo_server_count_anew(struct yo_server_session *session);
 void yo_server_rooms_tick(struct yo_server_session *session, yo_time now,
                           struct yo_effects *effects);

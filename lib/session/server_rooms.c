@@ -252,7 +252,7 @@ static void join(struct yo_server_session *session, const struct yo_incoming *in
     }
     room->phase = ATTENDANCE_ASKED;
     room->lane = session->next_lane++;
-    room->taken = 0;
+    room->taken = room->read = room->read_told = 0;
     session->rooms_held++;
 }
 
@@ -495,13 +495,32 @@ int yo_server_left(struct yo_server_session *session, struct yo_span name, int e
 
 /* --- a move --- */
 
-/* A message has come on the stream of `name`: whatever becomes of it, it was taken. */
-void yo_server_count(struct yo_server_session *session, struct yo_span name)
+/* A message has come about a room: whatever becomes of it, it was taken. */
+void yo_server_count(struct yo_server_session *session,
+                     const struct yo_message *message, uint32_t lane)
 {
-    struct yo_attendance *room = yo_server_find(session, name);
+    struct yo_attendance *room = yo_server_find(session, message->channel);
 
     if (room) {
-        room->taken++;
+        room->taken += lane >= LANE_ROOMS;
+        room->read += lane != LANE_DATAGRAM && message->op == YO_OP_DATA &&
+                      message->delivery == YOMO_RELIABLE &&
+                      room->phase == ATTENDANCE_IN;
+    }
+}
+
+/* How much was read, where that is more than was told. */
+void yo_server_tell_read(struct yo_server_session *session, struct yo_effects *effects)
+{
+    for (struct yo_map_node *node = yo_map_next(&session->rooms, NULL); node;
+         node = yo_map_next(&session->rooms, node)) {
+        struct yo_attendance *room = of_name(node);
+        const struct yo_message message = {
+            .op = YO_OP_ACK, .channel = name_of(room), .read = room->read};
+        if (room->read != room->read_told) {
+            yo_server_send(session, effects, &message);
+            room->read_told = room->read; /* without memory the connection ends */
+        }
     }
 }
 
@@ -545,6 +564,45 @@ bool yo_server_session_waits(const struct yo_server_session *session)
         }
     }
     return false;
+}
+
+/* --- after a break --- */
+
+int yo_server_resumed_room(struct yo_server_session *session, struct yo_span name,
+                           struct yo_effects *effects)
+{
+    struct yo_attendance *room = yo_server_find(session, name);
+    const struct yo_message message = {
+        .op = YO_OP_RESUMED, .channel = name, .number = room ? room->read : 0};
+    int rv;
+
+    if (!room) {
+        return YOMO_ERR_NOT_FOUND;
+    }
+    yo_server_send(session, effects, &message);
+    rv = yo_server_done(effects);
+    if (rv == YOMO_OK) {
+        room->resumed = true;
+        room->read_told = room->read;
+    }
+    return rv;
+}
+
+/* The rooms that did not come along are forgotten. */
+void yo_server_keep_resumed(struct yo_server_session *session)
+{
+    struct yo_map_node *node, *next;
+
+    for (node = yo_map_next(&session->rooms, NULL); node; node = next) {
+        struct yo_attendance *room = of_name(node);
+        next = yo_map_next(&session->rooms, node);
+        if (!room->resumed) {
+            forget(session, room);
+        } else {
+            room->resumed = false;
+            room->taken = 0;
+        }
+    }
 }
 
 /* --- time --- */

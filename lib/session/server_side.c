@@ -40,7 +40,8 @@ static void say_hello(struct yo_server_session *session, struct yo_effects *effe
         .timestamp = session->identity.expires_ms,
         .limits = {.message_size = session->limits.message_size,
                    .rooms = session->limits.rooms,
-                   .silence_ms = session->limits.silence_ms},
+                   .silence_ms = session->limits.silence_ms,
+                   .grace_ms = session->limits.grace_ms},
         .token = session->identity.token,
     };
 
@@ -392,7 +393,38 @@ static void on_ping(struct yo_server_session *session, const struct yo_incoming 
         yo_server_refuse(session, in, YOMO_ERR_RATE, yomo_strerror(YOMO_ERR_RATE));
         return;
     }
+    yo_server_tell_read(session, in->effects);
     yo_server_send(session, in->effects, &pong);
+}
+
+/* After a break: what it has had of each room, and then the token of the session. */
+static void on_resume(struct yo_server_session *session, const struct yo_incoming *in)
+{
+    const struct yo_message *message = in->message;
+    bool claim = message->channel.size > 0;
+    struct yo_effect *effect;
+
+    if (!claim && !message->token.data) {
+        yo_server_broken(session, in, "a resume without a room or a token");
+        return;
+    }
+    if (session->rooms.count > 0 ||
+        (claim && session->claims >= session->limits.rooms &&
+         session->limits.rooms > 0)) {
+        yo_server_refuse(session, in, YOMO_ERR_STATE,
+                         "a connection that is in rooms cannot go on with others");
+        return;
+    }
+    effect = yo_effects_add(in->effects, claim ? YO_EFFECT_CLAIM : YO_EFFECT_RESUME);
+    if (effect) {
+        effect->room = message->channel;
+        effect->token = message->token;
+        effect->places[YOMO_NORMAL] = message->sequence;
+        effect->places[YOMO_URGENT] =
+            message->urgent ? message->urgent : message->sequence;
+        effect->places[YOMO_BULK] = message->bulk ? message->bulk : message->sequence;
+        session->claims += claim;
+    }
 }
 
 /* Either end of a move: of the new connection with the old one's token, or, behind
@@ -463,6 +495,8 @@ static void dispatch(struct yo_server_session *session, const struct yo_incoming
         on_token(session, in);
     } else if (op == YO_OP_MOVE && session->identity.extension) {
         on_move(session, in);
+    } else if (op == YO_OP_RESUME && session->identity.extension) {
+        on_resume(session, in);
     } else if (op == YO_OP_UNKNOWN) {
         yo_server_refuse(session, in, YOMO_ERR_PROTO,
                          "an op this server does not know");
@@ -486,8 +520,8 @@ int yo_server_session_recv(struct yo_server_session *session, uint32_t lane,
     session->heard = now;
     session->taken += lane == LANE_CONTROL;
     rv = yo_decode(bytes, &message);
-    if (rv == YOMO_OK && lane >= LANE_ROOMS) {
-        yo_server_count(session, message.channel);
+    if (rv == YOMO_OK && lane != LANE_DATAGRAM) {
+        yo_server_count(session, &message, lane);
     }
     if (rv != YOMO_OK) {
         message = (struct yo_message){.op = YO_OP_UNKNOWN};
@@ -555,6 +589,26 @@ int yo_server_moved(struct yo_server_session *session,
         session->taken = fresh->taken;
         session->fenced = false;
         session->heard = now;
+    }
+    return rv;
+}
+
+int yo_server_resumed(struct yo_server_session *session,
+                      const struct yo_server_session *fresh, struct yo_span token,
+                      yo_time now, struct yo_effects *effects)
+{
+    const struct yo_message message = {
+        .op = YO_OP_RESUMED, .session = session->identity.session, .token = token};
+    int rv;
+
+    yo_server_send(session, effects, &message);
+    rv = yo_server_done(effects);
+    if (rv == YOMO_OK) {
+        yo_server_keep_resumed(session);
+        session->taken = fresh->taken;
+        session->fenced = session->closed = false;
+        session->heard = now;
+        session->errors = fresh->errors;
     }
     return rv;
 }

@@ -30,6 +30,7 @@ struct yo_server_limits {
     uint32_t messages_per_second, messages_burst; /* token bucket; 0: no limit */
     uint64_t silence_ms;      /* extension: told in hello; after so much silence the
                                  session asks for a CLOSE, our client pings before */
+    uint64_t grace_ms;        /* told in hello: seats are kept so long after a break */
     uint32_t errors_max;      /* broken messages before the connection is closed */
 };
 
@@ -96,6 +97,16 @@ int yo_server_goaway(struct yo_server_session *session, uint64_t after_ms,
 int yo_server_moved(struct yo_server_session *session,
                     const struct yo_server_session *fresh, struct yo_span token,
                     uint64_t again, yo_time now, struct yo_effects *effects);
+
+/* The same after a break: first, for each room that came along, how many of the
+ * client's messages were read (YOMO_ERR_NOT_FOUND: it does not know that room), and
+ * when all that was missed has been said, that this was all. Rooms that did not come
+ * along are forgotten. YOMO_ERR_NOMEM, and nothing changed. */
+int yo_server_resumed_room(struct yo_server_session *session, struct yo_span room,
+                           struct yo_effects *effects);
+int yo_server_resumed(struct yo_server_session *session,
+                      const struct yo_server_session *fresh, struct yo_span token,
+                      yo_time now, struct yo_effects *effects);
 
 /* The connection broke, and the session waits for another. Joins and leaves that were
  * not answered are forgotten; their answers are then for nobody. */

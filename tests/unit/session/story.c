@@ -175,6 +175,7 @@ static const char *const kinds[] = {
     [YO_EFFECT_TOKEN] = "token",     [YO_EFFECT_MOVE] = "move",
     [YO_EFFECT_FENCE] = "fence",     [YO_EFFECT_MOVED] = "moved",
     [YO_EFFECT_HISTORY] = "history", [YO_EFFECT_GAP] = "gap",
+    [YO_EFFECT_CLAIM] = "claim",     [YO_EFFECT_RESUME] = "resume",
 };
 
 static void put_send(struct yo_buf *out, const struct yo_effect *effect)
@@ -199,6 +200,10 @@ static void put_fields(struct yo_buf *out, const struct yo_effect *effect)
     if (effect->kind == YO_EFFECT_PEER) {
         yo_buf_printf(out, " %s%s", changes[effect->change],
                       effect->stale ? " stale" : "");
+    }
+    if (effect->kind == YO_EFFECT_CLAIM) {
+        yo_buf_printf(out, " places=%" PRIu64 ",%" PRIu64 ",%" PRIu64,
+                      effect->places[0], effect->places[1], effect->places[2]);
     }
     yo_buf_append_text(out, deliveries[effect->delivery]);
     put_text(out, "p", effect->peer);

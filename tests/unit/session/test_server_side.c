@@ -456,7 +456,7 @@ static void pings_are_answered_and_servers_ops_are_not_the_clients(void **state)
     recv((struct yo_message){.op = YO_OP_PONG, .timestamp = 12}, "");
     for (int op = YO_OP_HELLO; op < YO_OP_UNKNOWN; op++) {
         if (op != YO_OP_PING && op != YO_OP_PONG && op != YO_OP_MOVE &&
-            op != YO_OP_TOKEN && op != YO_OP_HISTORY) {
+            op != YO_OP_TOKEN && op != YO_OP_HISTORY && op != YO_OP_RESUME) {
             recv((struct yo_message){.op = (enum yo_op)op}, "drop code=PROTO\n");
         }
     }
@@ -473,6 +473,24 @@ static void hello_brings_the_token(void **state)
     assert_effects(&effects,
                    "send 1: hello p=alice sid=7 ver=1 epoch=5 lim.msg=1000 lim.rooms=2 "
                    "lim.silence=15000 tok=t0\n");
+}
+
+static void after_a_break_rooms_are_claimed_and_a_session_is_asked_for(void **state)
+{
+    struct yo_message claim = about(YO_OP_RESUME, "r", NULL);
+    (void)state;
+    claim.sequence = 41;
+    claim.urgent = 43;
+    recv(claim, "claim r places=41,43,41\n");
+    recv((struct yo_message){.op = YO_OP_RESUME}, "drop code=MALFORMED\n");
+    claim = about(YO_OP_RESUME, "s", NULL);
+    recv(claim, "claim s places=0,0,0\n");
+    recv(claim, "drop s code=STATE\n"); /* not more than rooms that one may be in */
+    recv((struct yo_message){.op = YO_OP_RESUME, .token = yo_span_of("t1")},
+         "resume tok=t1\n");
+    enter("r");
+    recv((struct yo_message){.op = YO_OP_RESUME, .token = yo_span_of("t1")},
+         "drop code=STATE\n");
 }
 
 static void a_new_connection_asks_for_a_session(void **state)
@@ -591,7 +609,9 @@ static void more_than_the_rate_is_refused_but_a_leave_never(void **state)
          "drop s code=RATE\n");
     recv(about(YO_OP_PEER_OFFLINE, "r", NULL), "leave r\n");
     now += 100 * YO_MS;
-    recv((struct yo_message){.op = YO_OP_PING, .timestamp = 1}, "send 1: pong ts=1\n");
+    recv((struct yo_message){.op = YO_OP_PING, .timestamp = 1},
+         "send 1: ack c=r rd=3\n"
+         "send 1: pong ts=1\n");
 }
 
 static void confirmations_are_for_numbers_only(void **state)
@@ -1001,6 +1021,7 @@ int main(void)
         TEST(a_proven_id_cannot_be_changed),
         TEST(pings_are_answered_and_servers_ops_are_not_the_clients),
         TEST(hello_brings_the_token),
+        TEST(after_a_break_rooms_are_claimed_and_a_session_is_asked_for),
         TEST(a_new_connection_asks_for_a_session),
         TEST(behind_the_fence_nothing_is_heard),
         TEST(a_moved_session_tells_what_it_has_taken),

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/* resume.c
+ *
+ * The happy path: the client claims its rooms, each with the last place that it had,
+ * and names its session. The session is parked at a worker, or its old connection has
+ * not been found broken yet; either way it is given away as in a move, but nothing of
+ * what waited to be sent goes along but LATEST values. The home of each claimed room
+ * hands the seat over together with what was missed (catch_up.c); what the room says
+ * after that goes to the new worker. When all seats have come the client is told, room
+ * by room, how much of what it had sent was read, who is there, and what it has missed.
+ *
+ * Possible failures: there is no such session at the worker that the token names. It
+ * may have been resumed since, and the answer lost: the others are asked in turn, and
+ * the token that was used last still counts until the client has used the new one. */
+#include "server/resume.h"
+
+#include "base/check.h"
+#include "base/rand.h"
+#include "server/move.h"
+#include "server/transfer.h"
+#include "server/worker.h"
+
+void yo_resume_free_claims(const struct yomo_mem *mem, struct yo_link *claims)
+{
+    struct yo_link *link;
+
+    while ((link = yo_list_pop_front(claims)) != NULL) {
+        yo_free(mem, YO_CONTAINER(link, struct yo_claim, link));
+    }
+}
+
+void yo_resume_claim(struct yo_peer *peer, const struct yo_effect *effect)
+{
+    struct yo_claim *claim =
+        yo_malloc(peer->worker->mem, sizeof(*claim) + effect->room.size);
+
+    if (!claim) {
+        yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
+        return;
+    }
+    for (int p = 0; p < YO_PRIORITIES; p++) {
+        claim->position.place[p] = effect->places[p];
+    }
+    claim->size = effect->room.size;
+    memcpy(claim->room, effect->room.data, effect->room.size);
+    yo_list_push_back(&peer->claims, &claim->link);
+}
+
+const struct yo_claim *yo_resume_claimed(const struct yo_transfer *transfer,
+                                         struct yo_span room)
+{
+    for (const struct yo_link *link = transfer->claims.next; link != &transfer->claims;
+         link = link->next) {
+        const struct yo_claim *claim = YO_CONTAINER(link, struct yo_claim, link);
+        if (yo_span_equal(yo_span(claim->room, claim->size), room)) {
+            return claim;
+        }
+    }
+    return NULL;
+}
+
+/* --- the old peer ----------------------------------------------------------------- */
+
+/* In the same time, wherever they differ. */
+static bool secret_is(const struct yo_peer *peer, const uint8_t *secret)
+{
+    uint8_t differ = 0, differ_before = 0;
+
+    for (size_t i = 0; i < YO_PEER_SECRET_SIZE; i++) {
+        differ |= peer->secret[i] ^ secret[i];
+        differ_before |= peer->secret_before[i] ^ secret[i];
+    }
+    return differ == 0 || (peer->before_counts && differ_before == 0);
+}
+
+bool yo_resume_may_take(const struct yo_peer *peer, const struct yo_transfer *transfer)
+{
+    bool there = peer->parked || (!peer->closing && peer->conn);
+
+    return there && !peer->presencejs && !peer->departing && !peer->transfer &&
+           peer->moving == 0 && peer->session &&
+           peer->worker->config->limits.grace_ms > 0 &&
+           secret_is(peer, transfer->secret) && strcmp(peer->id, transfer->id) == 0 &&
+           strcmp(peer->app, transfer->app) == 0 && (transfer->proven || !peer->proven);
+}
+
+void yo_resume_depart(struct yo_peer *peer, yo_time now)
+{
+    struct yo_transfer *transfer = peer->transfer;
+
+    YO_LOG(peer->worker->log, YOMO_LOG_DEBUG, "server", "%s: \"%s\" is resumed",
+           peer->address, peer->id);
+    if (peer->parked) {
+        yo_park_leave(peer);
+    } else {
+        yo_outbox_strip(&peer->outbox);
+        yo_server_session_park(peer->session);
+        yo_local_keep(&peer->worker->local, peer, false);
+        yo_timer_stop(&peer->timer);
+    }
+    peer->departing = peer->blocked = true;
+    peer->closing = false; /* LATEST values still come for it */
+    yo_list_remove(&peer->dirty);
+    transfer->error = yo_transfer_ask_homes(peer, transfer);
+    if (peer->conn) {
+        yo_conn_abort(peer->conn);
+    }
+    if (transfer->error != YOMO_OK) {
+        yo_move_abandon(peer);
+        return;
+    }
+    yo_move_check(peer, now);
+}
+
+/* --- the new peer ----------------------------------------------------------------- */
+
+/* What others said may be more than may wait for one receiver; it is the history's
+ * memory, and has a bound of its own there. */
+static int put_all(struct yo_peer *peer, struct yo_blob *const *list, size_t count,
+                   uint32_t lane)
+{
+    int rv = YOMO_OK;
+
+    for (size_t i = 0; rv == YOMO_OK && i < count; i++) {
+        const struct yo_outgoing out = {
+            .message = list[i], .delivery = YOMO_RELIABLE, .lane = lane};
+        peer->outbox.reliable_max += list[i]->size;
+        rv = yo_outbox_put(&peer->outbox, &out);
+    }
+    return rv;
+}
+
+/* What one room has for it. */
+static int resume_room(struct yo_peer *peer, struct yo_note *note,
+                       struct yo_effects *effects, yo_time now)
+{
+    int rv;
+
+    yo_effects_clear(effects);
+    rv = yo_server_resumed_room(peer->session, yo_room_key_name(note->room), effects);
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    yo_peer_carry_out(peer, effects, now);
+    rv = put_all(peer, note->parcels, note->parcel_count, YO_LANE_CONTROL);
+    rv = rv == YOMO_OK ? put_all(peer, note->said, note->said_count, note->lane) : rv;
+    yo_metric_add(&peer->worker->metrics->resumed_messages, note->said_count);
+    return peer->closing ? YOMO_ERR_NOMEM : rv;
+}
+
+int yo_resume_take_over(struct yo_peer *peer, struct yo_transfer *transfer, yo_time now)
+{
+    struct yo_effects *effects = &peer->worker->effects;
+    char token[YO_MOVE_TOKEN_SIZE];
+    struct yo_outbox since;
+    int rv = yo_transfer_adopt(peer, transfer->session);
+
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    memcpy(peer->secret_before, transfer->secret, sizeof(peer->secret_before));
+    peer->before_counts = true;
+    yo_transfer_swap(peer, transfer);
+    yo_outbox_init(&since, peer->worker->mem, &peer->worker->config->outbox);
+    rv = yo_outbox_append(&since, &peer->outbox);
+    YO_LIST_EACH(link, next, &peer->arrived)
+    {
+        struct yo_note *note = YO_CONTAINER(link, struct yo_note, letter.link);
+        rv = rv == YOMO_OK ? resume_room(peer, note, effects, now) : rv;
+    }
+    yo_effects_clear(effects);
+    if (rv == YOMO_OK) {
+        rv = yo_server_resumed(peer->session, transfer->state,
+                               yo_move_token(peer, token), now, effects);
+    }
+    if (rv == YOMO_OK) {
+        yo_peer_carry_out(peer, effects, now);
+    }
+    rv = rv == YOMO_OK ? yo_outbox_append(&peer->outbox, &transfer->outbox) : rv;
+    rv = rv == YOMO_OK ? yo_outbox_append(&peer->outbox, &since) : rv;
+    yo_outbox_finish(&since);
+    return rv;
+}
