@@ -129,6 +129,26 @@ static void on_message(void *user, yomo_room *room, const yomo_message *message)
     }
 }
 
+static void on_history(void *user, yomo_room *room, yomo_history *history)
+{
+    struct session *session = user;
+
+    (void)room;
+    if (session->events->on_history && !session->ending) {
+        session->events->on_history(session, history);
+    }
+}
+
+static void on_gap(void *user, yomo_room *room, const yomo_gap *gap)
+{
+    struct session *session = user;
+
+    (void)room;
+    if (session->events->on_gap && !session->ending) {
+        session->events->on_gap(session, gap);
+    }
+}
+
 static void on_peer(void *user, yomo_room *room, const yomo_peer *peer, int32_t change)
 {
     struct session *session = user;
@@ -166,6 +186,25 @@ static void on_closed(void *user, yomo_client *client)
     session->closed = true;
 }
 
+static int32_t join(struct session *session, const char *room, const char *state)
+{
+    yomo_join *join;
+    int32_t rv = yomo_join_create(&join, session->client);
+
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    rv = yomo_join_set_state(join, state);
+    if (rv == YOMO_OK && session->events->prepare) {
+        rv = session->events->prepare(session, join);
+    }
+    if (rv == YOMO_OK) {
+        rv = yomo_client_join_with(session->client, room, join, &session->room);
+    }
+    yomo_join_free(join);
+    return rv;
+}
+
 /* The client, connecting and joining. An error is told on stderr. */
 static int begin(struct session *session, const char *room, const char *state)
 {
@@ -178,6 +217,8 @@ static int begin(struct session *session, const char *room, const char *state)
         .on_sent = on_sent,
         .on_left = on_left,
         .on_closed = on_closed,
+        .on_history = on_history,
+        .on_gap = on_gap,
     };
     const struct args *args = session->args;
     const char *about = args->arguments[0];
@@ -191,7 +232,7 @@ static int begin(struct session *session, const char *room, const char *state)
     }
     if (rv == YOMO_OK) {
         about = room;
-        rv = yomo_client_join(session->client, room, state, &session->room);
+        rv = join(session, room, state);
     }
     if (rv == YOMO_OK) {
         rv = yomo_client_connect(session->client);

@@ -17,6 +17,10 @@ struct session_events {
     void (*on_message)(struct session *session, const yomo_message *message);
     void (*on_peer)(struct session *session, const yomo_peer *peer, int32_t change);
     void (*on_sent)(struct session *session, uint64_t id, int32_t error);
+    void (*on_history)(struct session *session, yomo_history *history);
+    void (*on_gap)(struct session *session, const yomo_gap *gap);
+    /* Before the join: ask for more than a state. YOMO_OK, or an error. */
+    int32_t (*prepare)(struct session *session, yomo_join *join);
     /* The connection was lost, or came back: a sentence. NULL: it goes to stderr. */
     void (*on_notice)(struct session *session, const char *text);
     /* stdin is readable; NULL: it is not watched. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* sub.c - what happens in a room, one JSON object a line. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "args.h"
@@ -12,6 +13,7 @@ struct sub {
     bool presence;
     uint64_t left; /* messages still to come; 0 with `counted` false: no end */
     bool counted;
+    uint32_t history; /* how many of the last messages */
     struct text line;
 };
 
@@ -122,15 +124,39 @@ static void on_message(struct session *session, const yomo_message *message)
     text_put_string(&sub->line, yomo_message_from(message));
     text_put(&sub->line, ",\"data\":");
     text_put_json(&sub->line, json, size);
+    if (yomo_message_past(message)) {
+        text_format(&sub->line, ",\"past\":true,\"at\":%" PRIu64,
+                    yomo_message_at_ms(message));
+    }
     print(session);
     if (sub->counted && --sub->left == 0) {
         session_end(session, EXIT_DONE);
     }
 }
 
+/* Messages that this member should have had, and will not. */
+static void on_gap(struct session *session, const yomo_gap *gap)
+{
+    struct sub *sub = session->user;
+
+    begin_line(session, "gap");
+    text_format(&sub->line, ",\"first\":%" PRIu64 ",\"last\":%" PRIu64,
+                yomo_gap_first(gap), yomo_gap_last(gap));
+    print(session);
+}
+
+static int32_t prepare(struct session *session, yomo_join *join)
+{
+    struct sub *sub = session->user;
+
+    return yomo_join_set_history(join, sub->history);
+}
+
 static int run(struct args *args)
 {
     static const struct session_events events = {
+        .on_gap = on_gap,
+        .prepare = prepare,
         .on_joined = on_joined,
         .on_message = on_message,
         .on_peer = on_peer,
@@ -139,6 +165,9 @@ static int run(struct args *args)
         .event = args_text(args, "event"),
         .presence = args_switch(args, "presence"),
         .left = args_number(args, "count"),
+        .history = args_number(args, "history") > UINT32_MAX
+                       ? UINT32_MAX
+                       : (uint32_t)args_number(args, "history"),
     };
     struct session session = {
         .args = args,
@@ -158,6 +187,8 @@ static int run(struct args *args)
 static const struct flag flags[] = {
     {"event", YOMO_TYPE_TEXT, NULL, NULL, "EVENT", "Only messages of this event."},
     {"count", YOMO_TYPE_NUMBER, NULL, NULL, "N", "End after N messages."},
+    {"history", YOMO_TYPE_NUMBER, "0", NULL, "N",
+     "The last N messages of the room first, as far as the backend keeps them."},
     {"presence", YOMO_TYPE_SWITCH, "false", NULL, NULL,
      "Who is there too: join, state, stale, back and leave."},
     {"state", YOMO_TYPE_TEXT, NULL, NULL, "JSON",
@@ -178,7 +209,13 @@ const struct command sub_command = {
         "  {\"type\":\"joined\",\"room\":..,\"transport\":..}\n"
         "  {\"type\":\"message\",\"room\":..,\"event\":..,\"from\":..,\"data\":..}\n"
         "\n"
-        "and with --presence\n"
+        "A message of --history, or of the time in which the connection was lost, also "
+        "has \"past\":true and \"at\":, the milliseconds since 1970 at which it was said. "
+        "What was said then and is not known any more shows as\n"
+        "\n"
+        "  {\"type\":\"gap\",\"room\":..,\"first\":..,\"last\":..}\n"
+        "\n"
+        "With --presence there are also\n"
         "\n"
         "  {\"type\":\"join\",\"room\":..,\"from\":..,\"state\":..}\n"
         "  {\"type\":\"state\",\"room\":..,\"from\":..,\"state\":..}\n"

@@ -105,7 +105,7 @@ int32_t yomo_room_history(yomo_room *room, uint64_t before, uint32_t max, uint64
         rv = YOMO_ERR_FULL;
     } else {
         room->question_count++;
-        question->number = client->next_number++;
+        question->number = ++client->next_number;
         if (id) {
             *id = question->number;
         }
@@ -335,7 +335,9 @@ void yo_history_gap(struct yomo_room *room, const struct yo_effect *effect)
 {
     struct yomo_client *client = room->client;
     const struct yomo_gap gap = {.first = effect->from, .last = effect->sequence};
-    had(room, effect->from != 0 ? effect->sequence : 0);
+    if (effect->from != 0) { /* else they are places of another order */
+        had(room, effect->sequence);
+    }
     if (client->on.on_gap) {
         client->on.on_gap(client->user, room, &gap);
     }

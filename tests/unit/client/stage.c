@@ -57,8 +57,40 @@ static void on_message(void *user, yomo_room *room, const yomo_message *message)
     size_t size;
     const char *json = yomo_message_json(message, &size);
     assert_int_equal(strlen(json), size);
-    tell(user, "message %s %s %s %s\n", yomo_room_name(room),
-         yomo_message_from(message), yomo_message_event(message), json);
+    tell(user, "%s %s %s %s %s\n", yomo_message_past(message) ? "past" : "message",
+         yomo_room_name(room), yomo_message_from(message), yomo_message_event(message),
+         json);
+}
+
+static void on_history(void *user, yomo_room *room, yomo_history *history)
+{
+    char line[512] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < yomo_history_count(history); i++) {
+        const yomo_message *message = yomo_history_at(history, i);
+        if (!message) {
+            used += (size_t)snprintf(line + used, sizeof(line) - used, " no memory");
+            continue;
+        }
+        assert_int_equal(yomo_message_past(message), 1);
+        used += (size_t)snprintf(line + used, sizeof(line) - used, " %s/%u@%u=%s",
+                                 yomo_message_from(message),
+                                 (unsigned)yomo_message_sequence(message),
+                                 (unsigned)yomo_message_at_ms(message),
+                                 yomo_message_json(message, NULL));
+        assert_true(used < sizeof(line));
+    }
+    assert_null(yomo_history_at(history, yomo_history_count(history)));
+    tell(user, "history %s %u %s before=%u%s\n", yomo_room_name(room),
+         (unsigned)yomo_history_id(history),
+         yomo_error_name(yomo_history_error(history)),
+         (unsigned)yomo_history_before(history), line);
+}
+
+static void on_gap(void *user, yomo_room *room, const yomo_gap *gap)
+{
+    tell(user, "gap %s %u-%u\n", yomo_room_name(room), (unsigned)yomo_gap_first(gap),
+         (unsigned)yomo_gap_last(gap));
 }
 
 static void on_peer(void *user, yomo_room *room, const yomo_peer *peer, int32_t change)
@@ -105,6 +137,8 @@ static const yomo_client_callbacks callbacks = {
     .on_left = on_left,
     .on_closed = on_closed,
     .on_token = on_token,
+    .on_history = on_history,
+    .on_gap = on_gap,
 };
 
 static int set_all(yomo_options *options, const char *const *pairs)
@@ -279,7 +313,11 @@ void stage_admit(struct stage *stage, struct fake_conn *conn, const char *room,
     struct yo_message join = stage_take(stage, conn, YO_OP_CHANNEL_JOIN, NULL);
     assert_true(yo_span_is(join.channel, room));
     const struct yo_message ack = {
-        .op = YO_OP_CHANNEL_JOIN, .channel = yo_span_of(room), .peer = yo_span("", 0)};
+        .op = YO_OP_CHANNEL_JOIN,
+        .channel = yo_span_of(room),
+        .peer = yo_span("", 0),
+        .sequence = stage->place,
+        .epoch = stage->epoch};
     stage_say(stage, conn, YO_LANE_CONTROL, &ack);
     struct yo_buf page, state;
     yo_buf_init(&page, &yo_mem_libc);
@@ -295,6 +333,7 @@ void stage_admit(struct stage *stage, struct fake_conn *conn, const char *room,
     }
     const struct yo_message snapshot = {.op = YO_OP_SNAPSHOT,
                                         .channel = yo_span_of(room),
+                                        .sequence = stage->place,
                                         .members = yo_buf_span(&page)};
     stage_say(stage, conn, YO_LANE_CONTROL, &snapshot);
     yo_buf_finish(&page);

@@ -18,6 +18,7 @@ struct stage {
     size_t taken[FAKE_CONNS_MAX]; /* of each connection's messages, by stage_take */
     const char *hello_id; /* what hello says: the user id, NULL for none ... */
     uint64_t hello_ms;    /* ... and how long the token holds, 0 for ever */
+    uint64_t place, epoch; /* of rooms, as an ACK says them; 0: not */
     char story[8192];
     /* Called inside callbacks, if set: to make calls from there. */
     void (*on_story)(struct stage *stage, const char *line);
