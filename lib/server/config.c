@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* config.c - who may come in is decided here once: development means loopback and no
- * keys, tokens and hook; wider than loopback without either is refused unless the operator
- * asked for it by name. */
+ * keys, tokens and hook; wider than loopback without either is refused unless the
+ * operator asked for it by name. */
 #include "server/config.h"
 
 #include <string.h>
