@@ -188,6 +188,9 @@ static const struct yo_option server_options[] = {
            "WebTransport, where each must fit into one datagram."),
     NUMBER("legacy-members-max", "200", 0, MIB,
            "Members that a joining presencejs client is told of, newest active first."),
+    DURATION("presence-interval", "50ms", 0, HOUR,
+             "Members of a room are told who came, changed or left at most so often; what "
+             "happens meanwhile is told together. 0: each at once."),
     NUMBER("members-max", "10000", 1, 16 * MIB,
            "Members of one room."),
     NUMBER("rooms-max", "100", 1, MIB,

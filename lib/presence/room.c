@@ -7,7 +7,8 @@
  *  4. in a label's list those without a state come last; the first one is what
  * presencejs is shown;
  *  5. a member with a state has a version, one that never had any has 0;
- *  6. count_presencejs is how many members are presencejs.
+ *  6. count_presencejs is how many members are presencejs;
+ *  7. those of untold.c.
  *
  * What presencejs must be told follows from comparing what a label showed before a call
  * with what it shows after it. */
@@ -65,36 +66,23 @@ void yo_changes_finish(struct yo_changes *changes)
     if (!changes || !changes->mem) {
         return;
     }
-    yo_free(changes->mem, changes->gone_id);
     yo_free(changes->mem, changes->gone_label);
     yo_blob_unref(changes->gone_state);
     *changes = (struct yo_changes){0};
 }
 
-static struct yo_change *change_add(struct yo_changes *changes,
-                                    enum yo_change_kind kind, enum yo_audience audience,
-                                    const struct yo_member *member)
+static void change_add(struct yo_changes *changes, enum yo_change_kind kind,
+                       const struct yo_member *member)
 {
-    struct yo_change *change;
-
     assert(changes->count < YO_CHANGES_MAX);
-    change = &changes->list[changes->count++];
-    *change = (struct yo_change){
+    changes->list[changes->count++] = (struct yo_change){
         .kind = kind,
-        .audience = audience,
         .session = member->session,
-        .peer = audience == YO_AUDIENCE_YOMO ? member->id : member->label,
+        .peer = member->label,
         .state = kind == YO_CHANGE_OFFLINE ? NULL : member->state,
         .version = member->version,
         .since_ms = member->since_ms,
     };
-    return change;
-}
-
-static void tell_yomo(struct yo_room *room, struct yo_changes *changes,
-                      enum yo_change_kind kind, const struct yo_member *member)
-{
-    change_add(changes, kind, YO_AUDIENCE_YOMO, member)->sequence = ++room->sequence;
 }
 
 static bool same_state(const struct yo_blob *a, const struct yo_blob *b)
@@ -195,7 +183,7 @@ static void tell_shown(struct yo_changes *changes, const struct yo_label *label,
     struct yo_member *front = label_front(label);
 
     if (front && !(before.any && same_state(before.state, front->state))) {
-        change_add(changes, YO_CHANGE_STATE, YO_AUDIENCE_PRESENCEJS, front);
+        change_add(changes, YO_CHANGE_STATE, front);
     }
     yo_blob_unref(before.state);
 }
@@ -211,6 +199,7 @@ int yo_room_init(struct yo_room *room, const struct yomo_mem *mem, struct yo_spa
     yo_map_init(&room->users, mem);
     yo_list_init(&room->by_activity);
     yo_list_init(&room->by_age);
+    yo_list_init(&room->untold);
     room->app = yo_strndup(mem, app.data, app.size);
     room->name = yo_strndup(mem, name.data, name.size);
     if (!room->app || !room->name) {
@@ -220,7 +209,7 @@ int yo_room_init(struct yo_room *room, const struct yomo_mem *mem, struct yo_spa
     return YOMO_OK;
 }
 
-static void member_free(struct yo_room *room, struct yo_member *member)
+void yo_member_free(struct yo_room *room, struct yo_member *member)
 {
     yo_free(room->mem, member->id);
     yo_blob_unref(member->state);
@@ -232,6 +221,7 @@ void yo_room_finish(struct yo_room *room)
     if (!room || !room->mem) {
         return;
     }
+    yo_room_told(room, 0);
     YO_LIST_EACH(link, next_link, &room->by_activity)
     {
         struct yo_member *member = of_activity(link);
@@ -239,7 +229,7 @@ void yo_room_finish(struct yo_room *room)
         yo_list_remove(&member->same_label);
         label_drop(room, label, NULL);
         yo_user_leave(room, member);
-        member_free(room, member);
+        yo_member_free(room, member);
     }
     yo_map_finish(&room->members);
     yo_map_finish(&room->labels);
@@ -272,6 +262,7 @@ static struct yo_member *member_create(struct yo_room *room,
     yo_list_init(&member->by_age);
     yo_list_init(&member->same_label);
     yo_list_init(&member->same_user);
+    yo_list_init(&member->untold.link);
     member->session = entry->session;
     member->since_ms = entry->since_ms;
     member->presencejs = entry->presencejs;
@@ -312,7 +303,7 @@ int yo_room_join(struct yo_room *room, const struct yo_room_entry *entry,
         if (user) {
             yo_user_drop_if_empty(room, user);
         }
-        member_free(room, member);
+        yo_member_free(room, member);
         return YOMO_ERR_NOMEM;
     }
 
@@ -325,7 +316,7 @@ int yo_room_join(struct yo_room *room, const struct yo_room_entry *entry,
     label_enter(label, member);
     room->count++;
     room->count_presencejs += member->presencejs;
-    tell_yomo(room, changes, YO_CHANGE_ONLINE, member);
+    yo_untold_came(room, member);
     tell_shown(changes, label, before);
     if (out) {
         *out = member;
@@ -344,7 +335,7 @@ static void leave_label(struct yo_room *room, struct yo_member *member,
 
     yo_list_remove(&member->same_label);
     if (yo_list_empty(&label->members)) {
-        change_add(changes, YO_CHANGE_OFFLINE, YO_AUDIENCE_PRESENCEJS, member);
+        change_add(changes, YO_CHANGE_OFFLINE, member);
     }
     tell_shown(changes, label, before);
     label_drop(room, label, &changes->gone_label);
@@ -383,7 +374,7 @@ int yo_room_set_state(struct yo_room *room, uint64_t session, struct yo_blob *st
         changes->gone_state = member->state;
         member->state = state ? yo_blob_ref(state) : NULL;
         member->version++;
-        tell_yomo(room, changes, YO_CHANGE_STATE, member);
+        yo_untold_state(room, member);
     }
     label_enter(to, member);
     mark_active(room, member);
@@ -403,7 +394,7 @@ int yo_room_set_stale(struct yo_room *room, uint64_t session, bool stale,
     }
     if (member->stale != stale) {
         member->stale = stale;
-        tell_yomo(room, changes, stale ? YO_CHANGE_STALE : YO_CHANGE_BACK, member);
+        yo_untold_stale(room, member);
     }
     return YOMO_OK;
 }
@@ -416,7 +407,6 @@ int yo_room_leave(struct yo_room *room, uint64_t session, struct yo_changes *cha
     if (!member) {
         return YOMO_ERR_NOT_FOUND;
     }
-    tell_yomo(room, changes, YO_CHANGE_OFFLINE, member);
     leave_label(room, member, changes);
     yo_user_leave(room, member);
     yo_map_remove(&room->members, &member->by_session);
@@ -424,9 +414,11 @@ int yo_room_leave(struct yo_room *room, uint64_t session, struct yo_changes *cha
     yo_list_remove(&member->by_age);
     room->count--;
     room->count_presencejs -= member->presencejs;
-    changes->gone_id = member->id;
     changes->gone_state = member->state;
-    yo_free(room->mem, member);
+    member->state = NULL;
+    if (!yo_untold_left(room, member)) {
+        yo_member_free(room, member);
+    }
     YO_CHECK(yo_room_check(room));
     return YOMO_OK;
 }
@@ -499,6 +491,23 @@ static size_t check_label(const struct yo_label *label)
     return count;
 }
 
+static void check_untold(const struct yo_room *room)
+{
+    size_t count = 0;
+
+    for (struct yo_member *member = yo_room_untold(room, NULL); member;
+         member = yo_room_untold(room, member)) {
+        unsigned what = member->untold.what;
+        bool gone = what & YO_UNTOLD_LEFT;
+        assert(what != 0 && (!gone || what == YO_UNTOLD_LEFT));
+        assert(!((what & YO_UNTOLD_CAME) && (what & YO_UNTOLD_STATE)));
+        assert(gone != (yo_room_find(room, member->session) == member));
+        count++;
+    }
+    assert(count == room->untold_count);
+    (void)count;
+}
+
 void yo_room_check(const struct yo_room *room)
 {
     size_t active = 0, aged = 0, labelled = 0, presencejs = 0;
@@ -512,6 +521,7 @@ void yo_room_check(const struct yo_room *room)
         assert(!(member->state && member->version == 0));
         assert(label_find(room, yo_span_of(member->label)) == member->group);
         assert(yo_user_find(room, yo_span_of(member->id)) == member->user);
+        assert(!(member->untold.what & YO_UNTOLD_LEFT));
         presencejs += member->presencejs;
         active++;
     }
@@ -525,6 +535,7 @@ void yo_room_check(const struct yo_room *room)
     }
     assert(active == room->count && aged == room->count && labelled == room->count);
     assert(presencejs == room->count_presencejs);
+    check_untold(room);
     (void)active;
     (void)aged;
     (void)labelled;

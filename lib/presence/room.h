@@ -2,11 +2,12 @@
 /* room.h - one room at its home: who is in it, what each last said, what comes after what.
  *
  * Pure: no clock, no I/O, no callbacks, no wire format. A call says what happened; what
- * the members must be told comes out as a list of changes, for the caller to spell, to
- * number and to deliver. The home worker is the only one that has a yo_room.
+ * the members must be told comes out as changes, for the caller to spell, to number and to
+ * deliver. The home worker is the only one that has a yo_room.
  *
  * Two kinds of members look at the same room. Those of the extension know sessions: each
- * connection is one. presencejs knows peers by the `id` inside their state ("label"
+ * connection is one. What they are to be told waits in the room (untold.h) until the
+ * caller tells all of it. presencejs is told at once; it knows peers by the `id` inside their state ("label"
  * here): several sessions with one label are one peer to them, shown with the newest
  * state among them and gone when the last of them goes; a session that changes its label
  * is one peer that goes and another that comes. */
@@ -18,6 +19,7 @@
 #include "base/map.h"
 #include "base/span.h"
 #include "base/time.h"
+#include "presence/untold.h"
 
 struct yo_member {
     struct yo_map_node by_session;
@@ -39,6 +41,7 @@ struct yo_member {
     bool presencejs;       /* which kind of member it is itself */
     bool stale;            /* its connection broke; the seat is kept for a while */
     void *seat;            /* the caller's: where it is connected */
+    struct yo_untold untold;
 };
 
 struct yo_room {
@@ -50,6 +53,9 @@ struct yo_room {
     uint64_t mark;         /* grows with each message that names somebody */
     struct yo_link by_activity, by_age;
     uint64_t sequence;     /* of the last change or reliable message; starts at 0 */
+    struct yo_link untold; /* members of whom something is still to be told */
+    size_t untold_count;   /* so many members */
+    uint64_t shown;        /* snapshots that were taken so far */
     size_t count;          /* members */
     size_t count_presencejs;
     size_t members_max;
@@ -63,30 +69,25 @@ enum yo_change_kind {
     YO_CHANGE_BACK
 };
 
-/* For whom a change is. */
-enum yo_audience { YO_AUDIENCE_YOMO, YO_AUDIENCE_PRESENCEJS };
-
 struct yo_change {
-    enum yo_change_kind kind; /* ONLINE is for YOMO only: presencejs hears STATE */
-    enum yo_audience audience;
-    uint64_t sequence;        /* YOMO: the room's number for it; 0 for PRESENCEJS */
+    enum yo_change_kind kind; /* ONLINE is for the extension only: presencejs hears STATE */
     uint64_t session;         /* whose: everyone in the audience but it is told */
-    const char *peer;         /* YOMO: the user id; PRESENCEJS: the label */
+    const char *peer;         /* the user id; to presencejs: the label */
     struct yo_blob *state;    /* ONLINE, STATE; borrowed; NULL: it has none (presencejs,
                                  which cannot read that, is told {id: label}) */
     uint64_t version, since_ms;
 };
 
-/* What one call changed, in the order in which it is to be told; good until the next call
- * on the room. Each call fills it anew: finish the last one before. A session that changes
+/* What presencejs is to be told of one call, in this order; good until the next call on the
+ * room. Each call fills it anew: finish the last one before. A session that changes
  * its label: presencejs hears OFFLINE of the old one, or, when another device still has
  * it, STATE if that shows another state now; then STATE of the new one. */
-#define YO_CHANGES_MAX 4 /* from one call */
+#define YO_CHANGES_MAX 3 /* from one call */
 struct yo_changes {
     size_t count;
     struct yo_change list[YO_CHANGES_MAX];
-    char *gone_id, *gone_label;    /* keep what `peer` points to beyond a leave, ... */
-    struct yo_blob *gone_state;    /* ... until yo_changes_finish */
+    char *gone_label;           /* keep what is pointed to beyond the call, ... */
+    struct yo_blob *gone_state; /* ... until yo_changes_finish */
     const struct yomo_mem *mem;
 };
 void yo_changes_finish(struct yo_changes *changes); /* accepts zeroed memory */
@@ -130,6 +131,26 @@ struct yo_member *yo_room_find(const struct yo_room *room, uint64_t session);
 /* A message from `session` has its place now: marks it active and, if `numbered`, gives
  * the next sequence number (else 0). `session` may be 0: the host program. */
 uint64_t yo_room_place(struct yo_room *room, uint64_t session, bool numbered);
+
+/* What the extension is still to be told. Walk the members of whom something waits, in
+ * the order in which it began: start with NULL. */
+struct yo_member *yo_room_untold(const struct yo_room *room,
+                                 const struct yo_member *after);
+
+/* What waits of one of them, as it is now. Returns how many changes that is. */
+#define YO_UNTOLD_MAX 2
+size_t yo_member_untold(const struct yo_member *member,
+                        struct yo_change out[YO_UNTOLD_MAX]);
+
+/* All of it was told, with the next `numbers` places in the room's order; nothing waits
+ * any more, and members that left are freed. */
+void yo_room_told(struct yo_room *room, uint64_t numbers);
+
+/* Somebody was shown who is in the room now, with their states. */
+void yo_room_show(struct yo_room *room);
+
+/* For untold.c. */
+void yo_member_free(struct yo_room *room, struct yo_member *member);
 
 /* Walk who presencejs sees, one member for each label but that of the session `except`:
  * the one whose state is shown. The most recently active of these first. Start with

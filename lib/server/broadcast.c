@@ -125,6 +125,9 @@ void yo_home_publish(struct yo_home *home, struct yo_note *note)
     if (hr && note->session != 0) {
         author = yo_room_find(&hr->room, note->session);
     }
+    if (hr && note->delivery == YOMO_RELIABLE) {
+        yo_home_tell_before(home, hr, author);
+    }
     if (hr && (author || note->session == 0)) {
         rv = publish_in(home, hr, note, author, &sequence);
     } else if (note->session == 0) {

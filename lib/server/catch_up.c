@@ -56,7 +56,7 @@ static int add_pages(struct yo_home *home, struct yo_home_room *hr,
                      struct yo_note *arrived)
 {
     struct yo_pages pages;
-    int rv = yo_home_pages(home, hr, hr->room.sequence, &pages);
+    int rv = yo_home_pages(home, hr, &pages);
 
     for (size_t i = 0; rv == YOMO_OK && i < pages.count; i++) {
         rv = yo_home_add_parcel(home, arrived, yo_blob_ref(pages.list[i]));

@@ -46,6 +46,7 @@ struct yo_config {
     struct yo_outbox_limits outbox;
     struct yo_record_bounds shown, recent; /* what each room keeps (presence/history.h) */
     yo_time room_linger;
+    yo_time presence_interval; /* between two tellings of changes in a room */
     const char *mesh, *web_root;
     struct yo_span drain_url; /* absent: clients come back here */
     const char *metrics_token; /* NULL: /metrics, if at all, is open to anybody */

@@ -165,6 +165,7 @@ static void close_loop(struct yo_worker *worker)
     yo_timer_stop(&worker->timer);
     yo_timer_stop(&worker->renewal);
     yo_timer_stop(&worker->census);
+    yo_timer_stop(&worker->batches);
     if (worker->desk->box) {
         yo_mailbox_close(worker->desk->box);
     }

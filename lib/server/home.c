@@ -38,6 +38,8 @@ void yo_home_init(struct yo_home *home, const struct yomo_mem *mem,
     yo_buf_init(&home->sessions, mem);
     yo_list_init(&home->lingering);
     yo_list_init(&home->keeping);
+    yo_list_init(&home->cooling);
+    home->uneasy = 0;
     home->lingering_count = 0;
     home->now = 0;
 }
@@ -46,6 +48,7 @@ static void room_free(struct yo_home *home, struct yo_home_room *hr)
 {
     yo_list_remove(&hr->linger);
     yo_list_remove(&hr->keep);
+    yo_home_changes_forget(home, hr);
     yo_history_finish(&hr->history);
     for (uint32_t w = 0; w < home->office->count; w++) {
         yo_note_free(hr->at[w].lost);
@@ -107,6 +110,7 @@ static struct yo_home_room *room_make(struct yo_home *home, struct yo_blob *key)
     }
     yo_list_init(&hr->linger);
     yo_list_init(&hr->keep);
+    yo_list_init(&hr->cooling);
     yo_history_init(&hr->history, home->mem, &home->config->shown,
                     &home->config->recent);
     hr->key = yo_blob_ref(key);

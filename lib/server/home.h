@@ -30,6 +30,8 @@ struct yo_home {
     struct yo_link keeping;   /* rooms by when they were last looked at for what is too
                                  old in their history */
     size_t lingering_count;
+    struct yo_link cooling; /* rooms that were told of changes lately (changes.c) */
+    size_t uneasy;          /* how many of them have something to tell */
     yo_time now; /* of the note that is being taken */
 };
 
@@ -46,7 +48,9 @@ struct yo_home_room {
     struct yo_room room;
     uint64_t epoch; /* of its order */
     struct yo_history history;
-    struct yo_link linger, keep; /* in the home's lists */
+    struct yo_link linger, keep, cooling; /* in the home's lists */
+    yo_time cool_at;                      /* until then changes wait */
+    bool uneasy;                          /* and some do */
     yo_time linger_until;
     bool lingers;
     bool closing; /* by an operator: nobody is let in until the last has left */
@@ -113,13 +117,10 @@ static inline uint32_t yo_home_worker_of(const struct yo_member *member)
 /* What the one who asks with `join` will be told after its ACK: the pages of a snapshot
  * for the extension, one peer_state for each peer for presencejs, as the note's
  * parcels. YOMO_ERR_NOMEM (snapshot.c). */
-int yo_home_snapshot(struct yo_home *home, const struct yo_home_room *hr,
-                     struct yo_note *join);
+int yo_home_snapshot(struct yo_home *home, struct yo_home_room *hr, struct yo_note *join);
 
-/* The same as pages, who is there at `place`. To be finished in any case.
- * YOMO_ERR_NOMEM. */
-int yo_home_pages(struct yo_home *home, const struct yo_home_room *hr, uint64_t place,
-                  struct yo_pages *pages);
+/* The same as pages: who is there now. To be finished in any case. YOMO_ERR_NOMEM. */
+int yo_home_pages(struct yo_home *home, struct yo_home_room *hr, struct yo_pages *pages);
 
 /* What was collected becomes the note's `said` (past.c). */
 void yo_home_hand_over(struct yo_told *told, struct yo_note *note);
@@ -180,9 +181,28 @@ void yo_telling_finish(struct yo_telling *telling);
 void yo_home_tell(struct yo_home *home, struct yo_home_room *hr,
                   const struct yo_telling *telling);
 
-/* Tell the changes that `author` made, who may be gone already (NULL). */
+/* Those at workers that should have been told something and were not come again: all who
+ * listen in `dialect`, but at workers where that is `author` alone. */
+void yo_home_lose(struct yo_home *home, struct yo_home_room *hr, int dialect,
+                  const struct yo_member *author);
+
+/* Changes of members (changes.c). After each call on the room: tell presencejs of what
+ * `author` did, who may be gone already (NULL), and the extension what waits, at once or
+ * in its time. */
 void yo_home_tell_changes(struct yo_home *home, struct yo_home_room *hr,
                           const struct yo_changes *changes,
                           const struct yo_member *author);
+void yo_home_changed(struct yo_home *home, struct yo_home_room *hr); /* the latter */
+
+/* Tell all that waits, now; and only if something of `member` (may be NULL) does, before
+ * something is told that it said. */
+void yo_home_tell_untold(struct yo_home *home, struct yo_home_room *hr);
+void yo_home_tell_before(struct yo_home *home, struct yo_home_room *hr,
+                         const struct yo_member *member);
+
+/* What waits is due; when that is. */
+void yo_home_changes_tick(struct yo_home *home, yo_time now);
+yo_time yo_home_changes_deadline(const struct yo_home *home);
+void yo_home_changes_forget(struct yo_home *home, struct yo_home_room *hr);
 
 #endif

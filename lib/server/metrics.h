@@ -52,6 +52,10 @@ typedef _Atomic uint64_t yo_metric;
     X(members, "gauge", "yomo_members", NULL, "Members of rooms, one for each room") \
     X(joins, "counter", "yomo_joins_total", NULL, "Joins that were let in") \
     X(joins_refused, "counter", "yomo_joins_refused_total", NULL, "Joins that were refused") \
+    X(changes, "counter", "yomo_changes_total", NULL, \
+      "Members of rooms that came, changed or left, as others were told of it") \
+    X(change_batches, "counter", "yomo_change_batches_total", NULL, \
+      "Tellings of such changes: several go together") \
     X(messages_reliable, "counter", "yomo_messages_in_total", "delivery=\"reliable\"", \
       "Broadcasts that were taken from clients and the host program") \
     X(messages_unreliable, "counter", "yomo_messages_in_total", "delivery=\"unreliable\"", "") \

@@ -18,8 +18,12 @@ static int let_in(struct yo_home *home, struct yo_home_room *hr, struct yo_note 
                                   .since_ms = note->since_ms,
                                   .presencejs = note->presencejs,
                                   .seat = (void *)(uintptr_t)note->from};
+    bool first = hr->room.sequence == 0;
     int rv;
 
+    if (first) { /* that it was opened is the first place: nobody has none */
+        (void)yo_room_place(&hr->room, 0, true);
+    }
     if (!at->lost) {
         at->lost = yo_note_create(home->mem, YO_NOTE_LOST, hr->key, YO_SPAN_NONE,
                                   YO_SPAN_NONE, YO_SPAN_NONE, YO_SPAN_NONE);
@@ -31,6 +35,8 @@ static int let_in(struct yo_home *home, struct yo_home_room *hr, struct yo_note 
     }
     if (rv == YOMO_OK) {
         at->members[note->presencejs ? PRESENCEJS : YOMO]++;
+    } else if (first) {
+        hr->room.sequence = 0;
     }
     return rv;
 }

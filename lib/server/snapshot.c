@@ -26,12 +26,12 @@ int yo_home_add_parcel(struct yo_home *home, struct yo_note *join, struct yo_blo
     return YOMO_OK;
 }
 
-int yo_home_pages(struct yo_home *home, const struct yo_home_room *hr, uint64_t place,
+int yo_home_pages(struct yo_home *home, struct yo_home_room *hr,
                   struct yo_pages *pages)
 {
     int rv = YOMO_OK;
 
-    yo_pages_begin(pages, home->mem, hr->name, place);
+    yo_pages_begin(pages, home->mem, hr->name, hr->room.sequence);
     YO_LIST_EACH(link, next, &hr->room.by_age)
     {
         const struct yo_member *member = YO_CONTAINER(link, struct yo_member, by_age);
@@ -47,15 +47,15 @@ int yo_home_pages(struct yo_home *home, const struct yo_home_room *hr, uint64_t 
             break;
         }
     }
+    yo_room_show(&hr->room);
     return rv == YOMO_OK ? yo_pages_end(pages) : rv;
 }
 
-static int pages_for(struct yo_home *home, const struct yo_home_room *hr,
+static int pages_for(struct yo_home *home, struct yo_home_room *hr,
                      struct yo_note *join)
 {
     struct yo_pages pages;
-    /* The one who comes takes the next number, which nobody tells it. */
-    int rv = yo_home_pages(home, hr, hr->room.sequence + 1, &pages);
+    int rv = yo_home_pages(home, hr, &pages);
 
     if (rv == YOMO_OK) {
         join->parcels = pages.list;
@@ -113,8 +113,7 @@ static int peer_states(struct yo_home *home, const struct yo_home_room *hr,
     return YOMO_OK;
 }
 
-int yo_home_snapshot(struct yo_home *home, const struct yo_home_room *hr,
-                     struct yo_note *join)
+int yo_home_snapshot(struct yo_home *home, struct yo_home_room *hr, struct yo_note *join)
 {
     return join->presencejs ? peer_states(home, hr, join) : pages_for(home, hr, join);
 }

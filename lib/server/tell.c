@@ -39,6 +39,16 @@ static void lose(struct yo_home *home, struct yo_home_room *hr, uint32_t w)
     }
 }
 
+void yo_home_lose(struct yo_home *home, struct yo_home_room *hr, int dialect,
+                  const struct yo_member *author)
+{
+    for (uint32_t w = 0; w < home->office->count; w++) {
+        if (yo_home_listeners(hr, w, dialect, author) > 0) {
+            lose(home, hr, w);
+        }
+    }
+}
+
 void yo_telling_finish(struct yo_telling *telling)
 {
     for (int d = 0; d < YO_DIALECTS; d++) {
@@ -100,67 +110,5 @@ void yo_home_tell(struct yo_home *home, struct yo_home_room *hr,
         } else if (failed) {
             yo_metric_add(&home->metrics->dropped_memory, 1);
         }
-    }
-}
-
-/* A change for the extension, as a message. */
-static int encode_change(struct yo_home *home, struct yo_home_room *hr,
-                         const struct yo_change *change, struct yo_blob **out)
-{
-    static const enum yo_op ops[] = {[YO_CHANGE_ONLINE] = YO_OP_PEER_ONLINE,
-                                     [YO_CHANGE_STATE] = YO_OP_PEER_STATE,
-                                     [YO_CHANGE_OFFLINE] = YO_OP_PEER_OFFLINE,
-                                     [YO_CHANGE_STALE] = YO_OP_PEER_STALE,
-                                     [YO_CHANGE_BACK] = YO_OP_PEER_BACK};
-    struct yo_message message = {0};
-
-    if (change->audience == YO_AUDIENCE_PRESENCEJS &&
-        change->kind != YO_CHANGE_OFFLINE) {
-        return yo_home_peer_state(home, hr, change->peer, change->state, out);
-    }
-    message.op = ops[change->kind];
-    message.channel = hr->name;
-    message.peer = yo_span_of(change->peer);
-    message.mesh = yo_span_of(home->config->mesh);
-    if (change->audience == YO_AUDIENCE_PRESENCEJS) {
-        return yo_encode_blob(out, home->mem, YO_DIALECT_PRESENCEJS, &message);
-    }
-    if (change->kind == YO_CHANGE_ONLINE || change->kind == YO_CHANGE_STATE) {
-        message.payload = change->state ? yo_blob_span(change->state) : YO_SPAN_NONE;
-        message.version = change->version;
-        message.timestamp = change->since_ms;
-    }
-    message.session = change->session;
-    message.sequence = change->sequence;
-    return yo_encode_blob(out, home->mem, YO_DIALECT_YOMO, &message);
-}
-
-/* Tell the changes that `author` made, who may be gone already (NULL). */
-void yo_home_tell_changes(struct yo_home *home, struct yo_home_room *hr,
-                          const struct yo_changes *changes,
-                          const struct yo_member *author)
-{
-    for (size_t i = 0; i < changes->count; i++) {
-        const struct yo_change *change = &changes->list[i];
-        int dialect = change->audience == YO_AUDIENCE_YOMO ? YOMO : PRESENCEJS;
-        struct yo_telling telling = {.author = author,
-                                     .expires = YO_NEVER,
-                                     .delivery = YOMO_RELIABLE,
-                                     .insist = true,
-                                     .control = true};
-
-        if (!yo_home_anybody(home, hr, dialect, author)) {
-            continue;
-        }
-        if (encode_change(home, hr, change, &telling.encoded[dialect]) != YOMO_OK) {
-            for (uint32_t w = 0; w < home->office->count; w++) {
-                if (yo_home_listeners(hr, w, dialect, author) > 0) {
-                    lose(home, hr, w);
-                }
-            }
-            continue;
-        }
-        yo_home_tell(home, hr, &telling);
-        yo_telling_finish(&telling);
     }
 }

@@ -100,6 +100,25 @@ static void on_due(void *user)
     yo_worker_defer(user);
 }
 
+/* One that fires too early looks again. */
+static void time_batches(struct yo_worker *worker)
+{
+    yo_time due = yo_home_changes_deadline(&worker->home);
+
+    if (due != YO_NEVER &&
+        (!worker->batches.node.place || due < worker->batches.node.when)) {
+        (void)yo_timer_set(&worker->batches, due); /* its room was reserved */
+    }
+}
+
+static void on_batches(struct yo_timer *timer, yo_time now)
+{
+    struct yo_worker *worker = YO_CONTAINER(timer, struct yo_worker, batches);
+
+    yo_home_changes_tick(&worker->home, now);
+    time_batches(worker);
+}
+
 void yo_note_open(struct yo_letter *letter, void *box_user, yo_time now)
 {
     struct yo_note *note = YO_CONTAINER(letter, struct yo_note, letter);
@@ -107,6 +126,7 @@ void yo_note_open(struct yo_letter *letter, void *box_user, yo_time now)
 
     if (note->kind <= YO_NOTE_PUBLISH) {
         yo_home_take(&worker->home, note, now);
+        time_batches(worker);
     } else {
         yo_local_take(&worker->local, note, now);
     }
@@ -315,7 +335,9 @@ int yo_worker_create(struct yo_worker **out, const struct yo_worker_options *opt
     }
     yo_timer_init(&worker->renewal, worker->loop, on_renewal);
     yo_timer_init(&worker->census, worker->loop, on_census);
+    yo_timer_init(&worker->batches, worker->loop, on_batches);
     rv = yo_worker_ready(worker);
+    rv = rv == YOMO_OK ? yo_loop_reserve_timer(worker->loop) : rv; /* `batches` */
     rv = rv == YOMO_OK
              ? yo_timer_set(&worker->census, yo_loop_now(worker->loop) + CENSUS_TIME)
              : rv;

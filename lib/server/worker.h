@@ -58,6 +58,7 @@ struct yo_worker {
     struct yo_timer timer;   /* the drain's and the close's next step */
     struct yo_timer renewal; /* of the development certificate, worker 0's */
     struct yo_timer census;  /* what the doors counted goes to the metrics */
+    struct yo_timer batches; /* changes in rooms of this home that wait */
     yo_time drain_until;
     size_t drain_batch;
     struct {

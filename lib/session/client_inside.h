@@ -105,6 +105,27 @@ void yo_client_hold(struct yo_client_session *session, struct yo_client_room *ro
                     const struct yo_arrival *in);
 void yo_client_on_room(struct yo_client_session *session, const struct yo_arrival *in);
 
+/* For changes: is this to be told, or was it before, or is it in the snapshot? Once it is
+ * told, it is noted. What was promised is held until the room is joined; `tellings`
+ * effects come of it. */
+bool yo_client_is_news(const struct yo_client_room *room,
+                       const struct yo_message *message);
+void yo_client_tell_once(struct yo_client_room *room, const struct yo_message *message);
+struct yo_effect *yo_client_tell_peer(const struct yo_message *message, int change,
+                                      struct yo_effects *effects); /* or NULL */
+void yo_client_hold_promised(struct yo_client_session *session,
+                             struct yo_client_room *room, const struct yo_arrival *in,
+                             size_t tellings);
+
+/* client_changes.c; a page or several changes of which one is broken is not used at all:
+ * YOMO_ERR_MALFORMED. */
+int yo_client_check_members(struct yo_span members, uint32_t *count);
+void yo_client_on_changes(struct yo_client_session *session,
+                          struct yo_client_room *room, const struct yo_arrival *in);
+void yo_client_tell_changes(const struct yo_client_session *session,
+                            const struct yo_message *changes,
+                            struct yo_effects *effects);
+
 /* Make sure that yo_client_joined and `extra` adds before it cannot fail.
  * YOMO_ERR_NOMEM. */
 int yo_client_reserve_joined(struct yo_client_room *room, size_t extra,

@@ -158,7 +158,13 @@ static bool is_told(const struct yo_client_room *room, const struct yo_message *
     return message->sequence != 0 && message->sequence <= last;
 }
 
-static void tell_once(struct yo_client_room *room, const struct yo_message *message)
+bool yo_client_is_news(const struct yo_client_room *room,
+                       const struct yo_message *message)
+{
+    return !is_before_snapshot(room, message) && !is_told(room, message);
+}
+
+void yo_client_tell_once(struct yo_client_room *room, const struct yo_message *message)
 {
     if (message->sequence != 0) {
         *(message->op == YO_OP_DATA ? &room->heard : &room->seen) = message->sequence;
@@ -277,14 +283,14 @@ static void on_data(struct yo_client_session *session, struct yo_client_room *ro
         in->effects->failed = true;
     } else if (rv == 1) {
         deliver(session, in->message, in->lane, event, in->effects);
-        tell_once(room, in->message);
+        yo_client_tell_once(room, in->message);
     }
 }
 
 /* --- changes --- */
 
-static struct yo_effect *tell_peer(const struct yo_message *message, int change,
-                                   struct yo_effects *effects)
+struct yo_effect *yo_client_tell_peer(const struct yo_message *message, int change,
+                                      struct yo_effects *effects)
 {
     struct yo_effect *peer = yo_effects_add(effects, YO_EFFECT_PEER);
 
@@ -317,6 +323,17 @@ static int change_of(enum yo_op op)
     }
 }
 
+void yo_client_hold_promised(struct yo_client_session *session,
+                             struct yo_client_room *room, const struct yo_arrival *in,
+                             size_t tellings)
+{
+    struct yo_held *held = may_hold(session, in, true) ? held_create(session, in) : NULL;
+
+    if (held) {
+        hold(session, room, held, tellings);
+    }
+}
+
 static void on_change(struct yo_client_session *session, struct yo_client_room *room,
                       const struct yo_arrival *in)
 {
@@ -331,14 +348,10 @@ static void on_change(struct yo_client_session *session, struct yo_client_room *
         return;
     }
     if (room->phase == ROOM_JOINING) {
-        struct yo_held *held =
-            may_hold(session, in, true) ? held_create(session, in) : NULL;
-        if (held) {
-            hold(session, room, held, 1);
-        }
-    } else if (!is_before_snapshot(room, message) && !is_told(room, message)) {
-        tell_peer(message, change_of(message->op), in->effects);
-        tell_once(room, message);
+        yo_client_hold_promised(session, room, in, 1);
+    } else if (yo_client_is_news(room, message)) {
+        yo_client_tell_peer(message, change_of(message->op), in->effects);
+        yo_client_tell_once(room, message);
     }
 }
 
@@ -409,7 +422,6 @@ static void on_past(struct yo_client_session *session, struct yo_client_room *ro
 {
     const struct yo_message *message = in->message;
     struct yo_effect *page;
-    struct yo_held *held;
     uint32_t count = 1;
 
     if (message->op == YO_OP_HISTORY &&
@@ -425,10 +437,7 @@ static void on_past(struct yo_client_session *session, struct yo_client_room *ro
             page->more = message->more;
         }
     } else if (room->phase == ROOM_JOINING) {
-        held = may_hold(session, in, true) ? held_create(session, in) : NULL;
-        if (held) {
-            hold(session, room, held, count);
-        }
+        yo_client_hold_promised(session, room, in, count);
     } else if (yo_effects_reserve(in->effects, count) == YOMO_OK) {
         if (message->op == YO_OP_GAP) {
             tell_gap(room, message, in->effects);
@@ -473,15 +482,17 @@ void yo_client_joined(struct yo_client_session *session, struct yo_client_room *
             tell_past(room, &message, held->lane, effects);
             continue;
         }
-        if (is_before_snapshot(room, &message) || is_told(room, &message)) {
+        if (!yo_client_is_news(room, &message)) {
             continue;
         }
-        if (message.op != YO_OP_DATA) {
-            tell_peer(&message, change_of(message.op), effects);
+        if (message.op == YO_OP_CHANGES) {
+            yo_client_tell_changes(session, &message, effects);
+        } else if (message.op != YO_OP_DATA) {
+            yo_client_tell_peer(&message, change_of(message.op), effects);
         } else if (yo_check_data(message.payload, &event) == YOMO_OK) {
             deliver(session, &message, held->lane, event, effects);
         }
-        tell_once(room, &message);
+        yo_client_tell_once(room, &message);
     }
     release_held(session, room);
 }
@@ -524,24 +535,6 @@ static void on_ack(struct yo_client_session *session, struct yo_client_room *roo
     }
 }
 
-/* All members of the page are well-formed, or the page is not used at all. */
-static int check_page(struct yo_span members, uint32_t *count)
-{
-    struct yo_wire_member member;
-    struct yo_mp_reader reader;
-
-    if (yo_members_init(&reader, members, count) != YOMO_OK) {
-        return YOMO_ERR_MALFORMED;
-    }
-    for (uint32_t i = 0; i < *count; i++) {
-        if (yo_members_next(&reader, &member) != YOMO_OK || member.session == 0 ||
-            (member.state.data && yo_check_state(member.state) != YOMO_OK)) {
-            return YOMO_ERR_MALFORMED;
-        }
-    }
-    return YOMO_OK;
-}
-
 static void tell_page(const struct yo_client_session *session,
                       const struct yo_message *page, struct yo_effects *effects)
 {
@@ -560,7 +553,7 @@ static void tell_page(const struct yo_client_session *session,
                                           .sequence = page->sequence,
                                           .timestamp = member.since_ms};
         if (member.session != session->session) {
-            struct yo_effect *peer = tell_peer(&change, YOMO_PEER_PRESENT, effects);
+            struct yo_effect *peer = yo_client_tell_peer(&change, YOMO_PEER_PRESENT, effects);
             assert(peer); /* its place was reserved */
             peer->stale = member.stale;
         }
@@ -576,7 +569,7 @@ static void on_page(struct yo_client_session *session, struct yo_client_room *ro
     if (room->phase != ROOM_JOINING || room->complete) {
         return;
     }
-    if (!page->members.data || check_page(page->members, &count) != YOMO_OK) {
+    if (yo_client_check_members(page->members, &count) != YOMO_OK) {
         yo_client_broken(session, in, "a broken page of a snapshot");
         return;
     }
@@ -676,6 +669,9 @@ static void on_room_yomo(struct yo_client_session *session, struct yo_client_roo
     case YO_OP_PEER_STALE:
     case YO_OP_PEER_BACK:
         on_change(session, room, in);
+        break;
+    case YO_OP_CHANGES:
+        yo_client_on_changes(session, room, in);
         break;
     case YO_OP_ERROR:
         on_error(session, room, in);

@@ -327,7 +327,8 @@ static bool is_control(enum yo_op op)
 {
     return op != YO_OP_DATA && op != YO_OP_HISTORY && op != YO_OP_GAP &&
            op != YO_OP_PEER_ONLINE && op != YO_OP_PEER_STATE &&
-           op != YO_OP_PEER_OFFLINE && op != YO_OP_PEER_STALE && op != YO_OP_PEER_BACK;
+           op != YO_OP_PEER_OFFLINE && op != YO_OP_PEER_STALE && op != YO_OP_PEER_BACK &&
+           op != YO_OP_CHANGES;
 }
 
 int yo_client_session_recv(struct yo_client_session *session, uint32_t lane,

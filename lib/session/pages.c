@@ -11,8 +11,16 @@
 void yo_pages_begin(struct yo_pages *pages, const struct yomo_mem *mem,
                     struct yo_span room, uint64_t sequence)
 {
-    *pages = (struct yo_pages){.mem = mem, .room = room, .sequence = sequence};
+    *pages = (struct yo_pages){
+        .mem = mem, .op = YO_OP_SNAPSHOT, .room = room, .sequence = sequence};
     yo_buf_init(&pages->members, mem);
+}
+
+void yo_pages_begin_changes(struct yo_pages *pages, const struct yomo_mem *mem,
+                            struct yo_span room, uint64_t sequence)
+{
+    yo_pages_begin(pages, mem, room, sequence);
+    pages->op = YO_OP_CHANGES;
 }
 
 void yo_pages_finish(struct yo_pages *pages)
@@ -48,10 +56,12 @@ static int reserve_one(struct yo_pages *pages)
 /* The page with the first `size` bytes of `members` becomes a message. */
 static int put_page(struct yo_pages *pages, size_t size, bool more)
 {
-    struct yo_message message = {.op = YO_OP_SNAPSHOT,
+    bool changes = pages->op == YO_OP_CHANGES;
+    uint64_t last = pages->sequence + (changes ? pages->members_count : 0);
+    struct yo_message message = {.op = pages->op,
                                  .channel = pages->room,
-                                 .sequence = pages->sequence,
-                                 .more = more};
+                                 .sequence = last,
+                                 .more = more && !changes};
     struct yo_buf array;
     int rv = reserve_one(pages);
 
@@ -68,6 +78,7 @@ static int put_page(struct yo_pages *pages, size_t size, bool more)
     yo_buf_finish(&array);
     if (rv == YOMO_OK) {
         pages->count++;
+        pages->sequence = last;
     }
     return rv;
 }

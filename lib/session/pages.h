@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pages.h - the snapshot of a room, as messages.
+/* pages.h - the snapshot of a room, or changes in it, as messages.
  *
  * A page has at most YO_PAGE_MEMBERS_MAX members and YO_PAGE_SIZE_MAX bytes of them,
  * except that one member who is larger has a page of its own. The last page, also when
@@ -11,6 +11,9 @@
  *     rv = yo_pages_end(&pages);
  *     send pages.list[0 .. pages.count), in this order, behind the ACK
  *     yo_pages_finish(&pages);
+ *
+ * Changes are the same but that each page is a message for itself, with the place of the
+ * last of its changes.
  */
 #ifndef YO_SESSION_PAGES_H
 #define YO_SESSION_PAGES_H
@@ -24,8 +27,10 @@
 
 struct yo_pages {
     const struct yomo_mem *mem;
+    enum yo_op op;
     struct yo_span room;    /* lent until yo_pages_end */
-    uint64_t sequence;      /* the room's, when the snapshot was taken */
+    uint64_t sequence;      /* the room's, when the snapshot was taken; of the last change
+                               that is in a page */
     struct yo_buf members;  /* of the page that is being made */
     uint32_t members_count; /* in it */
     struct yo_blob **list;
@@ -34,6 +39,9 @@ struct yo_pages {
 
 void yo_pages_begin(struct yo_pages *pages, const struct yomo_mem *mem,
                     struct yo_span room, uint64_t sequence);
+/* `sequence` is the place of the last thing before the first of them. */
+void yo_pages_begin_changes(struct yo_pages *pages, const struct yomo_mem *mem,
+                            struct yo_span room, uint64_t sequence);
 void yo_pages_finish(struct yo_pages *pages); /* lets go of the blobs */
 
 /* YOMO_ERR_NOMEM; the pages are then as they were. */

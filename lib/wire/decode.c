@@ -80,6 +80,7 @@ static const char *const op_names[] = {
     [YO_OP_PEER_OFFLINE] = "peer_offline",
     [YO_OP_HELLO] = "hello",
     [YO_OP_SNAPSHOT] = "snapshot",
+    [YO_OP_CHANGES] = "changes",
     [YO_OP_CHANNEL_LEAVE] = "channel_leave",
     [YO_OP_ACK] = "ack",
     [YO_OP_ERROR] = "error",
@@ -515,6 +516,9 @@ static void read_member_field(struct yo_mp_reader *reader, unsigned key,
     case 5:
         member->stale = read_bool(reader);
         break;
+    case 6:
+        member->change = yo_mp_read_uint(reader);
+        break;
     default:
         yo_mp_skip(reader);
         break;
@@ -523,7 +527,7 @@ static void read_member_field(struct yo_mp_reader *reader, unsigned key,
 
 int yo_members_next(struct yo_mp_reader *reader, struct yo_wire_member *member)
 {
-    static const char *const names[] = {"sid", "p", "pl", "v", "at", "st"};
+    static const char *const names[] = {"sid", "p", "pl", "v", "at", "st", "o"};
     const unsigned known = sizeof(names) / sizeof(names[0]);
     struct yo_wire_member fields = {.session = 0};
     uint64_t seen = 0;

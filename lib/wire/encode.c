@@ -429,7 +429,9 @@ int yo_member_write(struct yo_buf *out, const struct yo_wire_member *member)
         return YOMO_ERR_NOMEM;
     }
     yo_mp_put_map(out, 2u + (member->state.data != NULL) + (member->version != 0) +
-                           (member->since_ms != 0) + member->stale);
+                           (member->since_ms != 0) + member->stale +
+                           (member->change != 0));
+    put_key_uint(out, "o", member->change);
     yo_mp_put_cstr(out, "sid");
     yo_mp_put_uint(out, member->session);
     put_key_text(out, "p", member->peer);

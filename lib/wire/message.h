@@ -21,6 +21,7 @@ enum yo_op {
     /* the extension, only after yomo=1 */
     YO_OP_HELLO,         /* server, first: version, session, epoch, limits */
     YO_OP_SNAPSHOT,      /* server: members, in pages; `more` is set on all but the last */
+    YO_OP_CHANGES,       /* server: several members came, changed, left */
     YO_OP_CHANNEL_LEAVE, /* server: you are out of c (answer to peer_offline, or forced) */
     YO_OP_ACK,           /* server: message n has its place in the room */
     YO_OP_ERROR,         /* server: message n, or the join of c, was refused: code, text */
@@ -75,8 +76,8 @@ struct yo_message {
     struct yo_wire_limits limits; /* lim: hello, a map {msg, rooms, silence} */
     struct yo_span token;         /* tok: hello, moved: for a move from this connection;
                                      move: that of the session to be moved; token */
-    struct yo_span members;       /* m: snapshot, the encoded array of members; history:
-                                     that of messages */
+    struct yo_span members;       /* m: snapshot, changes: the encoded array of members;
+                                     history: that of messages */
     bool more;                    /* more: further pages follow */
     bool observe; /* ob: channel_join, to hear without being seen */
 
@@ -102,8 +103,18 @@ struct yo_message {
     uint64_t read;   /* rd: ack, so many RELIABLE messages of c were read */
 };
 
-/* One member in a snapshot: the map {sid, p, pl, v, at}. */
+/* What became of a member in `changes`. */
+enum yo_wire_change {
+    YO_WIRE_CAME = 0,
+    YO_WIRE_STATE = 1,
+    YO_WIRE_LEFT = 2,
+    YO_WIRE_STALE = 3, /* its connection broke, its seat is kept */
+    YO_WIRE_BACK = 4
+};
+
+/* One member in a snapshot: the map {sid, p, pl, v, at}; in `changes`: {o, sid, ...}. */
 struct yo_wire_member {
+    uint64_t change; /* o: enum yo_wire_change, or one that we do not know */
     uint64_t session;
     struct yo_span peer;
     struct yo_span state; /* pl; absent when it has none */

@@ -38,6 +38,8 @@ struct guest {
     bool datagrams; /* it speaks in them */
     struct yo_close why;
     unsigned count[YO_OP_UNKNOWN + 1];
+    unsigned came; /* others, alone or with changes of others */
+    uint64_t session;
     char peer[64];  /* of the last message that had one */
     char data[512]; /* of the last DATA */
     unsigned data_bytes;
@@ -54,6 +56,19 @@ static void on_open(void *user, struct yo_conn *conn, yo_time now)
     guest->open = true;
 }
 
+static void count_changes(struct guest *guest, struct yo_span changes)
+{
+    struct yo_wire_member member;
+    struct yo_mp_reader reader;
+    uint32_t count;
+
+    assert_int_equal(yo_members_init(&reader, changes, &count), YOMO_OK);
+    while (count-- > 0) {
+        assert_int_equal(yo_members_next(&reader, &member), YOMO_OK);
+        guest->came += member.change == YO_WIRE_CAME && member.session != guest->session;
+    }
+}
+
 static void on_message(void *user, struct yo_conn *conn, uint32_t lane,
                        struct yo_span bytes, yo_time now)
 {
@@ -66,6 +81,13 @@ static void on_message(void *user, struct yo_conn *conn, uint32_t lane,
     (void)now;
     assert_int_equal(yo_decode(bytes, &message), YOMO_OK);
     guest->count[message.op]++;
+    guest->came += message.op == YO_OP_PEER_ONLINE;
+    if (message.op == YO_OP_CHANGES) {
+        count_changes(guest, message.members);
+    }
+    if (message.op == YO_OP_HELLO) {
+        guest->session = message.session;
+    }
     if (message.peer.data) {
         snprintf(guest->peer, sizeof(guest->peer), "%.*s", (int)message.peer.size,
                  (const char *)message.peer.data);
@@ -263,7 +285,7 @@ static void pages_and_programs_share_a_room(void **unused)
     join(&datagram_page, "r");
     UNTIL(scene.loop, datagram_page.count[YO_OP_PEER_STATE] == 4);
     UNTIL(scene.loop, page.count[YO_OP_PEER_STATE] == 4);
-    UNTIL(scene.loop, native[0].count[YO_OP_PEER_ONLINE] == 4);
+    UNTIL(scene.loop, native[0].came == 4);
     say_data(&native[0], "0", YOMO_RELIABLE);
     UNTIL(scene.loop, page.count[YO_OP_DATA] == 1 && native[2].count[YO_OP_DATA] == 1 &&
                           native[1].count[YO_OP_DATA] == 1 &&

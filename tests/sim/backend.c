@@ -45,6 +45,8 @@ void sim_backend_init(struct sim_backend *backend, struct sim *sim)
         assert_int_equal(yo_room_init(&backend->rooms[i].room, sim->mem, yo_span_of(""),
                                       yo_span_of(sim_room_names[i]), 0),
                          YOMO_OK);
+        backend->rooms[i].backend = backend;
+        backend->rooms[i].index = i;
     }
 }
 
@@ -223,26 +225,17 @@ static struct yo_blob *encode_state(struct sim_backend *backend, size_t room,
     return blob;
 }
 
-static struct yo_blob *encode_change(struct sim_backend *backend, size_t room,
-                                     const struct yo_change *change)
+/* For presencejs. */
+static struct yo_blob *encode_shown(struct sim_backend *backend, size_t room,
+                                    const struct yo_change *change)
 {
-    static const enum yo_op ops[] = {YO_OP_PEER_ONLINE, YO_OP_PEER_STATE,
-                                     YO_OP_PEER_OFFLINE};
-    bool presencejs = change->audience == YO_AUDIENCE_PRESENCEJS;
-    const struct yo_message message = {
-        .op = ops[change->kind],
-        .channel = yo_span_of(sim_room_names[room]),
-        .peer = yo_span_of(change->peer),
-        .payload = change->state ? yo_blob_span(change->state) : YO_SPAN_NONE,
-        .session = change->session,
-        .version = change->version,
-        .sequence = change->sequence,
-    };
+    const struct yo_message gone = {.op = YO_OP_PEER_OFFLINE,
+                                    .channel = yo_span_of(sim_room_names[room]),
+                                    .peer = yo_span_of(change->peer)};
 
-    if (presencejs && change->kind != YO_CHANGE_OFFLINE) {
-        return encode_state(backend, room, change->peer, change->state);
-    }
-    return encode(backend, presencejs, &message);
+    return change->kind == YO_CHANGE_OFFLINE
+               ? encode(backend, true, &gone)
+               : encode_state(backend, room, change->peer, change->state);
 }
 
 /* To all members of one kind but `session`. */
@@ -270,16 +263,104 @@ static void tell(struct sim_backend *backend, size_t room, bool presencejs,
     }
 }
 
+static void tell_one(struct sim_backend *backend, size_t index,
+                     const struct yo_change *change)
+{
+    static const enum yo_op ops[] = {YO_OP_PEER_ONLINE, YO_OP_PEER_STATE,
+                                     YO_OP_PEER_OFFLINE};
+    const struct yo_message message = {
+        .op = ops[change->kind],
+        .channel = yo_span_of(sim_room_names[index]),
+        .peer = yo_span_of(change->peer),
+        .payload = change->state ? yo_blob_span(change->state) : YO_SPAN_NONE,
+        .session = change->session,
+        .version = change->version,
+        .sequence = backend->rooms[index].room.sequence + 1,
+    };
+    struct yo_blob *blob = encode(backend, false, &message);
+
+    tell(backend, index, false, change->session, blob, NULL);
+    yo_blob_unref(blob);
+}
+
+static void tell_many(struct sim_backend *backend, size_t index,
+                      const struct yo_change *list, size_t count)
+{
+    struct yo_pages pages;
+
+    yo_pages_begin_changes(&pages, backend->sim->mem, yo_span_of(sim_room_names[index]),
+                           backend->rooms[index].room.sequence);
+    for (size_t i = 0; i < count; i++) {
+        const struct yo_wire_member entry = {
+            .change = (uint64_t)list[i].kind, /* as on the wire */
+            .session = list[i].session,
+            .peer = yo_span_of(list[i].peer),
+            .state = list[i].state ? yo_blob_span(list[i].state) : YO_SPAN_NONE,
+            .version = list[i].version};
+        assert_int_equal(yo_pages_add(&pages, &entry), YOMO_OK);
+    }
+    assert_int_equal(yo_pages_end(&pages), YOMO_OK);
+    for (size_t i = 0; i < pages.count; i++) {
+        tell(backend, index, false, 0, pages.list[i], NULL);
+    }
+    yo_pages_finish(&pages);
+}
+
+/* All that waits in the room. */
+static void tell_untold(struct sim_backend *backend, size_t index)
+{
+    struct yo_room *room = &backend->rooms[index].room;
+    struct yo_change list[YO_UNTOLD_MAX * SIM_PEERS_MAX];
+    size_t count = 0;
+
+    for (struct yo_member *m = yo_room_untold(room, NULL); m;
+         m = yo_room_untold(room, m)) {
+        assert_true(count + YO_UNTOLD_MAX <= YO_UNTOLD_MAX * SIM_PEERS_MAX);
+        count += yo_member_untold(m, &list[count]);
+    }
+    if (count == 1) {
+        tell_one(backend, index, &list[0]);
+    } else if (count > 1) {
+        tell_many(backend, index, list, count);
+    }
+    yo_room_told(room, count);
+}
+
+static void on_told(void *user)
+{
+    struct sim_room *room = user;
+
+    room->told_later = false;
+    tell_untold(room->backend, room->index);
+}
+
+/* In a storm what the extension is to be told often waits. */
+static void changed(struct sim_backend *backend, size_t index)
+{
+    struct sim *sim = backend->sim;
+    struct sim_room *room = &backend->rooms[index];
+
+    if (room->told_later) {
+        return;
+    }
+    if (sim->storming && sim_chance(sim, 70)) {
+        room->told_later = true;
+        sim_at(sim, sim->now + sim_below(sim, 200 * YO_MS), on_told, room);
+    } else {
+        tell_untold(backend, index);
+    }
+}
+
 static void tell_changes(struct sim_backend *backend, size_t room,
                          const struct yo_changes *changes)
 {
     for (size_t i = 0; i < changes->count; i++) {
         const struct yo_change *change = &changes->list[i];
-        struct yo_blob *message = encode_change(backend, room, change);
-        tell(backend, room, change->audience == YO_AUDIENCE_PRESENCEJS, change->session,
-             message, NULL);
+        struct yo_blob *message = encode_shown(backend, room, change);
+        tell(backend, room, true, change->session, message, NULL);
         yo_blob_unref(message);
     }
+    changed(backend, room);
 }
 
 static void snapshot_presencejs(struct note *answer, const struct yo_room *room,
@@ -293,7 +374,7 @@ static void snapshot_presencejs(struct note *answer, const struct yo_room *room,
     }
 }
 
-static void snapshot_yomo(struct note *answer, const struct yo_room *room,
+static void snapshot_yomo(struct note *answer, struct yo_room *room,
                           const struct yo_member *self)
 {
     struct yo_pages pages;
@@ -313,6 +394,7 @@ static void snapshot_yomo(struct note *answer, const struct yo_room *room,
         }
     }
     assert_int_equal(yo_pages_end(&pages), YOMO_OK);
+    yo_room_show(room);
     for (size_t i = 0; i < pages.count; i++) {
         answer->parcels[answer->parcel_count++] = yo_blob_ref(pages.list[i]);
     }
@@ -433,6 +515,9 @@ static void home_publish(struct note *note)
         confirm_note(note, 0, YOMO_ERR_NOT_FOUND);
         return;
     }
+    if (note->delivery == YOMO_RELIABLE && author->untold.what) {
+        tell_untold(backend, note->room);
+    }
     sequence =
         yo_room_place(&room->room, note->peer->id, note->delivery == YOMO_RELIABLE);
     remember(room, note, sequence);
@@ -525,8 +610,14 @@ static void peer_deliver(struct note *note)
     if (lane == 0) {
         return;
     }
-    if (note->presence) {
+    if (note->presence && peer->presencejs) {
         put_presence(peer, note->payload);
+        return;
+    }
+    if (note->presence) { /* with the data, so that nobody speaks before it came */
+        put(peer, (struct yo_outgoing){.message = note->payload,
+                                       .delivery = YOMO_RELIABLE,
+                                       .lane = lane});
         return;
     }
     yo_buf_init(&slot, peer->backend->sim->mem);

@@ -26,6 +26,9 @@ struct sim_placed {
 };
 
 struct sim_room {
+    struct sim_backend *backend;
+    size_t index;
+    bool told_later; /* of its members' changes */
     struct yo_room room;
     struct sim_placed *placed;
     size_t placed_count, placed_capacity;

@@ -102,6 +102,26 @@ static void copy_json(char *out, size_t size, struct yo_span payload)
     yo_buf_finish(&json);
 }
 
+/* What the extension tells may be known: a snapshot may be ahead of the changes. */
+static void check_change(const struct sim_program *program,
+                         const struct sim_attendance *room, const struct sim_seen *seen,
+                         const struct yo_effect *effect)
+{
+    bool ahead = effect->change == YOMO_PEER_STATE;
+
+    SIM_ASSERT(program->sim,
+               (effect->change == YOMO_PEER_PRESENT) == (room->phase == SIM_ASKED),
+               "%s: snapshot and changes are mixed", program->name);
+    SIM_ASSERT(program->sim, effect->session != program->peer->id,
+               "%s is told of itself", program->name);
+    SIM_ASSERT(program->sim, !ahead || seen, "%s is told the state of nobody",
+               program->name);
+    SIM_ASSERT(program->sim,
+               effect->change == YOMO_PEER_LEFT || !seen ||
+                   effect->version >= seen->version,
+               "%s is told an old state", program->name);
+}
+
 static void on_peer(struct sim_program *program, struct sim_attendance *room,
                     const struct yo_effect *effect)
 {
@@ -111,24 +131,20 @@ static void on_peer(struct sim_program *program, struct sim_attendance *room,
 
     SIM_ASSERT(program->sim, room->phase == SIM_ASKED || room->phase == SIM_IN,
                "%s is told of members of a room it is not in", program->name);
-    SIM_ASSERT(program->sim, comes == (seen == NULL),
-               "%s is told of a member that came twice, or that never came",
-               program->name);
-    if (!program->presencejs) {
-        SIM_ASSERT(program->sim,
-                   (effect->change == YOMO_PEER_PRESENT) == (room->phase == SIM_ASKED),
-                   "%s: snapshot and changes are mixed", program->name);
-        SIM_ASSERT(program->sim, effect->session != program->peer->id,
-                   "%s is told of itself", program->name);
-        SIM_ASSERT(program->sim,
-                   effect->change != YOMO_PEER_STATE || effect->version > seen->version,
-                   "%s is told an old state", program->name);
+    if (program->presencejs) {
+        SIM_ASSERT(program->sim, comes == (seen == NULL),
+                   "%s is told of a member that came twice, or that never came",
+                   program->name);
+    } else {
+        check_change(program, room, seen, effect);
     }
     if (effect->change == YOMO_PEER_LEFT) {
-        *seen = room->roster[--room->roster_count];
+        if (seen) {
+            *seen = room->roster[--room->roster_count];
+        }
         return;
     }
-    if (comes) {
+    if (!seen) {
         assert_true(room->roster_count < SIM_ROSTER_MAX);
         seen = &room->roster[room->roster_count++];
         seen->session = effect->session;
@@ -206,6 +222,9 @@ static void on_message(struct sim_program *program, size_t index,
     if (id % 3 == YOMO_RELIABLE &&
         !(program->presencejs && program->transport == SIM_WEBTRANSPORT)) {
         on_reliable(program, index, id);
+        SIM_ASSERT(program->sim, program->presencejs || roster_find(room, effect),
+                   "%s hears [%u], who is not there", program->name,
+                   (unsigned)effect->session);
     }
     if (id % 3 == YOMO_LATEST && !program->presencejs) {
         uint64_t *seen =

@@ -21,9 +21,13 @@ static struct fault fault;
 static struct yo_room room;
 static char story[4096];
 
+/* With it, what the extension is to be told waits until told() is asked. */
+static bool waits;
+
 static int setup(void **state)
 {
     (void)state;
+    waits = false;
     fault_init(&fault, 0, FAULT_ONCE);
     assert_int_equal(
         yo_room_init(&room, &fault.mem, yo_span_of("app"), yo_span_of("room-1"), 100),
@@ -41,30 +45,80 @@ static int teardown(void **state)
     return 0;
 }
 
+static const char *const kinds[] = {"online", "state", "offline", "stale", "back"};
+
+static void add(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void add(const char *format, ...)
+{
+    size_t used = strlen(story);
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(story + used, sizeof(story) - used, format, args);
+    va_end(args);
+}
+
+static const char *text_of(const struct yo_change *change)
+{
+    static char text[64];
+
+    snprintf(text, sizeof(text), "-");
+    if (change->state) {
+        snprintf(text, sizeof(text), "\"%.*s\"", (int)change->state->size,
+                 (const char *)change->state->data);
+    }
+    return text;
+}
+
+/* What waits, without telling it. */
+static void add_untold(void)
+{
+    uint64_t place = room.sequence;
+
+    for (struct yo_member *m = yo_room_untold(&room, NULL); m;
+         m = yo_room_untold(&room, m)) {
+        struct yo_change changes[YO_UNTOLD_MAX];
+        size_t count = yo_member_untold(m, changes);
+        assert_true(count > 0);
+        for (size_t i = 0; i < count; i++) {
+            add("yomo %s %s/%u q%u v%u %s\n", kinds[changes[i].kind], changes[i].peer,
+                (unsigned)changes[i].session, (unsigned)++place,
+                (unsigned)changes[i].version, text_of(&changes[i]));
+        }
+    }
+}
+
+static const char *untold(void)
+{
+    story[0] = 0;
+    add_untold();
+    return story;
+}
+
+/* Tell what waits. */
+static const char *told(void)
+{
+    size_t lines = 0;
+
+    for (const char *at = untold(); (at = strchr(at, '\n')); at++) {
+        lines++;
+    }
+    yo_room_told(&room, lines);
+    assert_null(yo_room_untold(&room, NULL));
+    yo_room_check(&room);
+    return story;
+}
+
 static void tell(const struct yo_changes *changes)
 {
-    static const char *const kinds[] = {"online", "state", "offline"};
-    size_t used = 0;
-
     story[0] = 0;
+    if (!waits) {
+        told();
+    }
     for (size_t i = 0; i < changes->count; i++) {
         const struct yo_change *change = &changes->list[i];
-        char text[64] = "-";
-        if (change->state) {
-            snprintf(text, sizeof(text), "\"%.*s\"", (int)change->state->size,
-                     (const char *)change->state->data);
-        }
-        if (change->audience == YO_AUDIENCE_YOMO) {
-            used += (size_t)snprintf(
-                story + used, sizeof(story) - used, "yomo %s %s/%u q%u v%u %s\n",
-                kinds[change->kind], change->peer, (unsigned)change->session,
-                (unsigned)change->sequence, (unsigned)change->version, text);
-        } else {
-            assert_int_equal(change->sequence, 0);
-            used += (size_t)snprintf(story + used, sizeof(story) - used,
-                                     "presencejs %s %s by %u %s\n", kinds[change->kind],
-                                     change->peer, (unsigned)change->session, text);
-        }
+        add("presencejs %s %s by %u %s\n", kinds[change->kind], change->peer,
+            (unsigned)change->session, text_of(change));
     }
 }
 
@@ -232,9 +286,8 @@ static void what_a_leave_names_outlives_the_member(void **state)
     join_as(1, "alice", "ali", "A", false);
     assert_int_equal(yo_room_leave(&room, 1, &changes), YOMO_OK);
     join(2, "bob", "B");
-    assert_int_equal(changes.count, 2);
-    assert_string_equal(changes.list[0].peer, "alice");
-    assert_string_equal(changes.list[1].peer, "ali");
+    assert_int_equal(changes.count, 1);
+    assert_string_equal(changes.list[0].peer, "ali");
     yo_changes_finish(&changes);
 }
 
@@ -307,8 +360,8 @@ static void another_label_is_one_who_goes_and_one_who_comes(void **state)
     (void)state;
     join_as(1, "u1", "alice", "A", true);
     assert_int_equal(set_state(1, "B", "bob"), YOMO_OK);
-    assert_string_equal(story, "presencejs offline alice by 1 -\n"
-                               "yomo state u1/1 q2 v2 \"B\"\n"
+    assert_string_equal(story, "yomo state u1/1 q2 v2 \"B\"\n"
+                               "presencejs offline alice by 1 -\n"
                                "presencejs state bob by 1 \"B\"\n");
 }
 
@@ -333,8 +386,8 @@ static void a_label_left_to_another_device_shows_that_one(void **state)
     assert_string_equal(story, "presencejs state alice by 1 \"one\"\n"
                                "presencejs state bob by 2 \"two\"\n");
     set_state(2, "three", "alice");
-    assert_string_equal(story, "presencejs offline bob by 2 -\n"
-                               "yomo state u2/2 q3 v2 \"three\"\n"
+    assert_string_equal(story, "yomo state u2/2 q3 v2 \"three\"\n"
+                               "presencejs offline bob by 2 -\n"
                                "presencejs state alice by 2 \"three\"\n");
 }
 
@@ -359,6 +412,109 @@ static void a_name_ends_at_a_nul(void **state)
     yo_changes_finish(&changes);
     assert_string_equal(yo_room_find(&room, 1)->label, "l");
     assert_int_equal(room.labels.count, 1);
+}
+
+/* --- what waits --- */
+
+static void states_that_wait_are_one(void **state)
+{
+    (void)state;
+    join(1, "alice", "A");
+    join(2, "bob", "B");
+    waits = true;
+    set_state(2, "B2", NULL);
+    set_state(1, "A2", NULL);
+    set_state(2, "B3", NULL);
+    assert_string_equal(told(), "yomo state bob/2 q3 v3 \"B3\"\n"
+                                "yomo state alice/1 q4 v2 \"A2\"\n");
+    assert_int_equal(room.sequence, 4);
+    assert_string_equal(told(), "");
+}
+
+static void who_comes_is_told_with_its_newest_state(void **state)
+{
+    (void)state;
+    waits = true;
+    join(1, "alice", NULL);
+    set_state(1, "A", NULL);
+    join(2, "bob", "B");
+    assert_string_equal(told(), "yomo online alice/1 q1 v1 \"A\"\n"
+                                "yomo online bob/2 q2 v1 \"B\"\n");
+}
+
+static void who_came_and_left_was_never_there(void **state)
+{
+    (void)state;
+    waits = true;
+    join(1, "alice", "A");
+    set_state(1, "A2", NULL);
+    leave(1);
+    assert_string_equal(untold(), "");
+    join(1, "alice", "A"); /* the same session anew */
+    assert_string_equal(told(), "yomo online alice/1 q1 v1 \"A\"\n");
+}
+
+static void who_was_shown_before_it_was_told_is_told_as_left(void **state)
+{
+    (void)state;
+    waits = true;
+    join(1, "alice", "A");
+    yo_room_show(&room);
+    join(2, "bob", "B");
+    leave(2); /* nobody was shown bob */
+    leave(1);
+    assert_string_equal(told(), "yomo offline alice/1 q1 v1 -\n");
+}
+
+static void who_left_and_came_back_is_told_so(void **state)
+{
+    (void)state;
+    join(1, "alice", "A");
+    waits = true;
+    set_state(1, "A2", NULL);
+    leave(1);
+    join(1, "alice", "B");
+    assert_int_equal(room.count, 1);
+    assert_int_equal(room.untold_count, 2);
+    assert_string_equal(told(), "yomo offline alice/1 q2 v2 -\n"
+                                "yomo online alice/1 q3 v1 \"B\"\n");
+    join(2, "bob", NULL);
+    leave(1);
+    leave(2); /* what is never told is given back with the room */
+}
+
+static void set_stale(uint64_t session, bool stale)
+{
+    struct yo_changes changes;
+
+    assert_int_equal(yo_room_set_stale(&room, session, stale, &changes), YOMO_OK);
+    assert_int_equal(changes.count, 0);
+    yo_changes_finish(&changes);
+    yo_room_check(&room);
+}
+
+static void a_broken_connection_waits_too(void **state)
+{
+    (void)state;
+    join(1, "alice", "A");
+    join(2, "bob", "B");
+    waits = true;
+    set_state(1, "A2", NULL);
+    set_stale(1, true);
+    join(3, "carol", NULL);
+    set_stale(3, true);
+    assert_string_equal(told(), "yomo state alice/1 q3 v2 \"A2\"\n"
+                                "yomo stale alice/1 q4 v2 \"A2\"\n"
+                                "yomo online carol/3 q5 v0 -\n"
+                                "yomo stale carol/3 q6 v0 -\n");
+    set_stale(1, false);
+    set_stale(1, true);
+    set_stale(1, false);
+    set_stale(1, false);
+    assert_string_equal(told(), "yomo back alice/1 q7 v2 \"A2\"\n");
+    set_stale(3, false);
+    leave(3);
+    assert_string_equal(told(), "yomo offline carol/3 q8 v0 -\n");
 }
 
 /* --- activity --- */
@@ -430,9 +586,6 @@ static void believe(const struct yo_changes *changes)
     for (size_t i = 0; i < changes->count; i++) {
         const struct yo_change *change = &changes->list[i];
         struct view *seen;
-        if (change->audience != YO_AUDIENCE_PRESENCEJS) {
-            continue;
-        }
         seen = view_of(change->peer);
         seen->there = change->kind != YO_CHANGE_OFFLINE;
         snprintf(seen->state, sizeof(seen->state), "%.*s",
@@ -554,12 +707,15 @@ static void try_act(struct fault *memory, void *user)
     }
     text = ok ? yo_blob_create(&memory->mem, yo_span_of("T")) : NULL;
     if (text) {
+        yo_room_told(&in, 2);
         sequence = in.sequence;
         count = in.count;
         if (trial->act(&in, text, &changes) == YOMO_OK) {
             assert_true(changes.count > 0);
+            assert_int_equal(in.untold_count, 1);
         } else {
             assert_int_equal(changes.count, 0);
+            assert_int_equal(in.untold_count, 0);
             assert_int_equal(in.sequence, sequence);
             assert_int_equal(in.count, count);
             assert_string_equal(yo_room_find(&in, 1)->label, "alice");
@@ -616,6 +772,12 @@ int main(void)
         TEST(a_label_left_to_another_device_shows_that_one),
         TEST(an_empty_label_is_the_id),
         TEST(a_name_ends_at_a_nul),
+        TEST(states_that_wait_are_one),
+        TEST(who_comes_is_told_with_its_newest_state),
+        TEST(who_came_and_left_was_never_there),
+        TEST(who_was_shown_before_it_was_told_is_told_as_left),
+        TEST(who_left_and_came_back_is_told_so),
+        TEST(a_broken_connection_waits_too),
         TEST(labels_are_walked_by_activity),
         TEST(one_does_not_see_its_own_other_devices),
         TEST(age_is_the_order_of_joining),

@@ -71,6 +71,8 @@ void rig_open_with(struct rig *rig, const struct yomo_mem *mem, uint32_t workers
     }
     snprintf(count, sizeof(count), "%u", workers);
     assert_int_equal(yomo_options_set(options, "workers", count), YOMO_OK);
+    /* A turn is not the time for it; test_changes.c is about batches. */
+    yomo_options_set(options, "presence-interval", "0");
     for (size_t i = 0; settings && settings[i]; i += 2) {
         if (yomo_options_set(options, settings[i], settings[i + 1]) != YOMO_OK) {
             fail_msg("%s", yomo_options_error(options));

@@ -55,7 +55,8 @@ struct client {
     char headers[256]; /* of the answer: "name: value\n" */
 };
 
-/* Names and values of options follow, then NULL. */
+/* Names and values of options follow, then NULL. Changes of members are told at once
+ * unless `presence-interval` says otherwise. */
 void rig_open(struct rig *rig, uint32_t workers, const yomo_server_callbacks *hooks,
               ...);
 void rig_open_with(struct rig *rig, const struct yomo_mem *mem, uint32_t workers,

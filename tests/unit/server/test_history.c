@@ -374,7 +374,7 @@ static void an_empty_room_keeps_its_order_for_a_while(void **unused)
     yo_home_tick(home, home->now + 29 * YO_SECOND);
     second = come(a, first.place, first.epoch, 0);
     assert_int_equal(second.epoch, first.epoch);
-    assert_true(second.place > first.place + 2);
+    assert_true(second.place >= first.place + 2);
     hears(a, "1 2");
     assert_int_equal(rig_count(&rig, rooms), 1);
     assert_int_equal(rig_count(&rig, rooms_lingering), 0);
@@ -384,7 +384,7 @@ static void an_empty_room_keeps_its_order_for_a_while(void **unused)
     assert_int_equal(rig_count(&rig, rooms_lingering), 0);
     second = come(a, first.place, first.epoch, 0);
     assert_int_not_equal(second.epoch, first.epoch);
-    expect_gap(a, 0, 0);
+    expect_gap(a, 0, 1);
     rig_close(&rig);
 }
 
@@ -392,6 +392,7 @@ static void the_one_empty_longest_gives_way(void **unused)
 {
     struct rig rig;
     struct client *a;
+    uint64_t epochs[6];
     char name[8];
 
     (void)unused;
@@ -400,7 +401,7 @@ static void the_one_empty_longest_gives_way(void **unused)
     for (int i = 0; i < 6; i++) {
         snprintf(name, sizeof(name), "r%d", i);
         client_join(a, name, NULL);
-        expect_op(a, YO_OP_CHANNEL_JOIN);
+        epochs[i] = expect_op(a, YO_OP_CHANNEL_JOIN)->message.epoch;
         client_leave(a, name);
         client_forget(a);
     }
@@ -408,7 +409,7 @@ static void the_one_empty_longest_gives_way(void **unused)
     for (int i = 5; i >= 2; i--) {
         snprintf(name, sizeof(name), "r%d", i);
         client_join(a, name, NULL);
-        assert_true(expect_op(a, YO_OP_CHANNEL_JOIN)->message.sequence > 1);
+        assert_int_equal(expect_op(a, YO_OP_CHANNEL_JOIN)->message.epoch, epochs[i]);
         client_forget(a);
     }
     client_join(a, "r0", NULL); /* nobody left to give way */

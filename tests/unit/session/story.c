@@ -72,8 +72,10 @@ static void put_past(struct yo_buf *out, struct yo_span messages)
     yo_buf_append_text(out, "]");
 }
 
-static void put_members(struct yo_buf *out, struct yo_span members)
+static void put_members(struct yo_buf *out, const struct yo_message *message)
 {
+    static const char *const changes[] = {"came", "state", "left", "stale", "back"};
+    struct yo_span members = message->members;
     struct yo_wire_member member;
     struct yo_mp_reader reader;
     uint32_t count;
@@ -86,6 +88,9 @@ static void put_members(struct yo_buf *out, struct yo_span members)
     for (uint32_t i = 0; i < count; i++) {
         assert_int_equal(yo_members_next(&reader, &member), YOMO_OK);
         yo_buf_append_text(out, i ? ", " : "");
+        if (message->op == YO_OP_CHANGES && member.change < 5) {
+            yo_buf_printf(out, "%s ", changes[member.change]);
+        }
         yo_buf_append_span(out, member.peer);
         yo_buf_printf(out, "/%" PRIu64, member.session);
         put_payload(out, member.state);
@@ -143,7 +148,7 @@ void story_message(struct yo_buf *out, const struct yo_message *message)
     if (message->op == YO_OP_HISTORY) {
         put_past(out, message->members);
     } else {
-        put_members(out, message->members);
+        put_members(out, message);
     }
     yo_buf_append_text(out, message->more ? " more" : "");
     put_targets(out, message->targets);

@@ -663,6 +663,103 @@ static void a_broken_page_is_not_used(void **state)
     recv_on(LANE_CONTROL, page("r", 3, 0, false), "joined r q=3\n");
 }
 
+/* Changes behind place `before`: of the members `first`, ... with kinds o = 0, 1, ... */
+static struct yo_span changes(uint64_t before, uint64_t first, int count)
+{
+    struct yo_pages pages;
+    struct yo_span bytes;
+
+    yo_pages_begin_changes(&pages, &yo_mem_libc, yo_span_of("r"), before);
+    for (int i = 0; i < count; i++) {
+        char name[8];
+        struct yo_wire_member member = {.change = (uint64_t)i,
+                                        .session = first + (uint64_t)i,
+                                        .version = i == 2 ? 0 : 4,
+                                        .since_ms = i == 0 ? 99 : 0};
+        snprintf(name, sizeof(name), "p%u", (unsigned)member.session);
+        member.peer = yo_span_of(name);
+        member.state = i < 2 ? story_payload("{\"x\":1}") : YO_SPAN_NONE;
+        assert_int_equal(yo_pages_add(&pages, &member), YOMO_OK);
+    }
+    assert_int_equal(yo_pages_end(&pages), YOMO_OK);
+    assert_int_equal(pages.count, 1);
+    bytes = bytes_copy(yo_blob_span(pages.list[0]));
+    yo_pages_finish(&pages);
+    return bytes;
+}
+
+static void several_changes_are_told_in_their_order(void **state)
+{
+    (void)state;
+    enter(); /* as session 7, with a snapshot of place 3 */
+    recv_on(2, changes(5, 2, 3),
+            "peer r joined p=p2 sid=2 pl={\"x\":1} v=4 q=8 at=99\n"
+            "peer r state p=p3 sid=3 pl={\"x\":1} v=4 q=8\n"
+            "peer r left p=p4 sid=4 q=8\n");
+    recv_on(2, changes(5, 2, 3), "");  /* again, after a move */
+    recv_on(2, changes(8, 7, 2), /* the first is this client */
+            "peer r state p=p8 sid=8 pl={\"x\":1} v=4 q=10\n");
+    recv_on(2, changes(0, 2, 3), ""); /* is in the snapshot */
+}
+
+static void changes_of_unknown_kinds_are_passed_over(void **state)
+{
+    (void)state;
+    enter();
+    recv_on(2, changes(5, 2, 9),
+            "peer r joined p=p2 sid=2 pl={\"x\":1} v=4 q=14 at=99\n"
+            "peer r state p=p3 sid=3 pl={\"x\":1} v=4 q=14\n"
+            "peer r left p=p4 sid=4 q=14\n"
+            "peer r stale p=p5 sid=5 v=4 q=14\n"
+            "peer r back p=p6 sid=6 v=4 q=14\n");
+}
+
+static void changes_before_the_snapshot_wait_for_it(void **state)
+{
+    (void)state;
+    say_hello();
+    join("r", NULL, YOMO_OK, "send 1: channel_join c=r\n");
+    recv_on(2, changes(3, 2, 3), ""); /* place 6: before the snapshot's */
+    recv_on(2, changes(7, 5, 2), "");
+    recv(by(5, "p5", 10, about(YO_OP_DATA, "r", DATA)), "");
+    recv(ack("r", 7), "");
+    recv_on(LANE_CONTROL, page("r", 7, 0, false),
+            "joined r q=7\n"
+            "peer r joined p=p5 sid=5 pl={\"x\":1} v=4 q=9 at=99\n"
+            "peer r state p=p6 sid=6 pl={\"x\":1} v=4 q=9\n"
+            "message r p=p5 sid=5 pl={\"event\":\"cur\",\"data\":\"1\"} event=cur "
+            "q=10\n");
+}
+
+static void broken_changes_are_not_used(void **state)
+{
+    static const char *const members[] = {
+        "92 82 a3736964 02 a170 a161 c0",             /* one member, nil */
+        "91 81 a170 a161",                            /* no session */
+        "91 82 a3736964 02 a16f a161",                /* a kind that is no number */
+        "91 83 a3736964 02 a170 a161 a2706c c40190",  /* a state that is no map */
+        "91 83 a3736964 02 a170 a161 a3736964 02",    /* a key that comes twice */
+    };
+    struct yo_message broken = about(YO_OP_CHANGES, "r", NULL);
+    char many[1500] = "dc 0065";
+
+    (void)state;
+    enter();
+    broken.sequence = 9;
+    recv(broken, "drop r code=MALFORMED\n");
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        broken.members = bytes_hex(members[i]);
+        recv(broken, "drop r code=MALFORMED\n");
+    }
+    for (int i = 0; i < 101; i++) { /* more than there may be */
+        strcat(many, "81a373696402");
+    }
+    broken.members = bytes_hex(many);
+    recv(broken, "drop r code=MALFORMED\n");
+    broken.members = bytes_hex("90");
+    recv(broken, "");
+}
+
 /* --- presencejs --- */
 
 static void use_presencejs(bool datagrams)
@@ -771,15 +868,26 @@ static void datagrams_are_unreliable(void **state)
 
 static void feed(struct yo_span bytes, void *user)
 {
-    (void)user;
+    const struct yo_message ack_r = ack("r", 3);
+
     create(true);
     yo_effects_clear(&effects);
     yo_client_session_recv(session, LANE_CONTROL, story_encode(&hello), now, &effects);
     yo_effects_clear(&effects);
     yo_client_join(session, yo_span_of("r"), YO_SPAN_NONE, NULL, now, &effects);
+    if (user) { /* joined, else it is held until then */
+        yo_effects_clear(&effects);
+        yo_client_session_recv(session, LANE_CONTROL, story_encode(&ack_r), now,
+                               &effects);
+        yo_client_session_recv(session, LANE_CONTROL, page("r", 3, 0, false), now,
+                               &effects);
+    }
     yo_effects_clear(&effects);
     assert_int_equal(
         yo_client_session_recv(session, LANE_CONTROL, bytes, now, &effects), YOMO_OK);
+    yo_effects_clear(&effects);
+    yo_client_session_recv(session, LANE_CONTROL, story_encode(&ack_r), now, &effects);
+    yo_client_session_recv(session, LANE_CONTROL, page("r", 3, 0, false), now, &effects);
 }
 
 static void bytes_cut_or_flipped_do_no_harm(void **state)
@@ -787,6 +895,9 @@ static void bytes_cut_or_flipped_do_no_harm(void **state)
     (void)state;
     bytes_each_cut(page("r", 3, 2, false), feed, NULL);
     bytes_each_flip(page("r", 3, 2, false), feed, NULL);
+    bytes_each_cut(changes(5, 2, 3), feed, NULL);
+    bytes_each_flip(changes(5, 2, 3), feed, NULL);
+    bytes_each_flip(changes(5, 2, 3), feed, &now);
     bytes_each_flip(story_encode(&hello), feed, NULL);
 }
 
@@ -846,15 +957,17 @@ static void live_a_life(struct fault *memory, void *user)
               insist(one, &data, YO_SPAN_NONE, &out) &&
               insist(one, &latest, YO_SPAN_NONE, &out) &&
               insist(one, &online, YO_SPAN_NONE, &out) &&
+              insist(one, NULL, changes(5, 20, 3), &out) &&
               insist(one, &state, YO_SPAN_NONE, &out) &&
               insist(one, &ack_r, YO_SPAN_NONE, &out) &&
               insist(one, NULL, page("r", 3, 9, false), &out) &&
+              insist(one, NULL, changes(8, 30, 3), &out) &&
               insist(one, &state, YO_SPAN_NONE, &out) &&
               insist(one, &offline, YO_SPAN_NONE, &out) &&
               insist(one, NULL, YO_SPAN_NONE, &out) &&
               insist(one, &left, YO_SPAN_NONE, &out);
-        /* ready, join, state, 8 others, joined, 3 held, state, leave, join */
-        assert_true(!all || told == 1 + 1 + 1 + 8 + 1 + 3 + 1 + 1 + 1);
+        /* ready, join, state, 8 others, joined, 3 + 3 held, 3, state, leave, join */
+        assert_true(!all || told == 1 + 1 + 1 + 8 + 1 + 6 + 3 + 1 + 1 + 1);
         assert_true(all || memory->mode == FAULT_FROM);
     }
     yo_client_session_destroy(one);
@@ -980,6 +1093,10 @@ int main(void)
         TEST(goaway_is_told),
         TEST(nonsense_is_dropped_and_at_last_the_end),
         TEST(a_broken_page_is_not_used),
+        TEST(several_changes_are_told_in_their_order),
+        TEST(changes_of_unknown_kinds_are_passed_over),
+        TEST(changes_before_the_snapshot_wait_for_it),
+        TEST(broken_changes_are_not_used),
         TEST(towards_presencejs_it_does_as_presencejs_does),
         TEST(what_comes_before_the_ack_is_of_an_earlier_stay),
         TEST(both_shapes_of_data_are_read),
