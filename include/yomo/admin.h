@@ -20,6 +20,9 @@
 extern "C" {
 #endif
 
+/** The port that operators are listened to at (option `admin-port`); 0 when none. */
+YOMO_API uint16_t yomo_server_admin_port(const yomo_server *server);
+
 /** It is done, or `error` says why not: to how many connections (yomo_server_kick,
  * yomo_server_ban) or members (yomo_server_close_room) it happened. */
 typedef void (*yomo_count_fn)(void *user, int32_t error, uint64_t count);

@@ -169,11 +169,24 @@ static const struct yo_option server_options[] = {
            "in development, else off when not given."),
     SWITCH("metrics", NULL,
            "Serve /metrics, Prometheus text. On in development, where anybody may ask, "
-           "and where there is a metrics-token, which it needs everywhere else; off "
-           "otherwise."),
+           "where there is an admin-port, which it is then behind, and where there is a "
+           "metrics-token, which it needs everywhere else; off otherwise."),
     TEXT("metrics-token", NULL,
          "Who asks for /metrics must send it: Authorization: Bearer TOKEN. Other users of "
          "the machine see command lines: better in a configuration file."),
+    TEXT_AS("admin-port", "none", YO_FORM_PORT,
+            "The port of a listener of its own for operators: /admin/v1/ and /metrics, which "
+            "are then nowhere else. 0 takes a free one. It needs an admin-token-file, or "
+            "token-keys."),
+    LIST("admin-bind", "localhost", YO_FORM_ANY,
+         "Addresses of that listener. If all of them are loopback it speaks HTTP, else "
+         "HTTPS with the server's certificate."),
+    TEXT("admin-token-file", NULL,
+         "File with the secret of operators, at least 32 visible characters, which nobody "
+         "else may read: Authorization: Bearer SECRET. With it the admin API is there. "
+         "Read again at each reload."),
+    NUMBER("admin-rate", "100", 0, 1000000,
+           "Requests of operators in a second, for each worker that is asked. 0: no limit."),
     NUMBER("bans-max", "10000", 0, 1000000,
            "How many bans of users and addresses there may be."),
     TEXT("bans-file", NULL,

@@ -60,7 +60,7 @@ int yo_act_create(struct yo_act **out, struct yomo_server *server,
     if (act->stops > 1 && (act->kind == YO_ACT_KICK || act->kind == YO_ACT_CLOSE)) {
         act->stops *= 2;
     }
-    act->back = -1;
+    act->end.back = -1;
     *out = act;
     return YOMO_OK;
 }
@@ -81,7 +81,7 @@ static void finish(struct yo_act *act)
     if (error == YOMO_OK) {
         error = yo_listing_close(&act->page);
     }
-    act->done(act, error);
+    act->end.done(act, error);
     yo_act_free(act);
 }
 
@@ -110,10 +110,10 @@ static void travel(struct yo_act *act)
         act->letter.discard = pass_by;
         yo_mailbox_post(server->desks[act->at % server->worker_count].box,
                         &act->letter);
-    } else if (act->back >= 0) {
+    } else if (act->end.back >= 0) {
         act->letter.open = open_answer;
         act->letter.discard = drop_answer;
-        yo_mailbox_post(server->desks[act->back].box, &act->letter);
+        yo_mailbox_post(server->desks[act->end.back].box, &act->letter);
     } else {
         finish(act);
     }

@@ -24,6 +24,8 @@ enum yo_act_kind {
     YO_ACT_MEMBERS /* `page`: of `room` */
 };
 
+struct yo_act;
+
 /* What is wanted; texts are lent to yo_act_create. */
 struct yo_act_wish {
     enum yo_act_kind kind;
@@ -32,6 +34,17 @@ struct yo_act_wish {
     const struct yo_network *network; /* NULL: not given */
     struct yo_span after;
     size_t max;
+};
+
+/* What becomes of it. */
+struct yo_act_end {
+    void (*done)(struct yo_act *act, int error); /* the act is freed behind it */
+    void *user;
+    int32_t back; /* the worker on which `done` runs; -1: any thread */
+    bool (*sees)(void *user, struct yo_span app,
+                 struct yo_span room); /* ROOMS; NULL: all */
+    yomo_count_fn on_count;            /* for admin.c */
+    yomo_listing_fn on_page;
 };
 
 struct yo_act {
@@ -48,14 +61,7 @@ struct yo_act {
     uint64_t count;
     struct yomo_listing page;
 
-    /* Set by the caller before yo_act_send. */
-    void (*done)(struct yo_act *act, int error); /* the act is freed behind it */
-    void *user;
-    bool (*sees)(void *user, struct yo_span app, struct yo_span room); /* ROOMS; may be
-                                                                          NULL */
-    int32_t back; /* the worker on which `done` runs; -1: any thread */
-    yomo_count_fn on_count;
-    yomo_listing_fn on_page;
+    struct yo_act_end end; /* set before yo_act_send */
     uint8_t text[];
 };
 
@@ -64,6 +70,22 @@ int yo_act_create(struct yo_act **out, struct yomo_server *server,
                   const struct yo_act_wish *wish);
 void yo_act_free(struct yo_act *act); /* one that was not sent */
 void yo_act_send(struct yo_act *act); /* given away. Thread: any */
+
+/* What <yomo/admin.h> says, with another end (admin.c). Names are checked; NULL is one
+ * that was not given. Thread: any. */
+int yo_admin_kick(yomo_server *server, const char *app, const char *room,
+                  const char *id, uint64_t session, const char *reason,
+                  const struct yo_act_end *end);
+int yo_admin_ban(yomo_server *server, const char *app, const char *room, const char *id,
+                 const char *address, uint64_t ms, const char *reason,
+                 const struct yo_act_end *end);
+int yo_admin_close_room(yomo_server *server, const char *app, const char *room,
+                        const char *reason, const struct yo_act_end *end);
+int yo_admin_list_rooms(yomo_server *server, const char *app, const char *prefix,
+                        const char *after, uint32_t max, const struct yo_act_end *end);
+int yo_admin_list_members(yomo_server *server, const char *app, const char *room,
+                          const char *after, uint32_t max,
+                          const struct yo_act_end *end);
 
 /* What is done on one worker (operate.c). Thread: the worker's. */
 void yo_operate(struct yo_act *act, struct yo_worker *worker, yo_time now);

@@ -32,25 +32,13 @@ static int serving(struct yomo_server *server)
     return alive ? YOMO_OK : YOMO_ERR_STATE;
 }
 
-static void tell_count(struct yo_act *act, int error)
-{
-    if (act->on_count) {
-        act->on_count(act->user, error, act->count);
-    }
-}
-
-static void tell_page(struct yo_act *act, int error)
-{
-    act->on_page(act->user, error, error == YOMO_OK ? &act->page : NULL);
-}
-
 static struct yo_span app_of(const char *app)
 {
     return yo_span_of(app ? app : YO_APP_DEFAULT);
 }
 
 static int post(struct yomo_server *server, const struct yo_act_wish *wish,
-                yomo_count_fn on_count, yomo_listing_fn on_page, void *user)
+                const struct yo_act_end *end)
 {
     struct yo_act *act;
     int rv = serving(server);
@@ -59,19 +47,16 @@ static int post(struct yomo_server *server, const struct yo_act_wish *wish,
     if (rv != YOMO_OK) {
         return rv;
     }
-    act->done = on_page ? tell_page : tell_count;
-    act->on_count = on_count;
-    act->on_page = on_page;
-    act->user = user;
+    act->end = *end;
     yo_act_send(act);
     return YOMO_OK;
 }
 
-int32_t yomo_server_kick(yomo_server *server, const char *app, const char *room,
-                         const char *id, uint64_t session, const char *reason,
-                         yomo_count_fn on_done, void *user)
+int yo_admin_kick(yomo_server *server, const char *app, const char *room,
+                  const char *id, uint64_t session, const char *reason,
+                  const struct yo_act_end *end)
 {
-    YO_REQUIRE(server && (id || session != 0));
+    YO_REQUIRE(id || session != 0);
     YO_REQUIRE(good(app, YO_APP_SIZE_MAX) && good(room, YO_CHANNEL_SIZE_MAX));
     YO_REQUIRE(good(id, YO_ID_SIZE_MAX) && good_reason(reason));
     return post(server,
@@ -81,49 +66,46 @@ int32_t yomo_server_kick(yomo_server *server, const char *app, const char *room,
                                       .id = yo_span_of(id),
                                       .session = session,
                                       .reason = yo_span_of(reason)},
-                on_done, NULL, user);
+                end);
 }
 
-int32_t yomo_server_close_room(yomo_server *server, const char *app, const char *room,
-                               const char *reason, yomo_count_fn on_done, void *user)
+int yo_admin_close_room(yomo_server *server, const char *app, const char *room,
+                        const char *reason, const struct yo_act_end *end)
 {
-    YO_REQUIRE(server && room && good(app, YO_APP_SIZE_MAX));
+    YO_REQUIRE(room && good(app, YO_APP_SIZE_MAX));
     YO_REQUIRE(good(room, YO_CHANNEL_SIZE_MAX) && good_reason(reason));
     return post(server,
                 &(struct yo_act_wish){.kind = YO_ACT_CLOSE,
                                       .app = app_of(app),
                                       .room = yo_span_of(room),
                                       .reason = yo_span_of(reason)},
-                on_done, NULL, user);
+                end);
 }
 
-int32_t yomo_server_list_rooms(yomo_server *server, const char *app, const char *prefix,
-                               const char *after, uint32_t max, yomo_listing_fn on_page,
-                               void *user)
+int yo_admin_list_rooms(yomo_server *server, const char *app, const char *prefix,
+                        const char *after, uint32_t max, const struct yo_act_end *end)
 {
-    YO_REQUIRE(server && on_page && good(app, YO_APP_SIZE_MAX));
+    YO_REQUIRE(good(app, YO_APP_SIZE_MAX));
     return post(server,
                 &(struct yo_act_wish){.kind = YO_ACT_ROOMS,
                                       .app = yo_span_of(app),
                                       .prefix = yo_span_of(prefix),
                                       .after = yo_span_of(after),
                                       .max = max},
-                NULL, on_page, user);
+                end);
 }
 
-int32_t yomo_server_list_members(yomo_server *server, const char *app, const char *room,
-                                 const char *after, uint32_t max,
-                                 yomo_listing_fn on_page, void *user)
+int yo_admin_list_members(yomo_server *server, const char *app, const char *room,
+                          const char *after, uint32_t max, const struct yo_act_end *end)
 {
-    YO_REQUIRE(server && on_page && room && good(app, YO_APP_SIZE_MAX));
-    YO_REQUIRE(good(room, YO_CHANNEL_SIZE_MAX));
+    YO_REQUIRE(room && good(app, YO_APP_SIZE_MAX) && good(room, YO_CHANNEL_SIZE_MAX));
     return post(server,
                 &(struct yo_act_wish){.kind = YO_ACT_MEMBERS,
                                       .app = app_of(app),
                                       .room = yo_span_of(room),
                                       .after = yo_span_of(after),
                                       .max = max},
-                NULL, on_page, user);
+                end);
 }
 
 /* --- bans ------------------------------------------------------------------------ */
@@ -179,9 +161,15 @@ static int put_bans(struct yomo_server *server, const struct yo_ban_who *who,
     return YOMO_OK;
 }
 
-int32_t yomo_server_ban(yomo_server *server, const char *app, const char *room,
-                        const char *id, const char *address, uint64_t ms,
-                        const char *reason, yomo_count_fn on_done, void *user)
+static void tell_nobody(struct yo_act *act, int error)
+{
+    (void)act;
+    (void)error;
+}
+
+int yo_admin_ban(yomo_server *server, const char *app, const char *room, const char *id,
+                 const char *address, uint64_t ms, const char *reason,
+                 const struct yo_act_end *end)
 {
     struct yo_ban_who who[2];
     struct yo_act *act;
@@ -189,7 +177,7 @@ int32_t yomo_server_ban(yomo_server *server, const char *app, const char *room,
     size_t count;
     int rv;
 
-    YO_REQUIRE(server && ms > 0 && good_reason(reason));
+    YO_REQUIRE(ms > 0 && good_reason(reason));
     rv = read_who(who, &count, app, room, id, address);
     rv = rv == YOMO_OK ? serving(server) : rv;
     if (rv != YOMO_OK) {
@@ -212,10 +200,9 @@ int32_t yomo_server_ban(yomo_server *server, const char *app, const char *room,
         yo_act_free(act);
         return rv;
     }
-    act->done = tell_count;
-    act->on_count = on_done;
-    act->user = user;
     rv = yo_server_write_bans(server);
+    act->end =
+        rv == YOMO_OK ? *end : (struct yo_act_end){.done = tell_nobody, .back = -1};
     yo_act_send(act);
     return rv;
 }
@@ -289,4 +276,79 @@ int32_t yomo_server_list_bans(yomo_server *server, const char *app, const char *
     }
     yo_listing_finish(&list.page);
     return rv;
+}
+
+/* --- the host's calls ------------------------------------------------------------ */
+
+static void tell_count(struct yo_act *act, int error)
+{
+    if (act->end.on_count) {
+        act->end.on_count(act->end.user, error, act->count);
+    }
+}
+
+static void tell_page(struct yo_act *act, int error)
+{
+    act->end.on_page(act->end.user, error, error == YOMO_OK ? &act->page : NULL);
+}
+
+static struct yo_act_end count_end(yomo_count_fn on_count, void *user)
+{
+    return (struct yo_act_end){
+        .done = tell_count, .on_count = on_count, .user = user, .back = -1};
+}
+
+static struct yo_act_end page_end(yomo_listing_fn on_page, void *user)
+{
+    return (struct yo_act_end){
+        .done = tell_page, .on_page = on_page, .user = user, .back = -1};
+}
+
+int32_t yomo_server_kick(yomo_server *server, const char *app, const char *room,
+                         const char *id, uint64_t session, const char *reason,
+                         yomo_count_fn on_done, void *user)
+{
+    const struct yo_act_end end = count_end(on_done, user);
+
+    YO_REQUIRE(server);
+    return yo_admin_kick(server, app, room, id, session, reason, &end);
+}
+
+int32_t yomo_server_ban(yomo_server *server, const char *app, const char *room,
+                        const char *id, const char *address, uint64_t ms,
+                        const char *reason, yomo_count_fn on_done, void *user)
+{
+    const struct yo_act_end end = count_end(on_done, user);
+
+    YO_REQUIRE(server);
+    return yo_admin_ban(server, app, room, id, address, ms, reason, &end);
+}
+
+int32_t yomo_server_close_room(yomo_server *server, const char *app, const char *room,
+                               const char *reason, yomo_count_fn on_done, void *user)
+{
+    const struct yo_act_end end = count_end(on_done, user);
+
+    YO_REQUIRE(server);
+    return yo_admin_close_room(server, app, room, reason, &end);
+}
+
+int32_t yomo_server_list_rooms(yomo_server *server, const char *app, const char *prefix,
+                               const char *after, uint32_t max, yomo_listing_fn on_page,
+                               void *user)
+{
+    const struct yo_act_end end = page_end(on_page, user);
+
+    YO_REQUIRE(server && on_page);
+    return yo_admin_list_rooms(server, app, prefix, after, max, &end);
+}
+
+int32_t yomo_server_list_members(yomo_server *server, const char *app, const char *room,
+                                 const char *after, uint32_t max,
+                                 yomo_listing_fn on_page, void *user)
+{
+    const struct yo_act_end end = page_end(on_page, user);
+
+    YO_REQUIRE(server && on_page);
+    return yo_admin_list_members(server, app, room, after, max, &end);
 }

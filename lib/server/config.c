@@ -12,37 +12,47 @@
 #include "base/url.h"
 #include "wire/limits.h"
 
-static int add_address(struct yo_config *config, const char *literal,
+/* Addresses of one option. */
+struct binding {
+    const char *option;
+    union yo_address *list; /* [YO_BIND_MAX] */
+    size_t *count;
+    bool *loopback; /* are all of them */
+};
+
+static int add_address(const struct binding *to, const char *literal,
                        struct yo_buf *why)
 {
-    if (config->bind_count == YO_BIND_MAX) {
-        (void)yo_buf_printf(why, "bind: more than %d addresses", YO_BIND_MAX);
+    if (*to->count == YO_BIND_MAX) {
+        (void)yo_buf_printf(why, "%s: more than %d addresses", to->option, YO_BIND_MAX);
         return YOMO_ERR_OPTION;
     }
-    if (yo_address_parse(&config->bind[config->bind_count], literal, 0) != YOMO_OK) {
-        (void)yo_buf_printf(
-            why, "bind: \"%s\" is not an IP address, \"localhost\" or \"*\"", literal);
+    if (yo_address_parse(&to->list[*to->count], literal, 0) != YOMO_OK) {
+        (void)yo_buf_printf(why,
+                            "%s: \"%s\" is not an IP address, \"localhost\" or \"*\"",
+                            to->option, literal);
         return YOMO_ERR_OPTION;
     }
-    config->loopback &= yo_address_loopback(&config->bind[config->bind_count]);
-    config->bind_count++;
+    *to->loopback &= yo_address_loopback(&to->list[*to->count]);
+    (*to->count)++;
     return YOMO_OK;
 }
 
 /* A family of names that stand for both address families. */
-static int add_both(struct yo_config *config, const char *v4, const char *v6,
+static int add_both(const struct binding *to, const char *v4, const char *v6,
                     struct yo_buf *why)
 {
-    int rv = add_address(config, v4, why);
+    int rv = add_address(to, v4, why);
 
-    return rv == YOMO_OK ? add_address(config, v6, why) : rv;
+    return rv == YOMO_OK ? add_address(to, v6, why) : rv;
 }
 
-static int read_bind(struct yo_config *config, struct yo_buf *why)
+static int read_addresses(const yomo_options *options, const struct binding *to,
+                          struct yo_buf *why)
 {
-    config->loopback = true;
+    *to->loopback = true;
     for (size_t i = 0;; i++) {
-        struct yo_span item = yo_options_item(config->options, "bind", i);
+        struct yo_span item = yo_options_item(options, to->option, i);
         char literal[64];
         int rv;
         if (!item.data) {
@@ -57,17 +67,27 @@ static int read_bind(struct yo_config *config, struct yo_buf *why)
         memcpy(literal, item.data, item.size);
         literal[item.size] = '\0';
         if (strcmp(literal, "localhost") == 0) {
-            rv = add_both(config, "127.0.0.1", "::1", why);
+            rv = add_both(to, "127.0.0.1", "::1", why);
         } else if (strcmp(literal, "*") == 0) {
-            rv = add_both(config, "0.0.0.0", "::", why);
+            rv = add_both(to, "0.0.0.0", "::", why);
         } else {
-            rv = add_address(config, literal, why);
+            rv = add_address(to, literal, why);
         }
         if (rv != YOMO_OK) {
             return rv;
         }
     }
-    return config->bind_count > 0 ? YOMO_OK : add_both(config, "127.0.0.1", "::1", why);
+    return *to->count > 0 ? YOMO_OK : add_both(to, "127.0.0.1", "::1", why);
+}
+
+static int read_bind(struct yo_config *config, struct yo_buf *why)
+{
+    const struct binding to = {.option = "bind",
+                               .list = config->bind,
+                               .count = &config->bind_count,
+                               .loopback = &config->loopback};
+
+    return read_addresses(config->options, &to, why);
 }
 
 /* The two halves of "app=publickey". */
@@ -128,7 +148,7 @@ static int read_metrics(struct yo_config *config, struct yo_buf *why)
     config->metrics_token = token;
     config->metrics = yo_options_is_set(config->options, "metrics")
                           ? yo_options_switch(config->options, "metrics")
-                          : config->development || token;
+                          : config->development || config->admin || token;
     for (const char *at = token; token && (at == token || *at); at++) {
         if (*at <= ' ' || *at > '~') { /* no header could say it (RFC 6750 2.1) */
             (void)yo_buf_append_text(
@@ -137,10 +157,10 @@ static int read_metrics(struct yo_config *config, struct yo_buf *why)
             return YOMO_ERR_OPTION;
         }
     }
-    if (config->metrics && !config->development && !token) {
+    if (config->metrics && !config->development && !config->admin && !token) {
         (void)yo_buf_append_text(
             why, "metrics: outside development set `metrics-token` too, and give it to "
-                 "who may read the numbers");
+                 "who may read the numbers, or `admin-port`");
         return YOMO_ERR_OPTION;
     }
     return YOMO_OK;
@@ -177,6 +197,37 @@ static int read_ports(struct yo_config *config, struct yo_buf *why)
         (config->development || yo_options_is_set(config->options, "http-port"));
     return config->http ? read_port(&config->http_port, "http-port", http, why)
                         : YOMO_OK;
+}
+
+/* The operator's door: only when asked for, and never without somebody to ask who it is.
+ */
+static int read_admin(struct yo_config *config, struct yo_buf *why)
+{
+    bool loopback = true;
+    const struct binding to = {.option = "admin-bind",
+                               .list = config->admin_bind,
+                               .count = &config->admin_bind_count,
+                               .loopback = &loopback};
+    const char *port = yo_options_text(config->options, "admin-port");
+    uint64_t rate = yo_options_number(config->options, "admin-rate");
+    bool secret = yo_options_text(config->options, "admin-token-file") != NULL;
+    int rv;
+
+    config->admin = port && strcmp(port, "none") != 0;
+    config->admin_api = config->admin || secret;
+    config->admin_rate = rate > UINT32_MAX ? UINT32_MAX : (uint32_t)rate;
+    if (!config->admin) {
+        return YOMO_OK;
+    }
+    if (!secret && !config->tokens) {
+        (void)yo_buf_append_text(
+            why, "admin-port: set `admin-token-file` (or `token-keys`) too: whoever asks "
+                 "there must prove that he may");
+        return YOMO_ERR_OPTION;
+    }
+    rv = read_addresses(config->options, &to, why);
+    config->admin_tls = !loopback;
+    return rv == YOMO_OK ? read_port(&config->admin_port, "admin-port", port, why) : rv;
 }
 
 /* What clients are told in a goaway. Of which scheme is theirs to judge: a host may
@@ -336,7 +387,8 @@ int yo_config_read(struct yo_config *config, struct yo_buf *why)
     read_limits(config);
     read_history(config);
     config->presence_interval = yo_options_ms(options, "presence-interval") * YO_MS;
-    rv = read_metrics(config, why);
+    rv = read_admin(config, why);
+    rv = rv == YOMO_OK ? read_metrics(config, why) : rv;
     rv = rv == YOMO_OK ? read_drain(config, why) : rv;
     rv = rv == YOMO_OK ? read_ports(config, why) : rv;
     return rv == YOMO_OK ? check_open(config, why) : rv;

@@ -37,6 +37,14 @@ struct yo_config {
     bool echo, metrics;
     bool insecure_open;
 
+    union yo_address admin_bind[YO_BIND_MAX]; /* with port 0 */
+    size_t admin_bind_count;
+    uint16_t admin_port;
+    bool admin;     /* there is a listener for operators; /metrics is there and only there */
+    bool admin_tls; /* it speaks TLS: not all of its addresses are loopback */
+    bool admin_api; /* /admin/v1/ is there, or else on the other doors */
+    uint32_t admin_rate;
+
     uint32_t workers;
     size_t connections_max, members_max, rooms_max; /* rooms: at one worker */
     size_t legacy_members_max;

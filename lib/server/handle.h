@@ -50,6 +50,7 @@ struct yomo_server {
     uint32_t next_worker; /* for the next carrier */
     struct yo_tls_server *tls;
     struct yo_auth_keys *token_keys; /* NULL: none */
+    struct yo_buf admin_secret;      /* of operators; empty: none */
     struct yo_buf error; /* a sentence, NUL behind it */
 
     struct yo_link claims; /* of struct yo_claim: the same once it listens */

@@ -103,6 +103,10 @@ typedef _Atomic uint64_t yo_metric;
     X(closed_overload, "counter", "yomo_closed_total", "reason=\"overload\"", "") \
     X(closed_draining, "counter", "yomo_closed_total", "reason=\"draining\"", "") \
     X(closed_other, "counter", "yomo_closed_total", "reason=\"other\"", "") \
+    X(admin_requests, "counter", "yomo_admin_requests_total", NULL, \
+      "Requests of operators that were let in") \
+    X(admin_refused, "counter", "yomo_admin_refused_total", NULL, \
+      "Requests of operators that were not let in, or came too often") \
     X(echoes_webtransport, "gauge", "yomo_echo_connections", "transport=\"webtransport\"", \
       "Connections to /echo that stand now") \
     X(echoes_websocket, "gauge", "yomo_echo_connections", "transport=\"websocket\"", "") \

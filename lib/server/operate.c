@@ -111,7 +111,7 @@ static void list_rooms(struct yo_act *act, const struct yo_worker *worker)
                              .members = hr->room.count};
         if (yo_listing_wants(&act->page, row.key) && begins(row.room, act->prefix) &&
             (!act->app.data || yo_span_equal(act->app, row.app)) &&
-            (!act->sees || act->sees(act->user, row.app, row.room))) {
+            (!act->end.sees || act->end.sees(act->end.user, row.app, row.room))) {
             yo_listing_add(&act->page, &row);
         }
     }

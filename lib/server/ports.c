@@ -13,7 +13,8 @@
 
 #define TRIES 64
 
-static const char *const door_names[YO_DOORS] = {"UDP", "TCP", "TCP (plain HTTP)"};
+static const char *const door_names[YO_DOORS] = {"UDP", "TCP", "TCP (plain HTTP)",
+                                                   "TCP (admin)"};
 
 static void close_fd(int *fd)
 {
@@ -71,7 +72,9 @@ static uint16_t port_of(int fd)
 
 static bool has_door(const struct yo_place *place, enum yo_door door)
 {
-    return door == YO_DOOR_PLAIN ? place->plain : place->main;
+    return door == YO_DOOR_PLAIN   ? place->plain
+           : door == YO_DOOR_ADMIN ? place->admin
+                                   : place->main;
 }
 
 static void explain(struct yo_buf *why, const struct yo_place *place, enum yo_door door,
@@ -118,21 +121,21 @@ static int take_door(struct yo_ports *ports, enum yo_door door, uint16_t *port,
     return YOMO_OK;
 }
 
-static void drop_doors(struct yo_ports *ports, bool plain)
+/* `door` and what has the same number. */
+static void drop_doors(struct yo_ports *ports, enum yo_door door)
 {
     for (size_t i = 0; i < ports->count; i++) {
         struct yo_place *place = &ports->places[i];
-        if (plain) {
-            close_fd(&place->fds[YO_DOOR_PLAIN]);
-        } else {
+        close_fd(&place->fds[door]);
+        if (door == YO_DOOR_TLS) {
             close_fd(&place->fds[YO_DOOR_UDP]);
-            close_fd(&place->fds[YO_DOOR_TLS]);
         }
     }
 }
 
-/* Both main doors, or the plain one; a number is looked for when none was asked for. */
-static int take_number(struct yo_ports *ports, bool plain, uint16_t asked,
+/* Both main doors (TLS), or another one; a number is looked for when none was asked for.
+ */
+static int take_number(struct yo_ports *ports, enum yo_door door, uint16_t asked,
                        uint16_t *port, struct yo_buf *why)
 {
     int rv = YOMO_ERR_IN_USE;
@@ -140,12 +143,12 @@ static int take_number(struct yo_ports *ports, bool plain, uint16_t asked,
     for (int i = 0; i < TRIES && rv == YOMO_ERR_IN_USE; i++) {
         *port = asked;
         yo_buf_clear(why);
-        rv = take_door(ports, plain ? YO_DOOR_PLAIN : YO_DOOR_TLS, port, why);
-        if (rv == YOMO_OK && !plain) {
+        rv = take_door(ports, door, port, why);
+        if (rv == YOMO_OK && door == YO_DOOR_TLS) {
             rv = take_door(ports, YO_DOOR_UDP, port, why);
         }
         if (rv != YOMO_OK) {
-            drop_doors(ports, plain);
+            drop_doors(ports, door);
         }
         if (asked != 0) {
             break;
@@ -155,19 +158,24 @@ static int take_number(struct yo_ports *ports, bool plain, uint16_t asked,
 }
 
 static void add_place(struct yo_ports *ports, const union yo_address *address,
-                      bool main, bool plain)
+                      bool main, bool plain, bool admin)
 {
     for (size_t i = 0; i < ports->count; i++) {
         struct yo_place *place = &ports->places[i];
         if (yo_address_equal(&place->address, address)) {
             place->main |= main;
             place->plain |= plain;
+            place->admin |= admin;
             return;
         }
     }
     assert(ports->count < YO_PLACES_MAX);
     ports->places[ports->count++] = (struct yo_place){
-        .address = *address, .main = main, .plain = plain, .fds = {-1, -1, -1}};
+        .address = *address,
+        .main = main,
+        .plain = plain,
+        .admin = admin,
+        .fds = {-1, -1, -1, -1}};
 }
 
 /* The plain listener is for loopback, whatever the rest is bound to. */
@@ -178,14 +186,17 @@ static void list_places(struct yo_ports *ports, const struct yo_config *config)
 
     for (size_t i = 0; i < config->bind_count; i++) {
         bool plain = config->http && yo_address_loopback(&config->bind[i]);
-        add_place(ports, &config->bind[i], true, plain);
+        add_place(ports, &config->bind[i], true, plain, false);
         some |= plain;
     }
     for (size_t i = 0; i < 2 && config->http && !some; i++) {
         union yo_address address;
         if (yo_address_parse(&address, loopback[i], 0) == YOMO_OK) {
-            add_place(ports, &address, false, true);
+            add_place(ports, &address, false, true, false);
         }
+    }
+    for (size_t i = 0; config->admin && i < config->admin_bind_count; i++) {
+        add_place(ports, &config->admin_bind[i], false, false, true);
     }
 }
 
@@ -211,7 +222,7 @@ static void drop_missing(struct yo_ports *ports, struct yo_buf *missing)
 int yo_ports_take(struct yo_ports *ports, const struct yo_config *config,
                   struct yo_buf *missing, struct yo_buf *why)
 {
-    bool main = false;
+    bool main = false, admin = false;
     int rv;
 
     memset(ports, 0, sizeof(*ports));
@@ -219,14 +230,23 @@ int yo_ports_take(struct yo_ports *ports, const struct yo_config *config,
     drop_missing(ports, missing);
     for (size_t i = 0; i < ports->count; i++) {
         main |= ports->places[i].main;
+        admin |= ports->places[i].admin;
     }
     if (!main) {
         (void)yo_buf_append_text(why, "none of the addresses to listen on is there");
         return YOMO_ERR_SYSTEM;
     }
-    rv = take_number(ports, false, config->port, &ports->port, why);
+    if (config->admin && !admin) {
+        (void)yo_buf_append_text(why, "none of the addresses of admin-bind is there");
+        return YOMO_ERR_SYSTEM;
+    }
+    rv = take_number(ports, YO_DOOR_TLS, config->port, &ports->port, why);
     if (rv == YOMO_OK && config->http) {
-        rv = take_number(ports, true, config->http_port, &ports->http_port, why);
+        rv = take_number(ports, YO_DOOR_PLAIN, config->http_port, &ports->http_port, why);
+    }
+    if (rv == YOMO_OK && config->admin) {
+        rv = take_number(ports, YO_DOOR_ADMIN, config->admin_port, &ports->admin_port,
+                         why);
     }
     if (rv != YOMO_OK) {
         yo_ports_release(ports);
@@ -241,14 +261,14 @@ int yo_ports_open(struct yo_ports *ports, bool only, int fds[][YO_DOORS],
         struct yo_place *place = &ports->places[i];
         for (int door = 0; door < YO_DOORS; door++) {
             fds[i][door] = -1;
-            if (only) {
+            if (only || door == YO_DOOR_ADMIN) {
                 fds[i][door] = place->fds[door];
                 place->fds[door] = -1;
             }
         }
     }
     for (size_t i = 0; i < ports->count && !only; i++) {
-        for (int door = 0; door < YO_DOORS; door++) {
+        for (int door = 0; door < YO_DOOR_ADMIN; door++) {
             uint16_t port = door == YO_DOOR_PLAIN ? ports->http_port : ports->port;
             int rv;
             if (!has_door(&ports->places[i], (enum yo_door)door)) {
@@ -271,8 +291,14 @@ int yo_ports_open(struct yo_ports *ports, bool only, int fds[][YO_DOORS],
     return YOMO_OK;
 }
 
+void yo_ports_share(struct yo_ports *ports)
+{
+    drop_doors(ports, YO_DOOR_PLAIN);
+    drop_doors(ports, YO_DOOR_TLS);
+}
+
 void yo_ports_release(struct yo_ports *ports)
 {
-    drop_doors(ports, true);
-    drop_doors(ports, false);
+    yo_ports_share(ports);
+    drop_doors(ports, YO_DOOR_ADMIN);
 }

@@ -3,6 +3,7 @@
  * read by whoever asks; the certificate is handed to each worker as a letter. Letters are made before anything changes, so that either
  * all workers have the new one or, after an error, none. */
 #include "base/check.h"
+#include "server/admin_auth.h"
 #include "server/tokens.h"
 
 struct reload_letter {
@@ -109,6 +110,7 @@ int32_t yomo_server_reload(yomo_server *server)
     }
     yo_buf_init(&why, server->config.mem);
     rv = yo_server_read_tokens(server, &why);
+    rv = rv == YOMO_OK ? yo_admin_read_secret(server, &why) : rv;
     rv = rv == YOMO_OK ? reload(server, true, &why) : rv;
     if (rv != YOMO_OK) {
         if (why.size == 0) {

@@ -4,8 +4,11 @@
  *
  * Options that do not fit together are found by yomo_server_listen and not before,
  * since only a handle can say the sentence. */
+#include <yomo/admin.h>
+
 #include "base/check.h"
 #include "base/rand.h"
+#include "server/admin_auth.h"
 #include "server/claims.h"
 #include "server/handle.h"
 #include "server/auth/keys.h"
@@ -42,6 +45,7 @@ int32_t yomo_server_create(yomo_server **out, const yomo_options *options,
     yo_list_init(&server->claims);
     yo_buf_init(&server->error, server->config.mem);
     yo_buf_init(&server->state_dir, server->config.mem);
+    yo_buf_init(&server->admin_secret, server->config.mem);
     yo_buf_init(&server->listening, server->config.mem);
     yo_rand_bytes(server->seed, sizeof(server->seed));
     server->epoch = yo_rand_session();
@@ -99,6 +103,7 @@ void yo_server_unref(struct yomo_server *server)
     yo_auth_keys_unref(server->token_keys);
     yo_buf_finish(&server->error);
     yo_buf_finish(&server->state_dir);
+    yo_admin_forget_secret(&server->admin_secret);
     yo_buf_finish(&server->listening);
     pthread_cond_destroy(&server->ended);
     pthread_mutex_destroy(&server->lock);
@@ -230,6 +235,11 @@ uint16_t yomo_server_port(const yomo_server *server)
 uint16_t yomo_server_http_port(const yomo_server *server)
 {
     return server ? server->ports.http_port : 0;
+}
+
+uint16_t yomo_server_admin_port(const yomo_server *server)
+{
+    return server ? server->ports.admin_port : 0;
 }
 
 const char *yomo_server_listening(const yomo_server *server)

@@ -3,6 +3,7 @@
 #include "server/site.h"
 
 #include "base/text.h"
+#include "server/admin_http.h"
 #include "server/handle.h"
 #include "server/worker.h"
 
@@ -74,13 +75,17 @@ static void config_json(struct yo_worker *worker, struct yo_exchange *exchange)
     yo_buf_finish(&body);
 }
 
-void yo_site_answer(struct yo_worker *worker, struct yo_exchange *exchange)
+void yo_site_answer(struct yo_worker *worker, struct yo_exchange *exchange, yo_time now)
 {
     const struct yo_config *config = worker->config;
     struct yo_span path = yo_exchange_path(exchange);
     struct yo_span method = yo_exchange_method(exchange);
 
-    if (!yo_span_is(method, "GET") && !yo_span_is(method, "HEAD")) {
+    bool admin = yo_exchange_admin(exchange);
+
+    if (config->admin_api && admin == config->admin && yo_admin_is_path(path)) {
+        yo_admin_answer(worker, exchange, now);
+    } else if (!yo_span_is(method, "GET") && !yo_span_is(method, "HEAD")) {
         static const char *const allow[] = {"Allow", "GET, HEAD", NULL};
         yo_exchange_answer(exchange, 405, allow, yo_span_of("GET and HEAD only\n"));
     } else if (yo_span_is(path, "/healthz")) {
@@ -88,8 +93,11 @@ void yo_site_answer(struct yo_worker *worker, struct yo_exchange *exchange)
     } else if (yo_span_is(path, "/readyz")) {
         bool ready = worker->state == YO_WORKER_SERVING;
         answer_text(exchange, ready ? 200 : 503, ready ? "ready\n" : "draining\n");
-    } else if (yo_span_is(path, "/metrics") && config->metrics) {
+    } else if (yo_span_is(path, "/metrics") && config->metrics &&
+               admin == config->admin) {
         metrics(worker, exchange);
+    } else if (admin) {
+        answer_text(exchange, 404, "no such page\n");
     } else if (yo_span_is(path, "/config.json") && config->development) {
         config_json(worker, exchange);
     } else if (yo_span_is(path, "/v1")) {

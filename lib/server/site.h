@@ -4,11 +4,12 @@
 #ifndef YO_SERVER_SITE_H
 #define YO_SERVER_SITE_H
 
+#include "base/time.h"
 #include "transport/http/exchange.h"
 
 struct yo_worker;
 
 /* Answers the exchange, now. */
-void yo_site_answer(struct yo_worker *worker, struct yo_exchange *exchange);
+void yo_site_answer(struct yo_worker *worker, struct yo_exchange *exchange, yo_time now);
 
 #endif

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "server/admin_auth.h"
 #include "server/tokens.h"
 #include "wire/json.h"
 
@@ -35,15 +36,18 @@ static int make_arrays(struct yomo_server *server)
     return YOMO_OK;
 }
 
-static int add_door(struct yo_listener *listener, enum yo_door door, int fd)
+static int add_door(struct yo_listener *listener, enum yo_door door, int fd,
+                    bool admin_tls)
 {
     switch (door) {
     case YO_DOOR_UDP:
         return yo_listener_add_udp(listener, fd);
     case YO_DOOR_TLS:
         return yo_listener_add_tls(listener, fd);
-    default:
+    case YO_DOOR_PLAIN:
         return yo_listener_add_plain(listener, fd);
+    default:
+        return yo_listener_add_admin(listener, fd, admin_tls);
     }
 }
 
@@ -64,7 +68,8 @@ static int open_doors(struct yomo_server *server, struct yo_worker *worker,
                 continue;
             }
             if (rv == YOMO_OK) {
-                rv = add_door(worker->listener, (enum yo_door)door, fds[i][door]);
+                rv = add_door(worker->listener, (enum yo_door)door, fds[i][door],
+                              server->config.admin_tls);
             } else {
                 (void)close(fds[i][door]);
             }
@@ -98,7 +103,7 @@ static int make_workers(struct yomo_server *server, struct yo_buf *why)
     int rv = make_crowd(server);
 
     if (server->worker_count > 1) {
-        yo_ports_release(&server->ports); /* taken alone, shared from here on */
+        yo_ports_share(&server->ports); /* taken alone, shared from here on */
     }
     for (uint32_t i = 0; i < server->worker_count && rv == YOMO_OK; i++) {
         options.index = i;
@@ -139,10 +144,10 @@ static int write_listening(struct yomo_server *server)
     }
     (void)yo_buf_printf(out,
                         "],\"certificate_sha256\":\"%s\",\"development\":%s,"
-                        "\"workers\":%" PRIu32 ",\"pid\":%ld}",
+                        "\"workers\":%" PRIu32 ",\"pid\":%ld,\"admin_port\":%u}",
                         server->certificate,
                         server->config.development ? "true" : "false",
-                        server->worker_count, (long)getpid());
+                        server->worker_count, (long)getpid(), server->ports.admin_port);
     (void)yo_buf_append_byte(out, 0);
     return out->failed ? YOMO_ERR_NOMEM : YOMO_OK;
 }
@@ -168,6 +173,7 @@ static int prepare(struct yomo_server *server, struct yo_buf *why)
              ? yo_server_read_tls(server, &server->tls, server->certificate, why)
              : rv;
     rv = rv == YOMO_OK ? yo_server_read_tokens(server, why) : rv;
+    rv = rv == YOMO_OK ? yo_admin_read_secret(server, why) : rv;
     rv = rv == YOMO_OK ? yo_server_read_bans(server, why) : rv;
     rv = rv == YOMO_OK ? make_arrays(server) : rv;
     rv = rv == YOMO_OK ? make_workers(server, why) : rv;

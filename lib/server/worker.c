@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "server/admin_http.h"
 #include "server/claims.h"
 #include "server/door.h"
 #include "server/handle.h"
@@ -216,8 +217,7 @@ static void on_gone(void *user, struct yo_incoming *incoming, yo_time now)
 
 static void on_http(void *user, struct yo_exchange *exchange, yo_time now)
 {
-    (void)now;
-    yo_site_answer(user, exchange);
+    yo_site_answer(user, exchange, now);
 }
 
 static void on_fault(void *user, const char *address, const char *text, yo_time now)
@@ -307,6 +307,9 @@ static void init(struct yo_worker *worker, const struct yo_worker_options *optio
     yo_list_init(&worker->waiting);
     yo_list_init(&worker->echoes);
     yo_list_init(&worker->claimed);
+    yo_list_init(&worker->asks);
+    yo_quota_init(&worker->admin_quota, worker->config->admin_rate,
+                  2 * worker->config->admin_rate);
     yo_map_init(&worker->sessions, worker->mem);
     yo_effects_init(&worker->effects, worker->mem);
     yo_buf_init(&worker->slot, worker->mem);
@@ -376,6 +379,7 @@ void yo_worker_free(struct yo_worker *worker)
         return;
     }
     assert(!worker->loop);
+    yo_admin_forget(worker);
     yo_files_close(worker->files);
     yo_house_finish(&worker->house);
     yo_home_finish(&worker->home);

@@ -16,6 +16,7 @@
 #include "server/park.h"
 #include "server/peer.h"
 #include "session/effects.h"
+#include "session/quota.h"
 #include "sessions/house.h"
 #include "transport/http/files.h"
 #include "transport/listen.h"
@@ -48,6 +49,8 @@ struct yo_worker {
     struct yo_park park;       /* those whose connection broke */
     struct yo_link waiting;    /* of struct yomo_auth: asked, not answered */
     struct yo_link echoes;     /* of struct yo_echo (echo.h) */
+    struct yo_link asks;       /* of operators, not answered (admin_http.c) */
+    struct yo_quota admin_quota;
     struct yo_link claimed;    /* requests that the host has not answered (claims.h) */
     struct yo_house house;     /* sessions of the host's own */
     struct yo_effects effects; /* one call's at a time */

@@ -57,6 +57,11 @@ int yo_listener_add_plain(struct yo_listener *listener, int fd)
     return yo_tcp_door_add(listener->tcp, fd, false);
 }
 
+int yo_listener_add_admin(struct yo_listener *listener, int fd, bool secure)
+{
+    return yo_tcp_door_add_admin(listener->tcp, fd, secure);
+}
+
 void yo_listener_set_tls(struct yo_listener *listener, struct yo_tls_server *tls)
 {
     yo_tcp_door_set_tls(listener->tcp, tls);

@@ -26,7 +26,8 @@ struct yo_listener_events {
     /* The client went away before the answer: `incoming` is gone when this returns. Not
      * called once it was accepted or refused. */
     void (*on_gone)(void *user, struct yo_incoming *incoming, yo_time now);
-    /* A plain HTTP request (GET or HEAD of a page, ...): answer the exchange, now. */
+    /* A plain HTTP request (GET or HEAD of a page, ...): answer the exchange, or hold
+     * it. */
     void (*on_http)(void *user, struct yo_exchange *exchange, yo_time now);
     /* A client that broke the rules of QUIC or HTTP, or asked for nothing in time, is sent
      * away: why, in a few words. Both texts are lent. Not for failed handshakes, which
@@ -81,6 +82,10 @@ int yo_listener_create(struct yo_listener **out, struct yo_loop *loop,
 int yo_listener_add_udp(struct yo_listener *listener, int fd);
 int yo_listener_add_tls(struct yo_listener *listener, int fd);
 int yo_listener_add_plain(struct yo_listener *listener, int fd);
+/* The operator's: pages only, which know it (yo_exchange_admin). Who comes by it is not
+ * counted among connections and gets in when the others are full. Without TLS it is for
+ * this machine alone, whatever allow_host_any says. */
+int yo_listener_add_admin(struct yo_listener *listener, int fd, bool secure);
 
 /* New connections use `tls` from here on; takes a reference. Needed before the first
  * UDP or TLS door. */

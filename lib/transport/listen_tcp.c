@@ -12,6 +12,8 @@
 
 #include "transport/tcp_inside.h"
 
+#define ADMINS_MAX 64 /* connections of operators at once, at one worker */
+
 /* --- Who is here ------------------------------------------------------------------ */
 
 struct yo_span yo_tcp_guest_key(uint8_t key[9], const struct yo_ip *ip)
@@ -40,15 +42,21 @@ static bool has_room(const struct yo_tcp_door *door)
            (options->handshakes_max == 0 || door->handshakes < options->handshakes_max);
 }
 
+/* An operator must get in when nobody else does. */
+static bool may_enter(const struct yo_tcp_door *door, bool admin)
+{
+    return admin ? !door->closing && door->admins < ADMINS_MAX : has_room(door);
+}
+
 static void welcome(struct yo_tcp_door *door, struct yo_tcp *tcp, bool secure,
-                    yo_time now)
+                    bool admin, yo_time now)
 {
     struct yo_tcp_visitor *visitor = NULL;
-    if (has_room(door) && (!secure || door->tls)) {
-        visitor = yo_tcp_visitor_create(door, tcp, secure);
+    if (may_enter(door, admin) && (!secure || door->tls)) {
+        visitor = yo_tcp_visitor_create(door, tcp, secure, admin);
     }
     uint8_t key[9];
-    if (visitor &&
+    if (visitor && !admin &&
         yo_crowd_enter(door->crowd,
                        visitor->proxied ? YO_SPAN_NONE
                                         : yo_tcp_guest_key(key, &visitor->peer),
@@ -61,11 +69,11 @@ static void welcome(struct yo_tcp_door *door, struct yo_tcp *tcp, bool secure,
         yo_tcp_reset(tcp);
         return;
     }
-    door->connections++;
+    door->connections += !admin;
     if (yo_pipe_open(&visitor->pipe, &door->shared.yard, tcp, &yo_tcp_visitor_events,
                      visitor) != YOMO_OK) {
         yo_crowd_leave(door->crowd, visitor->guest);
-        door->connections--;
+        door->connections -= !admin;
         yo_tcp_visitor_free(visitor);
         return;
     }
@@ -79,16 +87,29 @@ static void welcome(struct yo_tcp_door *door, struct yo_tcp *tcp, bool secure,
 
 static void on_accept_secure(void *user, struct yo_tcp *tcp, yo_time now)
 {
-    welcome(user, tcp, true, now);
+    welcome(user, tcp, true, false, now);
 }
 
 static void on_accept_plain(void *user, struct yo_tcp *tcp, yo_time now)
 {
-    welcome(user, tcp, false, now);
+    welcome(user, tcp, false, false, now);
 }
 
-int yo_tcp_door_add(struct yo_tcp_door *door, int fd, bool secure)
+static void on_accept_admin_secure(void *user, struct yo_tcp *tcp, yo_time now)
 {
+    welcome(user, tcp, true, true, now);
+}
+
+static void on_accept_admin_plain(void *user, struct yo_tcp *tcp, yo_time now)
+{
+    welcome(user, tcp, false, true, now);
+}
+
+static int add(struct yo_tcp_door *door, int fd, bool secure, bool admin)
+{
+    void (*const on_accept[2][2])(void *, struct yo_tcp *, yo_time) = {
+        {on_accept_plain, on_accept_secure},
+        {on_accept_admin_plain, on_accept_admin_secure}};
     if (door->socket_count == YO_TCP_DOOR_SOCKETS_MAX) {
         /* Listening and closing again is how the descriptor is closed. */
         struct yo_tcp_listener *surplus;
@@ -101,11 +122,21 @@ int yo_tcp_door_add(struct yo_tcp_door *door, int fd, bool secure)
     }
     struct yo_tcp_listener **socket = &door->sockets[door->socket_count];
     int rv = yo_tcp_listen(socket, door->loop, fd, NULL, false,
-                           secure ? on_accept_secure : on_accept_plain, door);
+                           on_accept[admin][secure], door);
     if (rv == YOMO_OK) {
-        door->socket_count++;
+        door->for_admins[door->socket_count++] = admin;
     }
     return rv;
+}
+
+int yo_tcp_door_add(struct yo_tcp_door *door, int fd, bool secure)
+{
+    return add(door, fd, secure, false);
+}
+
+int yo_tcp_door_add_admin(struct yo_tcp_door *door, int fd, bool secure)
+{
+    return add(door, fd, secure, true);
 }
 
 void yo_tcp_door_set_tls(struct yo_tcp_door *door, struct yo_tls_server *tls)
@@ -130,18 +161,25 @@ void yo_tcp_door_stats(const struct yo_tcp_door *door, struct yo_listener_stats 
     stats->handshakes_now += door->handshakes;
 }
 
-static void close_sockets(struct yo_tcp_door *door)
+/* While others drain away operators may still want to look. */
+static void close_sockets(struct yo_tcp_door *door, bool all)
 {
+    size_t kept = 0;
     for (size_t i = 0; i < door->socket_count; i++) {
-        yo_tcp_listener_close(door->sockets[i]);
+        if (all || !door->for_admins[i]) {
+            yo_tcp_listener_close(door->sockets[i]);
+        } else {
+            door->for_admins[kept] = true;
+            door->sockets[kept++] = door->sockets[i];
+        }
     }
-    door->socket_count = 0;
+    door->socket_count = kept;
 }
 
 void yo_tcp_door_drain(struct yo_tcp_door *door)
 {
     door->draining = true;
-    close_sockets(door);
+    close_sockets(door, false);
 }
 
 static void finish_door(struct yo_task *task, yo_time now)
@@ -214,7 +252,7 @@ void yo_tcp_door_close(struct yo_tcp_door *door, void (*on_closed)(void *user),
     door->draining = door->closing = true;
     door->on_closed = on_closed;
     door->closed_user = user;
-    close_sockets(door);
+    close_sockets(door, true);
     YO_LIST_EACH(link, next, &door->linked)
     {
         yo_conn_abort(

@@ -21,7 +21,8 @@ int yo_tcp_door_create(struct yo_tcp_door **out, struct yo_loop *loop,
 
 /* Owns `fd`, also after an error. YOMO_ERR_NOMEM, YOMO_ERR_SYSTEM, YOMO_ERR_FULL. */
 int yo_tcp_door_add(struct yo_tcp_door *door, int fd, bool secure);
-#define YO_TCP_DOOR_SOCKETS_MAX 8
+int yo_tcp_door_add_admin(struct yo_tcp_door *door, int fd, bool secure);
+#define YO_TCP_DOOR_SOCKETS_MAX 24
 
 void yo_tcp_door_set_tls(struct yo_tcp_door *door, struct yo_tls_server *tls);
 

@@ -16,8 +16,11 @@ enum yo_tcp_state {
     YO_TCP_SHAKING, /* TLS */
     YO_TCP_READING, /* HTTP requests */
     YO_TCP_ASKING,  /* a WebSocket's request waits for its answer */
+    YO_TCP_HOLDING, /* a page's does */
     YO_TCP_LEAVING  /* nothing more from this client is looked at */
 };
+
+struct yo_page; /* tcp_visitor.c */
 
 struct yo_tcp_door {
     struct yo_loop *loop;
@@ -27,10 +30,12 @@ struct yo_tcp_door {
     struct yo_tls_server *tls;
     struct yo_ws_shared shared;
     struct yo_tcp_listener *sockets[YO_TCP_DOOR_SOCKETS_MAX];
+    bool for_admins[YO_TCP_DOOR_SOCKETS_MAX];
     size_t socket_count;
     struct yo_crowd *crowd, *own_crowd; /* the server's, or else `own_crowd` */
     struct yo_link visitors, linked;
     size_t connections, handshakes; /* all visitors and links; visitors alone */
+    size_t admins;                  /* visitors by the operator's door, in neither */
     struct yo_log_pace failures;
     struct yo_listener_stats stats;
     struct yo_task task; /* the end */
@@ -49,6 +54,8 @@ struct yo_tcp_visitor {
     struct yo_timer timer;
     enum yo_tcp_state state;
     bool secure;
+    bool admin;          /* by the operator's door: pages only, and not counted */
+    struct yo_page *held; /* HOLDING: the page that is not answered yet */
     bool proxied;        /* by one whose word counts */
     struct yo_ip peer;   /* who has connected */
     size_t behind;       /* of our answers, when the timer last looked */
@@ -78,7 +85,8 @@ void yo_tcp_door_check(struct yo_tcp_door *door);
 
 /* In the door's list, without a pipe and a guest. NULL without memory. */
 struct yo_tcp_visitor *yo_tcp_visitor_create(struct yo_tcp_door *door,
-                                             struct yo_tcp *tcp, bool secure);
+                                             struct yo_tcp *tcp, bool secure,
+                                             bool admin);
 /* Free what is the visitor's own; `pipe` and `guest` must have gone elsewhere. */
 void yo_tcp_visitor_free(struct yo_tcp_visitor *visitor);
 void yo_tcp_visitor_dismiss(struct yo_tcp_visitor *visitor, enum yo_tcp_farewell how);

@@ -19,20 +19,33 @@
 
 #define LINGER YO_SECOND
 #define AHEAD_MAX 65536   /* bytes that a client may send ahead of our answer */
+#define HOLD_MAX (30 * YO_SECOND) /* until a page that is held must be answered */
 #define BEHIND_MAX 262144 /* answers that a client may leave unread */
+
+struct yo_page {
+    struct yo_exchange exchange; /* first: a yo_exchange is its page */
+    struct yo_tcp_visitor *visitor; /* NULL: gone, while it was held */
+    const struct yomo_mem *mem;     /* of one that is held */
+    bool answered, keep_alive, head_only;
+};
 
 /* --- The end ---------------------------------------------------------------------- */
 
 void yo_tcp_visitor_free(struct yo_tcp_visitor *visitor)
 {
     struct yo_tcp_door *door = visitor->door;
+    bool admin = visitor->admin;
+    if (visitor->held) {
+        visitor->held->visitor = NULL; /* its owner's alone now */
+    }
     yo_list_remove(&visitor->link);
     yo_timer_stop(&visitor->timer);
     yo_loop_release_timer(door->loop);
     yo_http_reader_destroy(visitor->reader);
     yo_buf_finish(&visitor->ahead);
     yo_free(yo_loop_mem(door->loop), visitor);
-    door->handshakes--;
+    door->admins -= admin;
+    door->handshakes -= !admin;
     yo_tcp_door_check(door);
 }
 
@@ -46,7 +59,7 @@ void yo_tcp_visitor_dismiss(struct yo_tcp_visitor *visitor, enum yo_tcp_farewell
         yo_pipe_reset(visitor->pipe);
     }
     yo_crowd_leave(door->crowd, visitor->guest);
-    door->connections--;
+    door->connections -= !visitor->admin;
     yo_tcp_visitor_free(visitor);
 }
 
@@ -87,55 +100,32 @@ static void answer_and_leave(struct yo_tcp_visitor *visitor, int status,
 
 /* --- A page ----------------------------------------------------------------------- */
 
-struct page {
-    struct yo_exchange exchange; /* first: a yo_exchange is its page */
-    struct yo_tcp_visitor *visitor;
-    bool answered, keep_alive;
-};
-
 static struct yo_span page_header(const struct yo_exchange *exchange, const char *name)
 {
-    const struct page *page = (const struct page *)exchange;
+    const struct yo_page *page = (const struct yo_page *)exchange;
     return yo_http_reader_header(page->visitor->reader, name);
 }
 
 static void page_answer(struct yo_exchange *exchange, int status,
                         const char *const *headers, struct yo_span body)
 {
-    struct page *page = (struct page *)exchange;
+    struct yo_page *page = (struct yo_page *)exchange;
     assert(!page->answered);
     page->answered = true;
-    bool head_only = yo_span_is(exchange->method, "HEAD");
-    if (answer(page->visitor, status, headers, body, head_only, page->keep_alive) !=
-        YOMO_OK) {
+    if (answer(page->visitor, status, headers, body, page->head_only,
+               page->keep_alive) != YOMO_OK) {
         page->keep_alive = false;
     }
 }
 
-static const struct yo_exchange_ops page_ops = {page_header, page_answer};
+static struct yo_exchange *page_hold(struct yo_exchange *exchange);
+static const struct yo_exchange_ops page_ops = {page_header, page_answer, page_hold};
 
-/* Returns false when the visitor has left. */
-static bool show_page(struct yo_tcp_visitor *visitor, yo_time now)
+/* The page was answered. Returns false when the visitor has left. */
+static bool turn_page(struct yo_tcp_visitor *visitor, bool keep_alive, yo_time now)
 {
     struct yo_tcp_door *door = visitor->door;
-    const struct yo_http_reader *reader = visitor->reader;
-    struct page page = {
-        .exchange = {&page_ops, yo_http_reader_method(reader),
-                     yo_http_reader_path(reader), yo_http_reader_query(reader),
-                     yo_http_reader_body(reader), yo_span_of(visitor->address),
-                     !visitor->secure},
-        .visitor = visitor,
-        .keep_alive = yo_http_reader_keep_alive(reader) && !door->draining,
-    };
-    if (door->events->on_http) {
-        door->events->on_http(door->user, &page.exchange, now);
-    }
-    if (!page.answered) {
-        page.keep_alive = false;
-        page_answer(&page.exchange, door->events->on_http ? 500 : 404, NULL,
-                    YO_SPAN_NONE);
-    }
-    if (!page.keep_alive) {
+    if (!keep_alive) {
         yo_tcp_visitor_dismiss(visitor, YO_TCP_LINGER);
         return false;
     }
@@ -144,6 +134,77 @@ static bool show_page(struct yo_tcp_visitor *visitor, yo_time now)
     (void)yo_timer_set(&visitor->timer,
                        yo_time_after(now, door->options.handshake_ms * YO_MS));
     return true;
+}
+
+static void read_ahead(struct yo_tcp_visitor *visitor, yo_time now);
+
+/* A held one's: the visitor may have gone. */
+static void held_answer(struct yo_exchange *exchange, int status,
+                        const char *const *headers, struct yo_span body)
+{
+    struct yo_page *page = (struct yo_page *)exchange;
+    struct yo_tcp_visitor *visitor = page->visitor;
+    if (visitor) {
+        yo_time now = yo_loop_now(visitor->door->loop);
+        assert(visitor->state == YO_TCP_HOLDING);
+        page_answer(exchange, status, headers, body);
+        visitor->held = NULL;
+        visitor->state = YO_TCP_READING;
+        if (turn_page(visitor, page->keep_alive, now)) {
+            read_ahead(visitor, now);
+        }
+    }
+    yo_free(page->mem, page);
+}
+
+static const struct yo_exchange_ops held_ops = {page_header, held_answer, NULL};
+
+static struct yo_exchange *page_hold(struct yo_exchange *exchange)
+{
+    const struct yo_page *page = (const struct yo_page *)exchange;
+    struct yo_tcp_visitor *visitor = page->visitor;
+    const struct yomo_mem *mem = yo_loop_mem(visitor->door->loop);
+    struct yo_page *held = yo_malloc(mem, sizeof(*held));
+    assert(!page->answered && !visitor->held);
+    if (!held) {
+        return NULL;
+    }
+    *held = *page;
+    held->exchange = (struct yo_exchange){.ops = &held_ops};
+    held->mem = mem;
+    visitor->held = held;
+    return &held->exchange;
+}
+
+enum outcome { READS_ON, WAITS, IS_GONE };
+
+static enum outcome show_page(struct yo_tcp_visitor *visitor, yo_time now)
+{
+    struct yo_tcp_door *door = visitor->door;
+    const struct yo_http_reader *reader = visitor->reader;
+    struct yo_page page = {
+        .exchange = {&page_ops, yo_http_reader_method(reader),
+                     yo_http_reader_path(reader), yo_http_reader_query(reader),
+                     yo_http_reader_body(reader), yo_span_of(visitor->address),
+                     !visitor->secure, visitor->admin},
+        .visitor = visitor,
+        .head_only = yo_span_is(yo_http_reader_method(reader), "HEAD"),
+        .keep_alive = yo_http_reader_keep_alive(reader) && !door->draining,
+    };
+    if (door->events->on_http) {
+        door->events->on_http(door->user, &page.exchange, now);
+    }
+    if (visitor->held) {
+        visitor->state = YO_TCP_HOLDING;
+        (void)yo_timer_set(&visitor->timer, yo_time_after(now, HOLD_MAX));
+        return WAITS;
+    }
+    if (!page.answered) {
+        page.keep_alive = false;
+        page_answer(&page.exchange, door->events->on_http ? 500 : 404, NULL,
+                    YO_SPAN_NONE);
+    }
+    return turn_page(visitor, page.keep_alive, now) ? READS_ON : IS_GONE;
 }
 
 /* --- A WebSocket's request -------------------------------------------------------- */
@@ -202,21 +263,23 @@ static bool unmask(struct yo_tcp_visitor *visitor)
     return true;
 }
 
-/* One whole request is here. Returns false when there is no more to read now. */
-static bool on_whole_request(struct yo_tcp_visitor *visitor, yo_time now)
+/* One whole request is here. */
+static enum outcome on_whole_request(struct yo_tcp_visitor *visitor, yo_time now)
 {
     struct yo_tcp_door *door = visitor->door;
     if (visitor->proxied && !unmask(visitor)) {
-        return false;
+        return IS_GONE;
     }
-    if (!visitor->secure && !door->options.allow_host_any &&
+    if (!visitor->secure && (visitor->admin || !door->options.allow_host_any) &&
         !yo_http_host_loopback(yo_http_reader_header(visitor->reader, "Host"))) {
         door->stats.refused++;
         answer_and_leave(visitor, 421,
                          yo_span_of("This listener is for this machine.\n"), NULL);
-        return false;
+        return IS_GONE;
     }
-    int status = yo_websocket_check_request(visitor->reader, visitor->accept);
+    int status = visitor->admin
+                     ? 0
+                     : yo_websocket_check_request(visitor->reader, visitor->accept);
     if (status == 0) {
         return show_page(visitor, now);
     }
@@ -225,10 +288,10 @@ static bool on_whole_request(struct yo_tcp_visitor *visitor, yo_time now)
         door->stats.refused++;
         answer_and_leave(visitor, status != 101 ? status : 503, YO_SPAN_NONE,
                          status == 426 ? version : NULL);
-        return false;
+        return IS_GONE;
     }
     ask(visitor, now);
-    return false;
+    return IS_GONE; /* as far as reading goes */
 }
 
 static struct yo_tcp_member *make_member(struct yo_tcp_visitor *visitor,
@@ -391,8 +454,16 @@ static void read_requests(struct yo_tcp_visitor *visitor, struct yo_span bytes,
                 yo_tcp_visitor_dismiss(visitor, YO_TCP_RESET);
                 return;
             }
-            if (!on_whole_request(visitor, now)) {
+            switch (on_whole_request(visitor, now)) {
+            case IS_GONE:
                 return;
+            case WAITS:
+                if (!upgrade && !keep_ahead(visitor, bytes)) {
+                    yo_tcp_visitor_dismiss(visitor, YO_TCP_RESET);
+                }
+                return;
+            case READS_ON:
+                break;
             }
             if (upgrade) { /* to something else: it was shown a page */
                 yo_buf_clear(&visitor->ahead);
@@ -408,9 +479,10 @@ static void on_bytes(void *user, struct yo_span bytes, yo_time now)
     struct yo_tcp_visitor *visitor = user;
     if (visitor->state == YO_TCP_READING) {
         read_requests(visitor, bytes, now);
-    } else if (visitor->state == YO_TCP_ASKING && !keep_ahead(visitor, bytes)) {
+    } else if ((visitor->state == YO_TCP_ASKING || visitor->state == YO_TCP_HOLDING) &&
+               !keep_ahead(visitor, bytes)) {
         struct yo_tcp_door *door = visitor->door;
-        if (door->events->on_gone) {
+        if (visitor->state == YO_TCP_ASKING && door->events->on_gone) {
             door->events->on_gone(door->user, &visitor->incoming, now);
         }
         yo_tcp_visitor_dismiss(visitor, YO_TCP_RESET);
@@ -424,18 +496,23 @@ static void on_ready(void *user, yo_time now)
     visitor->state = YO_TCP_READING;
 }
 
-static void on_drain(void *user, yo_time now)
+/* What came while nothing was looked at. */
+static void read_ahead(struct yo_tcp_visitor *visitor, yo_time now)
 {
-    struct yo_tcp_visitor *visitor = user;
-    if (visitor->state != YO_TCP_READING) {
-        return;
-    }
     struct yo_buf ahead = visitor->ahead;
     yo_buf_init(&visitor->ahead, ahead.mem);
     yo_pipe_pause(visitor->pipe, false);
     read_requests(visitor, yo_buf_span(&ahead),
                   now); /* may be the end of the visitor */
     yo_buf_finish(&ahead);
+}
+
+static void on_drain(void *user, yo_time now)
+{
+    struct yo_tcp_visitor *visitor = user;
+    if (visitor->state == YO_TCP_READING) {
+        read_ahead(visitor, now);
+    }
 }
 
 static void note_failure(struct yo_tcp_visitor *visitor, const char *what, int error,
@@ -490,6 +567,9 @@ static void on_timer(struct yo_timer *timer, yo_time now)
         }
         answer_and_leave(visitor, 503, YO_SPAN_NONE, NULL);
         break;
+    case YO_TCP_HOLDING:
+        answer_and_leave(visitor, 503, YO_SPAN_NONE, NULL);
+        break;
     case YO_TCP_READING:
         if (still_takes(visitor)) {
             (void)yo_timer_set(timer,
@@ -513,7 +593,8 @@ static void on_timer(struct yo_timer *timer, yo_time now)
 /* --- Life ------------------------------------------------------------------------- */
 
 struct yo_tcp_visitor *yo_tcp_visitor_create(struct yo_tcp_door *door,
-                                             struct yo_tcp *tcp, bool secure)
+                                             struct yo_tcp *tcp, bool secure,
+                                             bool admin)
 {
     const struct yomo_mem *mem = yo_loop_mem(door->loop);
     struct yo_tcp_visitor *visitor = yo_calloc(mem, 1, sizeof(*visitor));
@@ -528,13 +609,15 @@ struct yo_tcp_visitor *yo_tcp_visitor_create(struct yo_tcp_door *door,
     }
     visitor->door = door;
     visitor->secure = secure;
+    visitor->admin = admin;
     visitor->state = secure ? YO_TCP_SHAKING : YO_TCP_READING;
     yo_buf_init(&visitor->ahead, mem);
     visitor->peer = yo_ip_of(yo_tcp_remote(tcp));
-    visitor->proxied = yo_networks_have(&door->options.trusted_proxies, &visitor->peer);
+    visitor->proxied = !admin && yo_networks_have(&door->options.trusted_proxies, &visitor->peer);
     yo_address_print(yo_tcp_remote(tcp), visitor->address);
     yo_timer_init(&visitor->timer, door->loop, on_timer);
     yo_list_push_back(&door->visitors, &visitor->link);
-    door->handshakes++;
+    door->admins += admin;
+    door->handshakes += !admin;
     return visitor;
 }

@@ -226,6 +226,18 @@ uint64_t yo_grants_expiry_s(const struct yo_grants *grants)
     return grants->expiry_s;
 }
 
+unsigned yo_grants_for_app(const struct yo_grants *grants)
+{
+    unsigned may = grants->everywhere ? YO_MAY_ALL_BUT_ADMIN : 0;
+
+    for (size_t i = 0; i < grants->rule_count; i++) {
+        if (yo_pattern_fits(grants->rules[i].pattern, YO_SPAN_NONE)) {
+            may |= grants->rules[i].pattern.size > 0 ? grants->rules[i].may : 0;
+        }
+    }
+    return may;
+}
+
 unsigned yo_grants_for_room(const struct yo_grants *grants, struct yo_span room)
 {
     unsigned may = grants->everywhere ? YO_MAY_ALL_BUT_ADMIN : 0;

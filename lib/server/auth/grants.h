@@ -46,6 +46,10 @@ uint64_t yo_grants_expiry_s(const struct yo_grants *grants);   /* wall clock */
 /* YO_MAY_ bits; 0: nothing. */
 unsigned yo_grants_for_room(const struct yo_grants *grants, struct yo_span room);
 
+/* The same for whatever concerns an application and no room of it: what a pattern that
+ * every name fits allows. */
+unsigned yo_grants_for_app(const struct yo_grants *grants);
+
 /* Does `pattern` fit `text`? Linear in their sizes but for backtracking over one `*`.
  */
 bool yo_pattern_fits(struct yo_span pattern, struct yo_span text);

@@ -38,6 +38,16 @@ bool yo_exchange_plain(const struct yo_exchange *exchange)
     return exchange->plain;
 }
 
+bool yo_exchange_admin(const struct yo_exchange *exchange)
+{
+    return exchange->admin;
+}
+
+struct yo_exchange *yo_exchange_hold(struct yo_exchange *exchange)
+{
+    return exchange->ops->hold(exchange);
+}
+
 void yo_exchange_answer(struct yo_exchange *exchange, int status,
                         const char *const *headers, struct yo_span body)
 {

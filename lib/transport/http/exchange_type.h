@@ -10,12 +10,13 @@ struct yo_exchange_ops {
     struct yo_span (*header)(const struct yo_exchange *exchange, const char *name);
     void (*answer)(struct yo_exchange *exchange, int status, const char *const *headers,
                    struct yo_span body);
+    struct yo_exchange *(*hold)(struct yo_exchange *exchange);
 };
 
 struct yo_exchange {
     const struct yo_exchange_ops *ops;
     struct yo_span method, path, query, body, address;
-    bool plain;
+    bool plain, admin;
 };
 
 #endif

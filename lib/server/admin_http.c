@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: MIT */
+/* admin_http.c
+ *
+ * The happy path: a request proves that it may (admin_auth.c), says what it wants
+ * (admin_args.c), an act goes round the workers (act.c) and comes back here, where the
+ * exchange that was held meanwhile is answered.
+ *
+ * Possible failures: each has its status and a sentence. The client may go away while
+ * the act is under way: it is done all the same, and the answer is nobody's.
+ *
+ * Invariant: a yo_ask is in `asks` from the moment its act is sent until the act is
+ * back on this worker. An act that finds the worker ended does not touch it;
+ * yo_admin_forget frees it, when no act is left. */
+#include "server/admin_http.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "server/act.h"
+#include "server/admin_args.h"
+#include "server/admin_auth.h"
+#include "server/admin_json.h"
+#include "server/worker.h"
+#include "wire/json.h"
+
+#define PREFIX "/admin/v1/"
+
+enum verb { ROOMS, MEMBERS, BANS, STATS, KICK, BAN, UNBAN, CLOSE, PUBLISH };
+
+#define BIT(arg) YO_ARG_BIT(YO_ARG_##arg)
+
+static const struct route {
+    const char *name;
+    enum verb verb;
+    bool changes; /* POST with a JSON object; else GET with a query */
+    unsigned takes, needs;
+    unsigned one_of; /* at least one of these */
+} routes[] = {
+    {"rooms", ROOMS, false, BIT(APP) | BIT(PREFIX) | BIT(AFTER) | BIT(MAX), 0, 0},
+    {"members", MEMBERS, false, BIT(APP) | BIT(ROOM) | BIT(AFTER) | BIT(MAX), BIT(ROOM),
+     0},
+    {"bans", BANS, false, BIT(APP) | BIT(AFTER) | BIT(MAX), 0, 0},
+    {"stats", STATS, false, 0, 0, 0},
+    {"kick", KICK, true, BIT(APP) | BIT(ROOM) | BIT(ID) | BIT(SESSION) | BIT(REASON), 0,
+     BIT(ID) | BIT(SESSION)},
+    {"ban", BAN, true,
+     BIT(APP) | BIT(ROOM) | BIT(ID) | BIT(ADDRESS) | BIT(SECONDS) | BIT(REASON),
+     BIT(SECONDS), BIT(ID) | BIT(ADDRESS)},
+    {"unban", UNBAN, true, BIT(APP) | BIT(ROOM) | BIT(ID) | BIT(ADDRESS), 0,
+     BIT(ID) | BIT(ADDRESS)},
+    {"close", CLOSE, true, BIT(APP) | BIT(ROOM) | BIT(REASON), BIT(ROOM), 0},
+    {"publish", PUBLISH, true,
+     BIT(APP) | BIT(ROOM) | BIT(FROM) | BIT(EVENT) | BIT(DATA) | BIT(BASE64) |
+         BIT(DELIVERY),
+     BIT(ROOM) | BIT(EVENT), 0},
+};
+
+/* A request under way. */
+struct yo_ask {
+    struct yo_link link;
+    struct yo_worker *worker;
+    struct yo_exchange *exchange; /* held; NULL: answered already */
+    const struct route *route;
+    struct yo_operator operator;
+    struct yo_admin_args args;
+};
+
+bool yo_admin_is_path(struct yo_span path)
+{
+    return path.size >= strlen(PREFIX) &&
+           memcmp(path.data, PREFIX, strlen(PREFIX)) == 0;
+}
+
+/* --- answers --------------------------------------------------------------------- */
+
+static void answer(struct yo_exchange *exchange, int status, const char *name,
+                   const char *value, const struct yo_buf *body)
+{
+    const char *const headers[] = {"Content-Type",
+                                   "application/json",
+                                   "Cache-Control",
+                                   "no-store",
+                                   "X-Content-Type-Options",
+                                   "nosniff",
+                                   name,
+                                   value,
+                                   NULL};
+
+    if (body->failed) {
+        yo_exchange_answer(exchange, 503, NULL, yo_span_of("out of memory\n"));
+    } else {
+        yo_exchange_answer(exchange, status, headers, yo_buf_span(body));
+    }
+}
+
+static void refuse(struct yo_worker *worker, struct yo_exchange *exchange, int status,
+                   const char *error, const char *text, const char *name,
+                   const char *value)
+{
+    struct yo_buf body;
+
+    yo_buf_init(&body, worker->mem);
+    yo_admin_write_error(&body, error, text);
+    answer(exchange, status, name, value, &body);
+    yo_buf_finish(&body);
+}
+
+static int status_of(int error)
+{
+    switch (error) {
+    case YOMO_ERR_INVALID:
+    case YOMO_ERR_JSON:
+        return 400;
+    case YOMO_ERR_DENIED:
+        return 403;
+    case YOMO_ERR_NOT_FOUND:
+        return 404;
+    case YOMO_ERR_FULL:
+        return 409;
+    case YOMO_ERR_TOO_BIG:
+        return 413;
+    case YOMO_ERR_FILE:
+        return 500;
+    default:
+        return 503;
+    }
+}
+
+static void refuse_error(struct yo_worker *worker, struct yo_exchange *exchange,
+                         int error, const char *text)
+{
+    refuse(worker, exchange, status_of(error), yomo_error_name(error),
+           text && text[0] ? text : yomo_strerror(error), NULL, NULL);
+}
+
+/* --- asks ------------------------------------------------------------------------ */
+
+static void ask_free(struct yo_ask *ask)
+{
+    yo_list_remove(&ask->link);
+    yo_grants_free(ask->operator.grants);
+    yo_admin_args_finish(&ask->args);
+    yo_free(ask->worker->mem, ask);
+}
+
+void yo_admin_forget(struct yo_worker *worker)
+{
+    while (!yo_list_empty(&worker->asks)) {
+        struct yo_ask *ask = YO_CONTAINER(worker->asks.next, struct yo_ask, link);
+        if (ask->exchange) { /* whose client has gone with the doors */
+            yo_exchange_answer(ask->exchange, 503, NULL, YO_SPAN_NONE);
+        }
+        ask_free(ask);
+    }
+}
+
+/* The act is back, or never left (`act` NULL). */
+static void finish(struct yo_ask *ask, const struct yo_act *act, int error)
+{
+    struct yo_worker *worker = ask->worker;
+    struct yo_buf body;
+
+    if (ask->exchange && error != YOMO_OK) {
+        refuse_error(worker, ask->exchange, error, NULL);
+    } else if (ask->exchange) {
+        yo_buf_init(&body, worker->mem);
+        if (ask->route->changes) {
+            (void)yo_buf_printf(&body, "{\"kicked\":%" PRIu64 "}\n", act->count);
+        } else {
+            yo_admin_write_list(
+                &body, ask->route->verb == ROOMS ? YO_LIST_ROOMS : YO_LIST_MEMBERS,
+                &act->page);
+        }
+        answer(ask->exchange, 200, NULL, NULL, &body);
+        yo_buf_finish(&body);
+    }
+    ask_free(ask);
+}
+
+static void on_done(struct yo_act *act, int error)
+{
+    finish(act->end.user, act, error);
+}
+
+/* Thread: any worker's; the ask does not change while its act is under way. */
+static bool sees(void *user, struct yo_span app, struct yo_span room)
+{
+    const struct yo_ask *ask = user;
+
+    return yo_operator_may(&ask->operator, app, room);
+}
+
+/* --- what is asked for ----------------------------------------------------------- */
+
+static const char *text(const struct yo_ask *ask, enum yo_admin_arg arg)
+{
+    return ask->args.texts[arg];
+}
+
+static const char *app_or_default(const struct yo_ask *ask)
+{
+    const char *app = text(ask, YO_ARG_APP);
+
+    return app ? app : YO_APP_DEFAULT;
+}
+
+static uint32_t max_of(const struct yo_ask *ask)
+{
+    uint64_t max = ask->args.numbers[YO_ARG_MAX];
+
+    return max > YO_LISTING_MAX ? YO_LISTING_MAX : (uint32_t)max;
+}
+
+/* An act goes round. */
+static int go_round(struct yo_ask *ask)
+{
+    struct yomo_server *server = ask->worker->server;
+    const struct yo_act_end end = {.done = on_done,
+                                   .user = ask,
+                                   .back = (int32_t)ask->worker->index,
+                                   .sees = ask->operator.grants ? sees : NULL };
+    const char *app = text(ask, YO_ARG_APP), *room = text(ask, YO_ARG_ROOM);
+    const char *id = text(ask, YO_ARG_ID), *reason = text(ask, YO_ARG_REASON);
+    const char *after = text(ask, YO_ARG_AFTER);
+    uint64_t seconds = ask->args.numbers[YO_ARG_SECONDS];
+
+    switch (ask->route->verb) {
+    case ROOMS:
+        return yo_admin_list_rooms(server, app, text(ask, YO_ARG_PREFIX), after,
+                                   max_of(ask), &end);
+    case MEMBERS:
+        return yo_admin_list_members(server, app, room, after, max_of(ask), &end);
+    case KICK:
+        return yo_admin_kick(server, app, room, id, ask->args.numbers[YO_ARG_SESSION],
+                             reason, &end);
+    case BAN:
+        return yo_admin_ban(server, app, room, id, text(ask, YO_ARG_ADDRESS),
+                            seconds > UINT64_MAX / 1000 ? UINT64_MAX : seconds * 1000,
+                            reason, &end);
+    default:
+        return yo_admin_close_room(server, app, room, reason, &end);
+    }
+}
+
+static int publish(struct yo_ask *ask)
+{
+    static const char *const deliveries[] = {"reliable", "unreliable", "latest"};
+    const char *wanted = text(ask, YO_ARG_DELIVERY), *from = text(ask, YO_ARG_FROM);
+    bool bytes = ask->args.given & BIT(BASE64);
+    struct yo_span data = ask->args.data.data ? ask->args.data : yo_span("null", 4);
+    int32_t delivery = -1;
+
+    for (int i = 0; i < 3; i++) {
+        if (!wanted ? i == 0 : strcmp(wanted, deliveries[i]) == 0) {
+            delivery = i == 0 ? YOMO_RELIABLE : i == 1 ? YOMO_UNRELIABLE : YOMO_LATEST;
+        }
+    }
+    return yomo_server_publish(ask->worker->server, text(ask, YO_ARG_APP),
+                               text(ask, YO_ARG_ROOM), from ? from : "operator",
+                               text(ask, YO_ARG_EVENT), data.data, data.size,
+                               bytes ? YOMO_BYTES : YOMO_JSON, delivery);
+}
+
+struct ban_page {
+    struct yo_buf *body;
+    int32_t error;
+};
+
+static void on_bans(void *user, int32_t error, const yomo_listing *page)
+{
+    struct ban_page *list = user;
+
+    list->error = error;
+    if (page) {
+        yo_admin_write_list(list->body, YO_LIST_BANS, page);
+    }
+}
+
+/* What can be answered here and now. */
+static int answer_now(struct yo_ask *ask, struct yo_buf *body)
+{
+    struct yomo_server *server = ask->worker->server;
+    struct ban_page list = {.body = body};
+    const char *app = text(ask, YO_ARG_APP);
+    int rv;
+
+    switch (ask->route->verb) {
+    case STATS:
+        yo_admin_write_stats(body, server);
+        return YOMO_OK;
+    case BANS:
+        if (!app && ask->operator.grants && !yo_operator_may_all(&ask->operator)) {
+            app = YO_APP_DEFAULT;
+        }
+        return yomo_server_list_bans(server, app, text(ask, YO_ARG_AFTER), max_of(ask),
+                                     on_bans, &list);
+    case UNBAN:
+        rv = yomo_server_unban(server, app, text(ask, YO_ARG_ROOM),
+                               text(ask, YO_ARG_ID), text(ask, YO_ARG_ADDRESS));
+        (void)yo_buf_append_text(body, "{\"unbanned\":true}\n");
+        return rv;
+    default:
+        rv = publish(ask);
+        (void)yo_buf_append_text(body, "{\"published\":true}\n");
+        return rv;
+    }
+}
+
+static bool may(const struct yo_ask *ask)
+{
+    const char *app = app_or_default(ask), *room = text(ask, YO_ARG_ROOM);
+
+    switch (ask->route->verb) {
+    case ROOMS:
+        return true; /* each room is looked at */
+    case STATS:
+        return yo_operator_may_all(&ask->operator);
+    case BANS:
+        return yo_operator_may_all(&ask->operator) ||
+               yo_operator_may(&ask->operator, yo_span_of(app), YO_SPAN_NONE);
+    default:
+        return yo_operator_may(&ask->operator, yo_span_of(app), yo_span_of(room));
+    }
+}
+
+static void put_quoted(struct yo_buf *out, const char *name, const char *value)
+{
+    if (value) {
+        (void)yo_buf_printf(out, " %s=", name);
+        (void)yo_json_put_string(out, yo_span_of(value));
+    }
+}
+
+/* Who does something is on record. */
+static void record(const struct yo_ask *ask, struct yo_span address)
+{
+    struct yo_buf line;
+    const struct yo_grants *grants = ask->operator.grants;
+
+    yo_buf_init(&line, ask->worker->mem);
+    put_quoted(&line, "app", app_or_default(ask));
+    put_quoted(&line, "room", text(ask, YO_ARG_ROOM));
+    put_quoted(&line, "id", text(ask, YO_ARG_ID));
+    put_quoted(&line, "address", text(ask, YO_ARG_ADDRESS));
+    if (ask->args.given & BIT(SESSION)) {
+        (void)yo_buf_printf(&line, " session=%" PRIu64,
+                            ask->args.numbers[YO_ARG_SESSION]);
+    }
+    if (grants && yo_grants_id(grants).data) {
+        (void)yo_buf_append_text(&line, " by=");
+        (void)yo_json_put_string(&line, yo_grants_id(grants));
+    }
+    YO_LOG(ask->worker->log, YOMO_LOG_INFO, "admin", "%.*s: %s%.*s", (int)address.size,
+           (const char *)address.data, ask->route->name, (int)line.size,
+           line.size > 0 ? (const char *)line.data : "");
+    yo_buf_finish(&line);
+}
+
+/* Rights and wishes are clear. The ask is given away. */
+static void carry_out(struct yo_ask *ask, struct yo_exchange *exchange)
+{
+    enum verb verb = ask->route->verb;
+    struct yo_buf body;
+    int rv;
+
+    if (!may(ask)) {
+        refuse_error(ask->worker, exchange, YOMO_ERR_DENIED,
+                     "the token does not grant admin here");
+        ask_free(ask);
+        return;
+    }
+    if (ask->route->changes) {
+        record(ask, yo_exchange_address(exchange));
+    }
+    if (verb == STATS || verb == BANS || verb == UNBAN || verb == PUBLISH) {
+        yo_buf_init(&body, ask->worker->mem);
+        rv = answer_now(ask, &body);
+        if (rv == YOMO_OK) {
+            answer(exchange, 200, NULL, NULL, &body);
+        } else {
+            refuse_error(ask->worker, exchange, rv, NULL);
+        }
+        yo_buf_finish(&body);
+        ask_free(ask);
+        return;
+    }
+    rv = go_round(ask);
+    if (rv != YOMO_OK) {
+        refuse_error(ask->worker, exchange, rv, NULL);
+        ask_free(ask);
+        return;
+    }
+    ask->exchange = yo_exchange_hold(exchange);
+    if (!ask->exchange) {
+        refuse_error(ask->worker, exchange, YOMO_ERR_NOMEM, NULL);
+    }
+}
+
+/* --- a request ------------------------------------------------------------------- */
+
+static const struct route *find(struct yo_span path)
+{
+    struct yo_span name = yo_span_skip(path, strlen(PREFIX));
+
+    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+        if (yo_span_is(name, routes[i].name)) {
+            return &routes[i];
+        }
+    }
+    return NULL;
+}
+
+/* "application/json", with parameters or without. */
+static bool is_json(struct yo_span type)
+{
+    static const char json[] = "application/json";
+    size_t size = strlen(json);
+
+    return type.size >= size &&
+           yo_span_equal_nocase(yo_span(type.data, size), yo_span_of(json)) &&
+           (type.size == size || type.data[size] == ';' || type.data[size] == ' ');
+}
+
+/* True when the request is one for `route`; else it was answered. */
+static bool fits(struct yo_worker *worker, struct yo_exchange *exchange,
+                 const struct route *route)
+{
+    struct yo_span method = yo_exchange_method(exchange);
+    bool get = yo_span_is(method, "GET") || yo_span_is(method, "HEAD");
+
+    if (!route) {
+        refuse(worker, exchange, 404, "NOT_FOUND", "there is no such call", NULL, NULL);
+    } else if (route->changes ? !yo_span_is(method, "POST") : !get) {
+        refuse(worker, exchange, 405, "INVALID", "this call has another method",
+               "Allow", route->changes ? "POST" : "GET, HEAD");
+    } else if (route->changes &&
+               !is_json(yo_exchange_header(exchange, "Content-Type"))) {
+        refuse(worker, exchange, 415, "INVALID", "the body is to be application/json",
+               "Accept", "application/json");
+    } else if (route->changes && yo_exchange_query(exchange).size > 0) {
+        refuse(worker, exchange, 400, "INVALID",
+               "this call takes a JSON object and no query", NULL, NULL);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static int read_args(struct yo_ask *ask, struct yo_exchange *exchange)
+{
+    const struct route *route = ask->route;
+    struct yo_admin_args *args = &ask->args;
+    int rv = route->changes ? yo_admin_args_json(args, yo_exchange_body(exchange),
+                                                 route->takes, route->needs)
+                            : yo_admin_args_query(args, yo_exchange_query(exchange),
+                                                  route->takes, route->needs);
+
+    if (rv == YOMO_OK && route->one_of && !(args->given & route->one_of)) {
+        snprintf(args->why, sizeof(args->why), "whom? give id%s",
+                 route->one_of & BIT(SESSION) ? " or session" : ", address or both");
+        rv = YOMO_ERR_INVALID;
+    }
+    return rv;
+}
+
+static void take(struct yo_worker *worker, struct yo_exchange *exchange,
+                 struct yo_operator *operator)
+{
+    struct yo_ask *ask = yo_calloc(worker->mem, 1, sizeof(*ask));
+    int rv;
+
+    if (!ask) {
+        yo_grants_free(operator->grants);
+        refuse_error(worker, exchange, YOMO_ERR_NOMEM, NULL);
+        return;
+    }
+    ask->worker = worker;
+    ask->operator= * operator;
+    ask->route = find(yo_exchange_path(exchange));
+    yo_admin_args_init(&ask->args, worker->mem);
+    yo_list_init(&ask->link);
+    yo_list_push_back(&worker->asks, &ask->link);
+    if (!fits(worker, exchange, ask->route)) {
+        ask_free(ask);
+        return;
+    }
+    rv = read_args(ask, exchange);
+    if (rv == YOMO_OK && operator->grants && yo_grants_app(operator->grants).data) {
+        rv = yo_admin_args_default_app(&ask->args, yo_grants_app(operator->grants));
+    }
+    if (rv != YOMO_OK) {
+        refuse_error(worker, exchange, rv, ask->args.why);
+        ask_free(ask);
+        return;
+    }
+    carry_out(ask, exchange);
+}
+
+void yo_admin_answer(struct yo_worker *worker, struct yo_exchange *exchange,
+                     yo_time now)
+{
+    struct yo_operator operator;
+    const char *why = "";
+    int status = yo_admin_authorise(worker->server, exchange, &operator, & why);
+    struct yo_span address = yo_exchange_address(exchange);
+
+    if (status != 0) {
+        yo_metric_add(&worker->metrics->admin_refused, 1);
+        yo_worker_complain(worker, YO_COMPLAINT_CONNECTION, now,
+                           "%.*s: not let in as an operator: %s", (int)address.size,
+                           (const char *)address.data, why);
+        refuse(worker, exchange, status, status == 401 ? "AUTH" : "DENIED", why,
+               status == 401 ? "WWW-Authenticate" : NULL,
+               "Bearer realm=\"yomo admin\"");
+        return;
+    }
+    if (!yo_quota_take(&worker->admin_quota, now)) {
+        yo_metric_add(&worker->metrics->admin_refused, 1);
+        yo_grants_free(operator.grants);
+        refuse(worker, exchange, 429, "RATE", "too many requests (admin-rate)",
+               "Retry-After", "1");
+        return;
+    }
+    yo_metric_add(&worker->metrics->admin_requests, 1);
+    take(worker, exchange, &operator);
+}
