@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* outbox.c - invariants:
- *  1. an item is in exactly one of the lists `reliable`, `latest`, `unreliable`,
- * `flying`; `flying` holds LATEST and insisted items only, each of them in `tokens` as
- * well;
+ *  1. an item is in exactly one of the lists `reliable`, `latest`, `unreliable` (of its
+ * rank), `flying`; `flying` holds LATEST and insisted items only, each of them in
+ * `tokens` as well;
  *  2. an item with a slot is the only one with it, and is in `slots`;
  *  3. reliable_bytes is the size of RELIABLE and insisted messages, those that fly
  *     included, and never passes reliable_max; unreliable_bytes likewise for
  * UNRELIABLE; latest_count never passes latest_max;
  *  4. only what is insisted on and flies has a `next`;
- *  5. `tokens` has room for every item that may fly, so that `sent` cannot fail. */
+ *  5. `tokens` has room for every item that may fly, so that `sent` cannot fail;
+ *  6. `expiring` holds the items that wait and have an end, and has room for those that
+ *     fly and have one. */
 #include "session/outbox.h"
 
 #include "base/check.h"
@@ -17,6 +19,7 @@
 struct yo_outbox_item {
     struct yo_link link;
     struct yo_map_node by_slot, by_token;
+    struct yo_heap_node end;
     struct yo_blob *message;
     struct yo_blob
         *next; /* insisted, flying: what takes its place when it has landed */
@@ -24,6 +27,8 @@ struct yo_outbox_item {
     uint32_t lane;
     bool insist;
     bool flying;
+    uint8_t rank;    /* 0: most urgent */
+    yo_time expires; /* YO_NEVER: it has no end */
     uint64_t version;
     uint64_t token; /* 0: not peeked yet */
     size_t slot_size;
@@ -42,15 +47,36 @@ void yo_outbox_init(struct yo_outbox *box, const struct yomo_mem *mem,
                               .reliable_max = limits->reliable_bytes,
                               .unreliable_max = limits->unreliable_bytes,
                               .latest_max = limits->latest_slots};
-    yo_list_init(&box->reliable);
-    yo_list_init(&box->unreliable);
-    yo_list_init(&box->latest);
+    for (int rank = 0; rank < YO_RANKS; rank++) {
+        yo_list_init(&box->reliable[rank]);
+        yo_list_init(&box->unreliable[rank]);
+        yo_list_init(&box->latest[rank]);
+    }
+    yo_heap_init(&box->expiring, mem);
     yo_list_init(&box->flying);
     yo_map_init(&box->slots, mem);
     yo_map_init(&box->tokens, mem);
 }
 
 /* --- items --- */
+
+static uint8_t rank_of(enum yomo_priority priority)
+{
+    return priority == YOMO_URGENT ? 0 : priority == YOMO_NORMAL ? 1 : 2;
+}
+
+static enum yomo_priority priority_of(uint8_t rank)
+{
+    static const enum yomo_priority priorities[YO_RANKS] = {YOMO_URGENT, YOMO_NORMAL,
+                                                            YOMO_BULK};
+
+    return priorities[rank];
+}
+
+static yo_time end_of(const struct yo_outgoing *out)
+{
+    return out->expires == 0 ? YO_NEVER : out->expires;
+}
 
 static bool is_reliable(const struct yo_outbox_item *item)
 {
@@ -65,9 +91,23 @@ static bool may_fly(const struct yo_outbox_item *item)
 static struct yo_link *list_of(struct yo_outbox *box, const struct yo_outbox_item *item)
 {
     if (is_reliable(item)) {
-        return &box->reliable;
+        return &box->reliable[item->rank];
     }
-    return item->delivery == YOMO_LATEST ? &box->latest : &box->unreliable;
+    return item->delivery == YOMO_LATEST ? &box->latest[item->rank]
+                                         : &box->unreliable[item->rank];
+}
+
+/* It waits, from now on. Its room in the heap was reserved. */
+static void wait(struct yo_outbox *box, struct yo_outbox_item *item, bool in_front)
+{
+    if (in_front) {
+        yo_list_push_front(list_of(box, item), &item->link);
+    } else {
+        yo_list_push_back(list_of(box, item), &item->link);
+    }
+    if (item->expires != YO_NEVER) {
+        (void)yo_heap_set(&box->expiring, &item->end, item->expires);
+    }
 }
 
 static size_t *bytes_of(struct yo_outbox *box, const struct yo_outbox_item *item)
@@ -89,6 +129,7 @@ static bool land(struct yo_outbox *box, struct yo_outbox_item *item)
     }
     item->token = 0;
     yo_list_remove(&item->link);
+    yo_heap_remove(&box->expiring, &item->end);
     if (next) {
         *bytes_of(box, item) -= item->message->size;
         yo_blob_unref(item->message);
@@ -106,6 +147,7 @@ static void forget(struct yo_outbox *box, struct yo_outbox_item *item)
         yo_map_remove(&box->slots, &item->by_slot);
     }
     *bytes_of(box, item) -= item->message->size;
+    box->mortal_count -= item->expires != YO_NEVER;
     if (item->insist) {
         box->insisted_count--;
     } else if (item->delivery == YOMO_LATEST) {
@@ -127,10 +169,13 @@ void yo_outbox_finish(struct yo_outbox *box)
     if (!box || !box->mem) {
         return;
     }
-    forget_all(box, &box->reliable);
-    forget_all(box, &box->unreliable);
-    forget_all(box, &box->latest);
+    for (int rank = 0; rank < YO_RANKS; rank++) {
+        forget_all(box, &box->reliable[rank]);
+        forget_all(box, &box->unreliable[rank]);
+        forget_all(box, &box->latest[rank]);
+    }
     forget_all(box, &box->flying);
+    yo_heap_finish(&box->expiring);
     assert(yo_outbox_bytes(box) == 0);
     yo_map_finish(&box->slots);
     yo_map_finish(&box->tokens);
@@ -138,6 +183,13 @@ void yo_outbox_finish(struct yo_outbox *box)
 }
 
 /* --- in --- */
+
+static int reserve_end(struct yo_outbox *box, const struct yo_outgoing *out)
+{
+    return end_of(out) == YO_NEVER
+               ? YOMO_OK
+               : yo_heap_reserve(&box->expiring, box->mortal_count + 1);
+}
 
 /* The bytes that the item takes must not pass the maximum. */
 static int check_room(const struct yo_outbox *box, const struct yo_outgoing *out,
@@ -161,6 +213,19 @@ static struct yo_span slot_key(uint8_t *key, const struct yo_outgoing *out)
     return yo_span(key, out->slot.size + 1);
 }
 
+/* Wait with `rank`; in the turn that it has, if it waits with that one already. */
+static void take_turn(struct yo_outbox *box, struct yo_outbox_item *item, uint8_t rank)
+{
+    yo_heap_remove(&box->expiring, &item->end);
+    if (yo_list_empty(&item->link) || item->rank != rank) {
+        yo_list_remove(&item->link);
+        item->rank = rank;
+        wait(box, item, false);
+    } else if (item->expires != YO_NEVER) {
+        (void)yo_heap_set(&box->expiring, &item->end, item->expires);
+    }
+}
+
 /* A message for a slot that is taken: the newer one stays, in the turn of the older. */
 static int replace(struct yo_outbox *box, struct yo_outbox_item *item,
                    const struct yo_outgoing *out)
@@ -176,13 +241,20 @@ static int replace(struct yo_outbox *box, struct yo_outbox_item *item,
     if (check_room(box, out, freed) != YOMO_OK) {
         return YOMO_ERR_FULL;
     }
+    if (reserve_end(box, out) != YOMO_OK) {
+        return YOMO_ERR_NOMEM;
+    }
     if (item->flying && !item->insist) {
         land(box, item);
-        yo_list_push_back(list_of(box, item), &item->link);
     }
+    box->mortal_count -= item->expires != YO_NEVER;
+    item->expires = end_of(out);
+    box->mortal_count += item->expires != YO_NEVER;
     if (!item->flying) {
         item->token = 0;
+        take_turn(box, item, rank_of(out->priority));
     }
+    item->rank = rank_of(out->priority);
     *bytes_of(box, item) += out->message->size;
     *bytes_of(box, item) -= freed;
     yo_blob_ref(out->message);
@@ -194,7 +266,33 @@ static int replace(struct yo_outbox *box, struct yo_outbox_item *item,
     return YOMO_OK;
 }
 
-/* Room for one more of its class, by dropping older ones. False: it never fits. */
+/* The oldest of those that wait with the lowest priority, if that is not above `rank`.
+ * NULL: all are. */
+static struct yo_outbox_item *oldest_of(struct yo_link lists[YO_RANKS], uint8_t rank)
+{
+    for (int i = YO_RANKS - 1; i >= rank; i--) {
+        if (!yo_list_empty(&lists[i])) {
+            return of_link(lists[i].next);
+        }
+    }
+    return NULL;
+}
+
+/* A LATEST that gives way: one that flies has been sent once, only its repetition is
+ * lost; else the oldest of the lowest priority. */
+static struct yo_outbox_item *latest_to_drop(struct yo_outbox *box, uint8_t rank)
+{
+    YO_LIST_EACH(link, next_link, &box->flying)
+    {
+        if (!of_link(link)->insist) {
+            return of_link(link);
+        }
+    }
+    return oldest_of(box->latest, rank);
+}
+
+/* Room for one more of its class, by dropping older ones. False: it never fits, or all
+ * that wait go before it. */
 static bool make_way(struct yo_outbox *box, const struct yo_outgoing *out)
 {
     if (out->insist || out->delivery == YOMO_RELIABLE) {
@@ -206,17 +304,12 @@ static bool make_way(struct yo_outbox *box, const struct yo_outgoing *out)
             return false;
         }
         while (box->latest_count >= box->latest_max) {
-            /* One that flies has been sent once; only its repetition is lost. */
-            struct yo_link *oldest = box->latest.next;
-            YO_LIST_EACH(link, next_link, &box->flying)
-            {
-                if (!of_link(link)->insist) {
-                    oldest = link;
-                    break;
-                }
-            }
-            forget(box, of_link(oldest));
+            struct yo_outbox_item *oldest = latest_to_drop(box, rank_of(out->priority));
             box->dropped_latest++;
+            if (!oldest) {
+                return false;
+            }
+            forget(box, oldest);
         }
         return true;
     }
@@ -225,8 +318,13 @@ static bool make_way(struct yo_outbox *box, const struct yo_outgoing *out)
         return false;
     }
     while (box->unreliable_bytes > box->unreliable_max - out->message->size) {
-        forget(box, of_link(box->unreliable.next));
+        struct yo_outbox_item *oldest =
+            oldest_of(box->unreliable, rank_of(out->priority));
         box->dropped_unreliable++;
+        if (!oldest) {
+            return false;
+        }
+        forget(box, oldest);
     }
     return true;
 }
@@ -245,6 +343,9 @@ item_create(struct yo_outbox *box, const struct yo_outgoing *out, struct yo_span
         yo_map_reserve(&box->tokens, flyers + 1) != YOMO_OK) {
         return NULL;
     }
+    if (reserve_end(box, out) != YOMO_OK) {
+        return NULL;
+    }
     item = yo_malloc(box->mem, sizeof(*item) + slot.size);
     if (!item) {
         return NULL;
@@ -253,6 +354,8 @@ item_create(struct yo_outbox *box, const struct yo_outgoing *out, struct yo_span
                                     .delivery = out->delivery,
                                     .lane = out->lane,
                                     .insist = out->insist,
+                                    .rank = rank_of(out->priority),
+                                    .expires = end_of(out),
                                     .version = out->version,
                                     .slot_size = slot.size};
     if (slot.size > 0) {
@@ -299,7 +402,8 @@ int yo_outbox_put(struct yo_outbox *box, const struct yo_outgoing *out)
     *bytes_of(box, item) += item->message->size;
     box->insisted_count += item->insist;
     box->latest_count += !item->insist && item->delivery == YOMO_LATEST;
-    yo_list_push_back(list_of(box, item), &item->link);
+    box->mortal_count += item->expires != YO_NEVER;
+    wait(box, item, false);
     return YOMO_OK;
 }
 
@@ -307,15 +411,36 @@ int yo_outbox_put(struct yo_outbox *box, const struct yo_outgoing *out)
 
 static struct yo_outbox_item *first(const struct yo_outbox *box)
 {
-    const struct yo_link *const lists[] = {&box->reliable, &box->latest,
-                                           &box->unreliable};
-
-    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-        if (!yo_list_empty(lists[i])) {
-            return of_link(lists[i]->next);
+    for (int rank = 0; rank < YO_RANKS; rank++) {
+        const struct yo_link *const lists[] = {&box->reliable[rank], &box->latest[rank],
+                                               &box->unreliable[rank]};
+        for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+            if (!yo_list_empty(lists[i])) {
+                return of_link(lists[i]->next);
+            }
         }
     }
     return NULL;
+}
+
+size_t yo_outbox_expire(struct yo_outbox *box, yo_time now)
+{
+    struct yo_heap_node *node;
+    size_t count = 0;
+
+    while ((node = yo_heap_first(&box->expiring)) && node->when <= now) {
+        forget(box, YO_CONTAINER(node, struct yo_outbox_item, end));
+        count++;
+    }
+    box->expired += count;
+    return count;
+}
+
+yo_time yo_outbox_deadline(const struct yo_outbox *box)
+{
+    const struct yo_heap_node *node = yo_heap_first(&box->expiring);
+
+    return node ? node->when : YO_NEVER;
 }
 
 bool yo_outbox_peek(struct yo_outbox *box, struct yo_outbox_next *next)
@@ -331,7 +456,8 @@ bool yo_outbox_peek(struct yo_outbox *box, struct yo_outbox_next *next)
     *next = (struct yo_outbox_next){.message = item->message,
                                     .delivery = item->delivery,
                                     .lane = item->lane,
-                                    .token = item->token};
+                                    .token = item->token,
+                                    .expires = item->expires};
     return true;
 }
 
@@ -349,6 +475,7 @@ void yo_outbox_sent(struct yo_outbox *box, bool fate_follows)
                yo_span(&item->token, sizeof(item->token)));
     item->flying = true;
     yo_list_remove(&item->link);
+    yo_heap_remove(&box->expiring, &item->end);
     yo_list_push_back(&box->flying, &item->link);
 }
 
@@ -377,25 +504,29 @@ bool yo_outbox_fate(struct yo_outbox *box, uint64_t token, bool acked)
         forget(box, item);
         return false;
     }
-    yo_list_push_front(list_of(box, item), &item->link);
+    wait(box, item, true);
     return true;
 }
 
 void yo_outbox_rewind(struct yo_outbox *box)
 {
-    forget_all(box, &box->unreliable);
+    for (int rank = 0; rank < YO_RANKS; rank++) {
+        forget_all(box, &box->unreliable[rank]);
+    }
     /* From the newest: each goes in front of those that flew after it. */
     while (!yo_list_empty(&box->flying)) {
         struct yo_outbox_item *item = of_link(box->flying.prev);
         land(box, item);
-        yo_list_push_front(list_of(box, item), &item->link);
+        wait(box, item, true);
     }
 }
 
 void yo_outbox_strip(struct yo_outbox *box)
 {
     yo_outbox_rewind(box);
-    forget_all(box, &box->reliable);
+    for (int rank = 0; rank < YO_RANKS; rank++) {
+        forget_all(box, &box->reliable[rank]);
+    }
 }
 
 static int append_list(struct yo_outbox *to, struct yo_outbox *from,
@@ -412,7 +543,9 @@ static int append_list(struct yo_outbox *to, struct yo_outbox *from,
             .insist = item->insist,
             .slot = item->slot_size > 0 ? yo_span(item->slot + 1, item->slot_size - 1)
                                         : YO_SPAN_NONE,
-            .version = item->version};
+            .version = item->version,
+            .priority = priority_of(item->rank),
+            .expires = item->expires};
         rv = yo_outbox_put(to, &out);
         if (rv == YOMO_OK) {
             forget(from, item);
@@ -423,10 +556,14 @@ static int append_list(struct yo_outbox *to, struct yo_outbox *from,
 
 int yo_outbox_append(struct yo_outbox *to, struct yo_outbox *from)
 {
-    int rv = append_list(to, from, &from->reliable);
+    int rv = YOMO_OK;
 
-    rv = rv == YOMO_OK ? append_list(to, from, &from->latest) : rv;
-    return rv == YOMO_OK ? append_list(to, from, &from->unreliable) : rv;
+    for (int rank = 0; rank < YO_RANKS && rv == YOMO_OK; rank++) {
+        rv = append_list(to, from, &from->reliable[rank]);
+        rv = rv == YOMO_OK ? append_list(to, from, &from->latest[rank]) : rv;
+        rv = rv == YOMO_OK ? append_list(to, from, &from->unreliable[rank]) : rv;
+    }
+    return rv;
 }
 
 bool yo_outbox_empty(const struct yo_outbox *box)

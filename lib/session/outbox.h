@@ -16,6 +16,11 @@
  * peer_offline that followed it. The ACK of a join is not to be insisted on: the session
  * repeats it itself.
  *
+ * Three priorities (enum yomo_priority): what waits with a higher one goes first, in all
+ * classes; within one RELIABLE goes before LATEST before UNRELIABLE. A message that waits
+ * past its time is forgotten, RELIABLE or not; one that flies has been sent, and is only
+ * not sent again.
+ *
  * Pure: blobs in, blobs out. Between a peek and its sent or drop there is no put. */
 #ifndef YO_SESSION_OUTBOX_H
 #define YO_SESSION_OUTBOX_H
@@ -25,19 +30,25 @@
 #include "base/blob.h"
 #include "base/list.h"
 #include "base/buf.h"
+#include "base/heap.h"
 #include "base/map.h"
+
+#define YO_RANKS 3
 
 struct yo_outbox {
     const struct yomo_mem *mem;
-    struct yo_link reliable, unreliable, latest; /* of struct yo_outbox_item */
+    struct yo_link reliable[YO_RANKS], unreliable[YO_RANKS],
+        latest[YO_RANKS];  /* of struct yo_outbox_item; the most urgent first */
     struct yo_link flying;                       /* sent, fate not known: oldest first */
     struct yo_map slots;                         /* by slot name */
     struct yo_map tokens;                        /* flying ones by token */
+    struct yo_heap expiring; /* those that wait and have an end */
+    size_t mortal_count;     /* those that have an end, waiting or flying */
     size_t reliable_bytes, unreliable_bytes, latest_bytes;
     size_t latest_count, insisted_count; /* waiting or flying */
     size_t reliable_max, unreliable_max, latest_max;
     uint64_t next_token;
-    uint64_t dropped_unreliable, dropped_latest, replaced; /* counters, only grow */
+    uint64_t dropped_unreliable, dropped_latest, replaced, expired; /* only grow */
 };
 
 struct yo_outbox_limits {
@@ -58,18 +69,28 @@ struct yo_outgoing {
     struct yo_span slot; /* LATEST: the name of its slot, copied; with `insist`: that of
                             what it takes the place of (absent: of nothing) */
     uint64_t version;    /* an older one than the slot's changes nothing */
+    enum yomo_priority priority;
+    yo_time expires; /* not sent from then on; 0 or YO_NEVER: no end */
 };
 
 /* YOMO_ERR_FULL: RELIABLE (or insisted) bytes are past their maximum. YOMO_ERR_NOMEM.
  * Nothing was queued then. */
 int yo_outbox_put(struct yo_outbox *box, const struct yo_outgoing *out);
 
-/* What to send next: RELIABLE first, then LATEST, then UNRELIABLE. */
+/* Forget what waits and whose time is over; before a put, so that it takes no room, and
+ * before a peek. Returns how many; they are counted in `expired`. */
+size_t yo_outbox_expire(struct yo_outbox *box, yo_time now);
+
+/* When the next of them is due; YO_NEVER. */
+yo_time yo_outbox_deadline(const struct yo_outbox *box);
+
+/* What to send next: by priority; then RELIABLE, then LATEST, then UNRELIABLE. */
 struct yo_outbox_next {
     struct yo_blob *message; /* lent */
     enum yomo_delivery delivery;
     uint32_t lane;
     uint64_t token; /* to be handed to the transport if it goes as a datagram; 0: none */
+    yo_time expires; /* YO_NEVER: no end */
 };
 
 bool yo_outbox_peek(struct yo_outbox *box, struct yo_outbox_next *next);
@@ -92,7 +113,7 @@ void yo_outbox_rewind(struct yo_outbox *box);
 /* Nothing but LATEST values is left, and those that fly wait again. */
 void yo_outbox_strip(struct yo_outbox *box);
 
-/* Everything that waits in `from`, in its order, behind what waits in `to`; of one slot
+/* Everything that waits in `from`, in its order and with its priority, behind what waits in `to`; of one slot
  * the newer stays. YOMO_ERR_FULL, YOMO_ERR_NOMEM: some of it is left in `from`. */
 int yo_outbox_append(struct yo_outbox *to, struct yo_outbox *from);
 

@@ -433,28 +433,205 @@ static void different_triples_have_different_slots(void **state)
     }
 }
 
+/* --- priorities and ends --- */
+
+static int put_ranked(const char *text, enum yomo_delivery delivery,
+                      enum yomo_priority priority, yo_time expires)
+{
+    return put_out(text, (struct yo_outgoing){.delivery = delivery,
+                                              .lane = 2,
+                                              .slot = yo_span_of(text),
+                                              .priority = priority,
+                                              .expires = expires});
+}
+
+static void urgent_goes_before_a_full_bulk_queue(void **state)
+{
+    (void)state;
+    put_ranked("b1", YOMO_RELIABLE, YOMO_BULK, 0);
+    put_ranked("b2", YOMO_RELIABLE, YOMO_BULK, 0);
+    put_ranked("b3", YOMO_LATEST, YOMO_BULK, 0);
+    put_ranked("n1", YOMO_UNRELIABLE, YOMO_NORMAL, 0);
+    put_ranked("n2", YOMO_RELIABLE, YOMO_NORMAL, 0);
+    put_ranked("u1", YOMO_UNRELIABLE, YOMO_URGENT, 0);
+    put_ranked("u2", YOMO_RELIABLE, YOMO_URGENT, 0);
+    put_ranked("u3", YOMO_RELIABLE, YOMO_URGENT, 0);
+    put_ranked("b4", YOMO_RELIABLE, YOMO_BULK, 0);
+    send("u2");
+    send("u3");
+    send("u1");
+    send("n2");
+    send("n1");
+    send("b1");
+    send("b2");
+    send("b4"); /* each priority has its order */
+    send("b3");
+    expect_nothing();
+}
+
+static void the_least_urgent_gives_way(void **state)
+{
+    (void)state;
+    put_ranked("0123456789012345678", YOMO_UNRELIABLE, YOMO_URGENT, 0);
+    put_ranked("bulk", YOMO_UNRELIABLE, YOMO_BULK, 0);
+    put_ranked("normal of twenty-six bytes", YOMO_UNRELIABLE, YOMO_NORMAL, 0);
+    put_ranked("more", YOMO_UNRELIABLE, YOMO_NORMAL, 0);     /* bulk goes */
+    put_ranked("bulk again", YOMO_UNRELIABLE, YOMO_BULK, 0); /* has no room */
+    assert_int_equal(box.dropped_unreliable, 2);
+    send("0123456789012345678");
+    send("normal of twenty-six bytes");
+    send("more");
+    put_ranked("a", YOMO_LATEST, YOMO_URGENT, 0);
+    put_ranked("b", YOMO_LATEST, YOMO_BULK, 0);
+    put_ranked("c", YOMO_LATEST, YOMO_URGENT, 0);
+    put_ranked("d", YOMO_LATEST, YOMO_NORMAL, 0);
+    put_ranked("e", YOMO_LATEST, YOMO_URGENT, 0);
+    put_ranked("f", YOMO_LATEST, YOMO_BULK, 0);
+    assert_int_equal(box.dropped_latest, 3);
+    send("a");
+    send("c");
+    send("e");
+    expect_nothing();
+}
+
+static void a_value_that_becomes_urgent_goes_first(void **state)
+{
+    struct yo_outgoing out = {
+        .delivery = YOMO_LATEST, .slot = yo_span_of("v"), .version = 1};
+
+    (void)state;
+    put("r", YOMO_RELIABLE);
+    assert_int_equal(put_out("old", out), YOMO_OK);
+    out.version = 2;
+    out.priority = YOMO_URGENT;
+    assert_int_equal(put_out("new", out), YOMO_OK);
+    send("new");
+    send("r");
+    expect_nothing();
+}
+
+static void what_waits_past_its_time_is_forgotten(void **state)
+{
+    (void)state;
+    put_ranked("late", YOMO_RELIABLE, YOMO_NORMAL, 100);
+    put_ranked("early", YOMO_RELIABLE, YOMO_NORMAL, 50);
+    put("ever", YOMO_RELIABLE);
+    put_ranked("lost", YOMO_LATEST, YOMO_NORMAL, 60);
+    put_ranked("gone", YOMO_UNRELIABLE, YOMO_URGENT, 50);
+    assert_true(yo_outbox_deadline(&box) == 50);
+    assert_int_equal(yo_outbox_expire(&box, 49), 0);
+    assert_int_equal(yo_outbox_expire(&box, 50), 2);
+    assert_true(yo_outbox_deadline(&box) == 60);
+    assert_int_equal(yo_outbox_expire(&box, 1000), 2);
+    assert_true(yo_outbox_deadline(&box) == YO_NEVER);
+    assert_int_equal(box.expired, 4);
+    send("ever");
+    expect_nothing();
+    assert_int_equal(box.mortal_count, 0);
+}
+
+static void room_that_the_dead_took_is_free(void **state)
+{
+    char text[101];
+
+    (void)state;
+    memset(text, 'x', 100);
+    text[100] = 0;
+    assert_int_equal(put_ranked(text, YOMO_RELIABLE, YOMO_BULK, 10), YOMO_OK);
+    assert_int_equal(put("r", YOMO_RELIABLE), YOMO_ERR_FULL);
+    yo_outbox_expire(&box, 10);
+    assert_int_equal(put("r", YOMO_RELIABLE), YOMO_OK);
+    send("r");
+}
+
+static void one_that_flies_has_been_sent_and_is_not_sent_again(void **state)
+{
+    uint64_t token;
+
+    (void)state;
+    put_ranked("v", YOMO_LATEST, YOMO_NORMAL, 10);
+    token = fly("v");
+    assert_int_equal(yo_outbox_expire(&box, 10), 0); /* its fate is awaited */
+    assert_true(yo_outbox_fate(&box, token, false));
+    assert_int_equal(yo_outbox_expire(&box, 10), 1);
+    expect_nothing();
+    put_ranked("v", YOMO_LATEST, YOMO_NORMAL, 10);
+    token = fly("v");
+    assert_false(yo_outbox_fate(&box, token, true));
+    assert_int_equal(box.mortal_count, 0);
+}
+
+static void a_newer_value_has_its_own_end(void **state)
+{
+    struct yo_outgoing out = {
+        .delivery = YOMO_LATEST, .slot = yo_span_of("v"), .version = 1, .expires = 10};
+
+    (void)state;
+    assert_int_equal(put_out("old", out), YOMO_OK);
+    out.version = 2;
+    out.expires = 0;
+    assert_int_equal(put_out("new", out), YOMO_OK);
+    assert_int_equal(yo_outbox_expire(&box, 1000), 0);
+    out.version = 3;
+    out.expires = 20;
+    assert_int_equal(put_out("newest", out), YOMO_OK);
+    assert_true(yo_outbox_deadline(&box) == 20);
+    send("newest");
+    assert_true(yo_outbox_deadline(&box) == YO_NEVER);
+}
+
+static void an_appended_box_keeps_priorities_and_ends(void **state)
+{
+    const struct yo_outbox_limits limits = {100, 50, 3};
+    struct yo_outbox whole;
+
+    (void)state;
+    put_ranked("b", YOMO_RELIABLE, YOMO_BULK, 0);
+    put_ranked("u", YOMO_RELIABLE, YOMO_URGENT, 30);
+    put_ranked("n", YOMO_RELIABLE, YOMO_NORMAL, 10);
+    yo_outbox_init(&whole, &fault.mem, &limits);
+    assert_int_equal(yo_outbox_append(&whole, &box), YOMO_OK);
+    assert_true(yo_outbox_deadline(&whole) == 10);
+    assert_int_equal(yo_outbox_expire(&whole, 10), 1);
+    assert_int_equal(yo_outbox_append(&box, &whole), YOMO_OK);
+    yo_outbox_finish(&whole);
+    send("u");
+    send("b");
+    expect_nothing();
+}
+
 /* --- all in any order --- */
 
-static void random_put(struct yo_rand *rand)
+static void random_put(struct yo_rand *rand, yo_time now)
 {
     char slot[] = {(char)('a' + yo_rand_below(rand, 5)), 0};
     char text[] = "0123456789abcdef";
 
+    struct yo_outgoing out = {
+        .lane = 2,
+        .priority = (enum yomo_priority)yo_rand_below(rand, 3),
+        .expires = yo_rand_below(rand, 2) ? 0 : now + 1 + yo_rand_below(rand, 50),
+    };
+
     text[1 + yo_rand_below(rand, 15)] = 0;
     switch (yo_rand_below(rand, 5)) {
     case 0:
-        put(text, YOMO_RELIABLE);
         break;
     case 1:
-        put(text, YOMO_UNRELIABLE);
+        out.delivery = YOMO_UNRELIABLE;
         break;
     case 2:
-        put_insisted(text, yo_rand_below(rand, 2) ? slot : NULL);
+        out.delivery = YOMO_UNRELIABLE;
+        out.insist = true;
+        out.slot = yo_span_of(yo_rand_below(rand, 2) ? slot : NULL);
         break;
     default:
-        put_latest(text, slot, yo_rand_below(rand, 10));
+        out.delivery = YOMO_LATEST;
+        out.slot = yo_span_of(slot);
+        out.version = yo_rand_below(rand, 10);
         break;
     }
+    put_out(text, out);
 }
 
 static size_t count(const struct yo_link *head, size_t *bytes)
@@ -497,9 +674,15 @@ static void any_order_keeps_the_bounds(void **state)
             }
             break;
         default:
-            random_put(&rand);
+            random_put(&rand, (yo_time)i);
             break;
         }
+        if (i % 7 == 0) {
+            yo_outbox_expire(&box, (yo_time)i);
+            assert_true(yo_outbox_deadline(&box) > (yo_time)i);
+        }
+        assert_true(box.expiring.count <= box.mortal_count &&
+                    box.mortal_count <= box.expiring.capacity);
         assert_true(box.reliable_bytes <= 100 && box.unreliable_bytes <= 50);
         assert_true(box.latest_count <= 3);
         assert_int_equal(box.tokens.count, count(&box.flying, NULL));
@@ -513,6 +696,8 @@ static void any_order_keeps_the_bounds(void **state)
     }
     assert_int_equal(yo_outbox_bytes(&box), 0);
     assert_int_equal(box.slots.count, 0);
+    assert_int_equal(box.mortal_count, 0);
+    assert_true(box.expired > 100);
 }
 
 /* --- memory --- */
@@ -524,13 +709,20 @@ static void fill_a_box(struct fault *memory, void *user)
     const struct yo_outgoing all[] = {
         {.message = message, .delivery = YOMO_RELIABLE, .lane = 2},
         {.message = message, .delivery = YOMO_UNRELIABLE},
+        {.message = message,
+         .delivery = YOMO_UNRELIABLE,
+         .priority = YOMO_URGENT,
+         .expires = 5},
         {.message = message, .delivery = YOMO_UNRELIABLE, .insist = true},
         {.message = message,
          .delivery = YOMO_UNRELIABLE,
          .insist = true,
          .slot = yo_span_of("a")},
         {.message = message, .delivery = YOMO_LATEST, .slot = yo_span_of("a")},
-        {.message = message, .delivery = YOMO_LATEST, .slot = yo_span_of("b")},
+        {.message = message,
+         .delivery = YOMO_LATEST,
+         .slot = yo_span_of("b"),
+         .expires = 7},
         {.message = message,
          .delivery = YOMO_LATEST,
          .slot = yo_span_of("b"),
@@ -593,6 +785,14 @@ int main(void)
         TEST(what_cannot_be_sent_is_forgotten),
         TEST(a_rewind_keeps_what_was_promised),
         TEST(different_triples_have_different_slots),
+        TEST(urgent_goes_before_a_full_bulk_queue),
+        TEST(the_least_urgent_gives_way),
+        TEST(a_value_that_becomes_urgent_goes_first),
+        TEST(what_waits_past_its_time_is_forgotten),
+        TEST(room_that_the_dead_took_is_free),
+        TEST(one_that_flies_has_been_sent_and_is_not_sent_again),
+        TEST(a_newer_value_has_its_own_end),
+        TEST(an_appended_box_keeps_priorities_and_ends),
         TEST(any_order_keeps_the_bounds),
         TEST(a_box_survives_every_failing_allocation),
     };
