@@ -16,6 +16,7 @@
  * network. What a call asks for is done in the order of the calls of one thread. */
 
 #include <yomo/options.h>
+#include <yomo/request.h>
 #include <yomo/types.h>
 
 #ifdef __cplusplus
@@ -261,7 +262,98 @@ YOMO_API int32_t yomo_room_send(yomo_room *room, const char *event, const void *
                                 size_t size, int32_t encoding, int32_t delivery,
                                 const char *key, uint64_t *id);
 
-/** The largest message that `delivery` takes now, in bytes of data. */
+/** @name How a message is sent: to whom, how long, how urgently
+ *
+ *     yomo_send *how;
+ *     yomo_send_create(&how, client);
+ *     yomo_send_to(how, yomo_peer_session(peer));
+ *     yomo_send_set_ttl(how, 2000);
+ *     yomo_room_send_with(room, how, "nudge", "1", 1, YOMO_JSON, NULL);
+ *     yomo_send_free(how);
+ *
+ * Against a server without the extension, what is not for everybody else is not sent
+ * (on_sent: STATE); time to live and priority then count in this client only.
+ * Thread: any, one at a time for each.
+ * @{ */
+
+/** As yomo_room_send with YOMO_RELIABLE: to everybody else. May serve any number of
+ * sends, in any room, of other clients too, and may outlive them.
+ * Ownership: `*out` is the caller's, for yomo_send_free; its memory is of the allocator
+ *            of `client`. Errors: INVALID, NOMEM. */
+YOMO_API int32_t yomo_send_create(yomo_send **out, const yomo_client *client);
+YOMO_API void yomo_send_free(yomo_send *how);  /**< accepts NULL */
+YOMO_API void yomo_send_reset(yomo_send *how); /**< as it was created */
+
+/** To this member, or to all devices of this user (in a presencejs page: with that id),
+ * and to nobody else in the room: at most 100 of both together. Whoever is named twice
+ * gets it once. Errors: INVALID; FULL; STATE: it is for the server; NOMEM. */
+YOMO_API int32_t yomo_send_to(yomo_send *how, uint64_t session);
+YOMO_API int32_t yomo_send_to_user(yomo_send *how, const char *id);
+
+/** To the program around the server, and to no member. Errors: STATE: somebody is named;
+ * NOMEM. */
+YOMO_API int32_t yomo_send_to_server(yomo_send *how);
+
+/** Also to this client itself, as the others get it, with yomo_client_session as its
+ * session. */
+YOMO_API int32_t yomo_send_set_me(yomo_send *how, int32_t me);
+
+YOMO_API int32_t yomo_send_set_delivery(yomo_send *how, int32_t delivery);
+
+/** With YOMO_LATEST: which value is replaced (NULL: one for each event and for each list
+ * of receivers). Ownership: copied. Errors: INVALID, NOMEM. */
+YOMO_API int32_t yomo_send_set_key(yomo_send *how, const char *key);
+
+/** Not delivered when it has waited longer than `ms` milliseconds (0: no end), here (also
+ * while the connection is away; on_sent: TIMEOUT) or at the server; the time on the way
+ * is not counted. Even a YOMO_RELIABLE message is left out then. */
+YOMO_API int32_t yomo_send_set_ttl(yomo_send *how, uint64_t ms);
+
+/** One of enum yomo_priority. YOMO_RELIABLE order is kept among messages of the same
+ * priority. An urgent one finds a quarter more of `queue-size`, a bulk one a quarter
+ * less. */
+YOMO_API int32_t yomo_send_set_priority(yomo_send *how, int32_t priority);
+
+/** Send as `how` says (NULL: to everybody else, RELIABLE). With `id` not NULL on_sent
+ * tells what became of the message of that number: NOT_FOUND when none of those who are
+ * named is in the room; 0 when one of them was, or more.
+ *
+ * Ownership: arguments are borrowed until the call returns.
+ * Errors:    as yomo_room_send. */
+YOMO_API int32_t yomo_room_send_with(yomo_room *room, const yomo_send *how,
+                                     const char *event, const void *data, size_t size,
+                                     int32_t encoding, uint64_t *id);
+/** @} */
+
+/** What became of a request: `error` 0 and the reply; or why there is none. `reply` is
+ * NULL, or lent for the call: also with an error that the one who was asked has sent,
+ * with yomo_message_text saying why. */
+typedef void (*yomo_reply_fn)(void *user, yomo_room *room, int32_t error,
+                              const yomo_message *reply);
+
+/** Ask one member, one user (the first device that answers counts), or the server, as
+ * `how` names them: exactly one. `fn` is called exactly once, where callbacks are, after
+ * the call has returned 0; before on_left of the room. `timeout_ms` counts from when the
+ * client takes the call up, while the connection is away too; 0: 10 seconds. on_sent is
+ * not called.
+ *
+ * The outcome besides 0: NOT_FOUND: nobody there, or no program at the server that
+ * answers; TIMEOUT; CLOSED: the room is over, or the connection that carried it was lost;
+ * what yomo_room_send and on_sent may say; or what the one who was asked says.
+ *
+ * Errors: INVALID; FULL when `requests-max` wait, or the queue is full; as yomo_room_send.
+ *         `fn` is not called then. */
+YOMO_API int32_t yomo_room_request(yomo_room *room, const yomo_send *how,
+                                   const char *event, const void *data, size_t size,
+                                   int32_t encoding, uint64_t timeout_ms,
+                                   yomo_reply_fn fn, void *user);
+
+/** How many replies came that nobody had asked for, that came twice or too late, or from
+ * somebody else than who was asked. */
+YOMO_API uint64_t yomo_client_replies_dropped(const yomo_client *client);
+
+/** The largest message that `delivery` takes now, in bytes of data, to everybody else.
+ * Names of receivers take their room from it. */
 YOMO_API size_t yomo_room_limit(const yomo_room *room, int32_t delivery);
 
 /** Called with each message of one event. */
@@ -295,6 +387,16 @@ YOMO_API int32_t yomo_message_past(const yomo_message *message);
 /** When a message of the past was said, milliseconds since 1970 by the server's clock; 0
  * for one that was said just now. */
 YOMO_API uint64_t yomo_message_at_ms(const yomo_message *message);
+/** 1 when it was sent to named members only, this one among them. */
+YOMO_API int32_t yomo_message_direct(const yomo_message *message);
+YOMO_API int32_t yomo_message_priority(const yomo_message *message);
+/** The sentence of a reply that is an error; else "". */
+YOMO_API const char *yomo_message_text(const yomo_message *message);
+/** The sender waits for an answer (request.h): a handle to give it with, now or later, or
+ * NULL when it is no request, somebody took it before, or there is no memory. Nobody
+ * answers for a program that does not take it.
+ * Ownership: the caller's, for yomo_request_reply, _refuse or _free. */
+YOMO_API yomo_request *yomo_message_take_request(const yomo_message *message);
 /** The data as JSON in every case: bytes are `{"base64":"..."}`. */
 YOMO_API const char *yomo_message_json(const yomo_message *message, size_t *size);
 /** @} */

@@ -9,6 +9,7 @@
 #include <yomo/client.h>
 #include <yomo/error.h>
 #include <yomo/options.h>
+#include <yomo/request.h>
 #include <yomo/server.h>
 #include <yomo/transport.h>
 #include <yomo/types.h>

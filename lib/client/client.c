@@ -19,6 +19,8 @@ static void destroy(struct yomo_client *client)
     struct yomo_mem mem = client->mem;
     yo_engine_finish(client);
     yo_map_finish(&client->rooms);
+    yo_map_finish(&client->askings);
+    yo_heap_finish(&client->asking_due);
     yo_tls_client_unref(client->tls);
     for (size_t i = 0; i < client->id_count; i++) {
         yo_free(&client->mem, client->ids[i]);
@@ -77,6 +79,8 @@ int32_t yomo_client_create(yomo_client **out, const yomo_options *options,
     yo_runner_init(&client->runner, &yo_client_runner_ops, client, &client->mem,
                    &client->log, &client->lock);
     yo_map_init(&client->rooms, &client->mem);
+    yo_map_init(&client->askings, &client->mem);
+    yo_heap_init(&client->asking_due, &client->mem);
     int rv = init(client, options);
     if (rv != YOMO_OK) {
         destroy(client);

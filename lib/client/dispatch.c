@@ -104,6 +104,9 @@ static void for_room(struct yomo_client *client, const struct yo_effect *effect,
             yo_mirror_peer(room, effect);
         }
         break;
+    case YO_EFFECT_REPLY:
+        yo_asking_reply(room, effect);
+        break;
     case YO_EFFECT_MESSAGE:
         if (room->state != YO_ROOM_LEAVING && !yo_history_had(room, effect)) {
             yo_message_tell(room, effect);
@@ -149,6 +152,7 @@ static void carry_out(struct yomo_client *client, const struct yo_effect *effect
     case YO_EFFECT_MESSAGE:
     case YO_EFFECT_HISTORY:
     case YO_EFFECT_GAP:
+    case YO_EFFECT_REPLY:
         for_room(client, effect, now);
         break;
     case YO_EFFECT_CONFIRMED:
@@ -171,7 +175,6 @@ static void carry_out(struct yomo_client *client, const struct yo_effect *effect
         break;
     case YO_EFFECT_MOVE:
     case YO_EFFECT_FENCE:
-    case YO_EFFECT_REPLY:
     case YO_EFFECT_CLAIM:
     case YO_EFFECT_RESUME:
     case YO_EFFECT_JOIN:

@@ -84,6 +84,7 @@ void yo_engine_init(struct yomo_client *client)
                     settings->reconnect_max_ms, seed);
     yo_map_init(&client->serials, &client->mem);
     yo_map_init(&client->pending, &client->mem);
+    client->expiry_due = YO_NEVER;
     yo_list_init(&client->room_list);
     yo_buf_init(&client->scratch, &client->mem);
     yo_buf_init(&client->text, &client->mem);
@@ -388,6 +389,8 @@ void yo_engine_turn(struct yomo_client *client, yo_time now)
     }
     yo_move_turn(client, now);
     yo_token_turn(client, now);
+    yo_asking_turn(client, now);
+    yo_sending_turn(client, now);
     if (client->conn) {
         yo_link_tick(client, now);
     }
@@ -421,6 +424,8 @@ yo_time yo_engine_deadline(const struct yomo_client *client)
     }
     due = yo_time_min(due, yo_move_deadline(client));
     due = yo_time_min(due, client->token_ask_at);
+    due = yo_time_min(due, client->expiry_due);
+    due = yo_time_min(due, yo_asking_deadline(client));
     due = yo_time_min(due, yo_paths_deadline(client));
     return client->conn ? yo_time_min(due, yo_link_deadline(client)) : due;
 }

@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 #include <yomo/client.h>
 
+#include "base/heap.h"
 #include "base/map.h"
 #include "client/backoff.h"
 #include "client/connect.h"
@@ -71,6 +72,9 @@ struct yomo_client {
     struct yo_map rooms;         /* by name, from the join call until on_left */
     size_t held;                 /* bytes in letters and RELIABLE ones in outboxes */
     size_t message_max;          /* of one encoded message */
+    struct yo_map askings; /* requests that have had no outcome, by number */
+    struct yo_heap asking_due;
+    uint64_t replies_dropped;
     uint64_t next_number; /* of messages that want on_sent, and of subscriptions */
     int32_t transport;
     uint64_t rtt_us, session_id;
@@ -86,6 +90,7 @@ struct yomo_client {
     struct yo_target redirect; /* where a server sent us; mem NULL: nowhere */
     struct yo_link room_list;  /* rooms whose join has reached the engine */
     struct yo_map serials;     /* the same by serial */
+    yo_time expiry_due;        /* when something in an outbox is over, or before */
     struct yo_map pending;     /* by number: messages that want on_sent */
     size_t pending_reliable;   /* how many of them are RELIABLE */
     struct yo_buf scratch, text, json;
@@ -148,8 +153,11 @@ struct yomo_message {
     const void *data;
     size_t size, event_size;
     uint64_t session, sequence, at_ms;
-    int32_t encoding, delivery;
-    bool past;
+    int32_t encoding, delivery, priority;
+    bool past, direct;
+    const char *text;       /* of a failed reply */
+    struct yomo_room *room; /* with `request` */
+    uint64_t request;       /* 0: none, or taken */
     struct yo_buf *json; /* for yomo_message_json of bytes */
 };
 
@@ -163,6 +171,7 @@ struct yomo_room {
     /* Shared: with the client's lock. */
     void *user;
     bool over, leave_asked;
+    struct yo_link askings; /* requests that have had no outcome, oldest first */
     struct yo_link subscriptions;
     size_t subscription_count;
     unsigned telling;           /* > 0: dead subscriptions stay in the list */
@@ -199,6 +208,8 @@ struct yo_sending {
     struct yomo_room *room;
     struct yo_blob *blob; /* struct yo_packed, key, payload */
     enum yomo_delivery delivery;
+    uint64_t ttl_ms;
+    bool asks; /* a request: asking.c is told what became of it */
     /* Those that want on_sent live on: */
     uint64_t number; /* 0: nobody asks */
     struct yo_map_node by_number;
@@ -212,7 +223,30 @@ struct yo_sending {
  * is sent, since dialect and lanes are those of the connection. */
 struct yo_packed {
     uint64_t number, version;
-    size_t key_size;
+    uint64_t request, reply; /* wire/message.h */
+    yo_time expires;         /* YO_NEVER: no end */
+    size_t key_size, targets_size, text_size;
+    int32_t code;
+    enum yomo_priority priority;
+    bool targeted, echo;
+};
+
+/* How a message is sent (send.c). Spans are lent. */
+struct yo_manner {
+    struct yo_span key, targets, text; /* targets: the encoded array; absent: everybody */
+    enum yomo_delivery delivery;
+    enum yomo_priority priority;
+    bool echo;
+    uint64_t ttl_ms; /* 0: no end */
+    uint64_t reply;  /* of which request */
+    int32_t code;    /* with it */
+};
+
+/* What a request is to be asked with (asking.c). */
+struct yo_question {
+    uint64_t timeout_ms;
+    yomo_reply_fn fn;
+    void *user;
 };
 
 /* Tokens: those of UNRELIABLE ones that want on_sent are their number; an outbox counts
@@ -242,6 +276,7 @@ int yo_client_adopt_id(struct yomo_client *client, struct yo_span id);
 bool yo_client_name_valid(struct yo_span name, size_t most);
 int yo_client_make_state(const struct yomo_client *client, struct yo_span value,
                          enum yomo_encoding encoding, struct yo_blob **out);
+bool yo_room_closed(const struct yomo_room *room); /* with the lock */
 bool yo_client_fits(const struct yomo_client *client, struct yo_span room, size_t size);
 
 void yo_client_lock(const struct yomo_client *client);
@@ -312,6 +347,30 @@ void yo_history_wish(struct yomo_room *room, struct yo_join_wishes *wishes);
 /* A message comes. Is it one that this member sent itself, under its former session? */
 bool yo_history_had(struct yomo_room *room, const struct yo_effect *effect);
 void yo_history_gap(struct yomo_room *room, const struct yo_effect *effect);
+/* What became of a request that was answered: `error` 0 or the peer's. */
+void yo_message_answer(struct yomo_room *room, const struct yo_effect *effect,
+                       yomo_reply_fn fn, void *user);
+
+/* send.c: with all that may be said about it. `question` NULL: no request. */
+int yo_send_message(struct yomo_room *room, struct yo_span event, struct yo_span data,
+                    enum yomo_encoding encoding, const struct yo_manner *manner,
+                    const struct yo_question *question, uint64_t *id);
+/* The session or the user that it names alone; false when it names others, or nobody. The
+ * empty list is the host: session 0 and no user. */
+bool yo_manner_single(const struct yo_manner *manner, struct yo_wire_target *target);
+
+/* asking.c: requests and their outcomes. `add` with the lock, before it is posted:
+ * YOMO_ERR_FULL, YOMO_ERR_NOMEM. */
+int yo_asking_add(struct yomo_room *room, const struct yo_question *question,
+                  const struct yo_manner *manner, uint64_t number);
+void yo_asking_begun(struct yomo_client *client, uint64_t number, yo_time now);
+void yo_asking_sent(struct yomo_client *client, uint64_t number);
+void yo_asking_failed(struct yomo_client *client, uint64_t number, int error);
+void yo_asking_reply(struct yomo_room *room, const struct yo_effect *effect);
+void yo_asking_session(struct yomo_client *client); /* a connection is ready */
+void yo_asking_turn(struct yomo_client *client, yo_time now);
+yo_time yo_asking_deadline(const struct yomo_client *client);
+void yo_asking_end(struct yomo_room *room); /* the room is over */
 
 /* mirror.c: what a server tells of the others */
 void yo_mirror_peer(struct yomo_room *room, const struct yo_effect *effect);
@@ -323,6 +382,8 @@ void yo_pump(struct yomo_client *client, yo_time now);
 /* sending.c */
 void yo_sending_open(struct yo_letter *letter, void *user, yo_time now);
 void yo_sending_discard(struct yo_letter *letter);
+void yo_sending_unpack(const struct yo_blob *blob, struct yo_packed *packed,
+                       struct yo_message *data);
 void yo_sending_took(struct yomo_client *client, uint64_t number, uint64_t token);
 void yo_sending_refused(struct yomo_client *client, uint64_t number, int error);
 void yo_sending_confirmed(struct yomo_client *client, uint64_t number, int error);
@@ -330,6 +391,7 @@ void yo_sending_fate(struct yomo_client *client, uint64_t token, enum yo_fate fa
 void yo_sending_lost(struct yomo_room *room);  /* the connection is gone */
 void yo_sending_moved(struct yomo_room *room); /* another took its place */
 void yo_sending_end(struct yomo_room *room);   /* the room is over */
+void yo_sending_turn(struct yomo_client *client, yo_time now); /* what is too old */
 void yo_client_release(struct yomo_client *client, size_t bytes); /* of `held` */
 
 /* room.c */

@@ -7,7 +7,9 @@
 
 #include "base/text.h"
 #include "client/inside.h"
+#include "session/request.h"
 #include "wire/decode.h"
+#include "wire/encode.h"
 #include "wire/json.h"
 
 #define KEEP 65536 /* bytes of buffers that are kept between messages */
@@ -25,6 +27,7 @@ static int copy(struct yo_buf *text, const struct yo_effect *effect,
     int rv = YOMO_OK;
     put(text, content->event);
     put(text, effect->peer);
+    put(text, effect->text);
     if (content->in_mp) {
         rv = yo_mp_to_json(text, content->bytes);
         yo_buf_append_byte(text, 0);
@@ -60,7 +63,11 @@ int yo_message_make(struct yomo_client *client, struct yomo_message *message,
         .event = at,
         .event_size = content.event.size,
         .from = at + content.event.size + 1,
+        .text = at + content.event.size + 1 + effect->peer.size + 1,
         .session = effect->session,
+        .priority = effect->priority,
+        .direct = effect->direct,
+        .request = effect->request,
         .encoding = content.in_mp ? YOMO_JSON : content.encoding,
         .delivery = effect->delivery,
         .sequence = effect->sequence,
@@ -68,8 +75,8 @@ int yo_message_make(struct yomo_client *client, struct yomo_message *message,
         .at_ms = effect->past ? effect->since_ms : 0,
         .json = &client->json,
     };
-    message->data = message->from + effect->peer.size + 1;
-    message->size = text->size - (content.event.size + 1 + effect->peer.size + 1) - 1;
+    message->data = message->text + effect->text.size + 1;
+    message->size = text->size - (size_t)((const char *)message->data - at) - 1;
     return YOMO_OK;
 }
 
@@ -126,6 +133,7 @@ void yo_message_tell(struct yomo_room *room, const struct yo_effect *effect)
     struct yomo_client *client = room->client;
     struct yomo_message message;
     int rv = yo_message_make(client, &message, effect);
+    message.room = room;
     if (rv == YOMO_ERR_NOMEM && effect->delivery == YOMO_RELIABLE) {
         yo_link_drop(client, rv, ""); /* it may not just be missing */
     } else if (rv != YOMO_OK) {
@@ -146,6 +154,86 @@ void yo_message_clear(struct yomo_client *client)
     yo_buf_clear(&client->json);
     yo_buf_shrink(&client->text, KEEP);
     yo_buf_shrink(&client->json, KEEP);
+}
+
+void yo_message_answer(struct yomo_room *room, const struct yo_effect *effect,
+                       yomo_reply_fn fn, void *user)
+{
+    struct yomo_client *client = room->client;
+    struct yomo_message message;
+    int rv = yo_message_make(client, &message, effect);
+    message.room = room;
+    fn(user, room, rv == YOMO_OK ? effect->error : rv, rv == YOMO_OK ? &message : NULL);
+    yo_message_clear(client);
+}
+
+/* --- a request, in the program's hands ---------------------------------------------- */
+
+struct request {
+    struct yomo_request base; /* first */
+    struct yomo_room *room;   /* a reference */
+    uint64_t number, session;
+    size_t event_size;
+    uint8_t event[];
+};
+
+static int answer(yomo_request *base, const struct yo_answer *answer)
+{
+    struct request *request = (struct request *)base;
+    uint8_t to[YO_TARGET_SIZE_MAX];
+    const struct yo_manner manner = {.targets = yo_target_one(to, request->session),
+                                     .reply = request->number,
+                                     .code = answer->error,
+                                     .text = answer->text};
+    return yo_send_message(request->room, yo_span(request->event, request->event_size),
+                           answer->data, answer->encoding, &manner, NULL, NULL);
+}
+
+static void request_free(yomo_request *base)
+{
+    struct request *request = (struct request *)base;
+    struct yomo_room *room = request->room;
+    yo_free(&room->client->mem, request);
+    yomo_room_unref(room);
+}
+
+static const struct yo_request_ops request_ops = {.answer = answer,
+                                                  .free = request_free};
+
+yomo_request *yomo_message_take_request(const yomo_message *lent)
+{
+    struct yomo_message *message = (struct yomo_message *)(uintptr_t)lent;
+    if (!message || message->request == 0 || message->session == 0) {
+        return NULL;
+    }
+    struct request *request = yo_malloc(&message->room->client->mem,
+                                        sizeof(*request) + message->event_size);
+    if (!request) {
+        return NULL;
+    }
+    request->base.ops = &request_ops;
+    request->room = yomo_room_ref(message->room);
+    request->number = message->request;
+    request->session = message->session;
+    request->event_size = message->event_size;
+    memcpy(request->event, message->event, message->event_size);
+    message->request = 0;
+    return &request->base;
+}
+
+int32_t yomo_message_direct(const yomo_message *message)
+{
+    return message ? message->direct : 0;
+}
+
+int32_t yomo_message_priority(const yomo_message *message)
+{
+    return message ? message->priority : YOMO_NORMAL;
+}
+
+const char *yomo_message_text(const yomo_message *message)
+{
+    return message ? message->text : "";
 }
 
 const char *yomo_message_event(const yomo_message *message)

@@ -116,16 +116,19 @@ static int send_encoded(struct yomo_room *room, const struct yo_outbox_next *nex
 }
 
 static int send_packed(struct yomo_room *room, const struct yo_outbox_next *next,
-                       const struct yo_packed *packed, const struct yo_conn_info *info,
-                       struct route *route)
+                       struct yo_packed *packed, const struct yo_conn_info *info,
+                       struct route *route, yo_time now)
 {
     struct yomo_client *client = room->client;
-    struct yo_span rest = yo_span_skip(yo_blob_span(next->message), sizeof(*packed));
-    struct yo_span key = yo_span(rest.data, packed->key_size);
-    struct yo_span payload = yo_span_skip(rest, packed->key_size);
+    struct yo_message data;
+    yo_sending_unpack(next->message, packed, &data);
+    data.channel = room->name;
+    data.delivery = next->delivery;
+    if (packed->expires != YO_NEVER) { /* what is left of it, not less than it is */
+        data.ttl_ms = packed->expires > now ? (packed->expires - now) / YO_MS + 1 : 1;
+    }
     yo_buf_clear(&client->scratch);
-    int rv = yo_client_encode(client->session, &client->scratch, room->name, payload,
-                              next->delivery, key, packed->version, packed->number);
+    int rv = yo_client_encode(client->session, &client->scratch, &data);
     return rv == YOMO_OK ? send_encoded(room, next, packed->number, info, route) : rv;
 }
 
@@ -138,7 +141,8 @@ static void forget(struct yomo_room *room, const struct yo_outbox_next *next)
 }
 
 /* Send some of what waits. Returns whether there is more that could be sent. */
-static bool pump_box(struct yomo_room *room, const struct yo_conn_info *info)
+static bool pump_box(struct yomo_room *room, const struct yo_conn_info *info,
+                     yo_time now)
 {
     struct yomo_client *client = room->client;
     struct yo_outbox_next next;
@@ -148,8 +152,7 @@ static bool pump_box(struct yomo_room *room, const struct yo_conn_info *info)
         if (!yo_outbox_peek(&room->box, &next)) {
             return false;
         }
-        memcpy(&packed, next.message->data, sizeof(packed));
-        int rv = send_packed(room, &next, &packed, info, &route);
+        int rv = send_packed(room, &next, &packed, info, &route, now);
         switch (judge(client, rv)) {
         case RESULT_SENT:
             forget(room, &next);
@@ -276,7 +279,7 @@ static bool pump_room(struct yomo_room *room, const struct yo_conn_info *info,
         yo_mirror_sweep(room);
     }
     if (room->state == YO_ROOM_JOINED && !client->blocked && !client->ending) {
-        more = pump_box(room, info);
+        more = pump_box(room, info, now);
     }
     if (may_leave(room, now)) {
         leave(room, now);

@@ -33,6 +33,7 @@ int yo_room_create(struct yomo_room **out, struct yomo_client *client,
     room->sweep_at = room->leave_until = YO_NEVER;
     atomic_init(&room->refs, 1);
     yo_list_init(&room->subscriptions);
+    yo_list_init(&room->askings);
     yo_list_init(&room->room_link);
     yo_list_init(&room->pump_link);
     yo_list_init(&room->pending);

@@ -43,7 +43,9 @@ static void done(struct yo_sending *sending, int error)
         yo_list_remove(&sending->link);
         client->pending_reliable -= sending->delivery == YOMO_RELIABLE;
     }
-    if (sending->number && client->on.on_sent) {
+    if (sending->asks && error != YOMO_OK) {
+        yo_asking_failed(client, sending->number, error);
+    } else if (sending->number && !sending->asks && client->on.on_sent) {
         client->on.on_sent(client->user, room, sending->number, error);
     }
     destroy(sending);
@@ -69,13 +71,15 @@ static bool gave_way(const struct yo_sending *sending)
     return (!sending->sent || flying) && !is_queued(sending);
 }
 
-static void tell_those_that_gave_way(struct yomo_room *room)
+/* `error` 0: for want of room, or to a newer one. */
+static void tell_those_that_gave_way(struct yomo_room *room, int error)
 {
     YO_LIST_EACH(link, next, &room->pending) {
         struct yo_sending *sending = YO_CONTAINER(link, struct yo_sending, link);
         if (gave_way(sending)) {
-            done(sending,
-                 sending->delivery == YOMO_LATEST ? YOMO_ERR_EXISTS : YOMO_ERR_FULL);
+            done(sending, error                               ? error
+                          : sending->delivery == YOMO_LATEST ? YOMO_ERR_EXISTS
+                                                             : YOMO_ERR_FULL);
         }
     }
 }
@@ -97,21 +101,21 @@ static int remember(struct yo_sending *sending)
 }
 
 /* Name the slot, and number the value. */
-static int queue_latest(struct yo_sending *sending, struct yo_outgoing *out)
+static int queue_latest(struct yo_sending *sending, struct yo_packed *packed,
+                        struct yo_outgoing *out)
 {
     struct yomo_room *room = sending->room;
     struct yo_buf *name = &room->client->scratch;
-    struct yo_packed packed;
+    struct yo_message data;
     struct yo_span event;
-    memcpy(&packed, sending->blob->data, sizeof(packed));
-    packed.version = out->version = ++room->last_version;
-    memcpy(sending->blob->data, &packed, sizeof(packed)); /* not shared yet */
-    struct yo_span rest = yo_span_skip(yo_blob_span(sending->blob), sizeof(packed));
-    struct yo_span key = yo_span(rest.data, packed.key_size);
-    int rv = yo_check_data(yo_span_skip(rest, packed.key_size), &event);
+    packed->version = out->version = ++room->last_version;
+    memcpy(sending->blob->data, packed, sizeof(*packed)); /* not shared yet */
+    yo_sending_unpack(sending->blob, packed, &data);
+    int rv = yo_check_data(data.payload, &event);
     yo_buf_clear(name);
     if (rv == YOMO_OK) {
-        rv = yo_outbox_slot(name, 0, room->name, event, key);
+        rv = yo_outbox_slot(name, yo_outbox_audience(data.targets), room->name, event,
+                            data.key);
     }
     if (rv == YOMO_OK) {
         out->slot = yo_buf_span(name);
@@ -120,16 +124,50 @@ static int queue_latest(struct yo_sending *sending, struct yo_outgoing *out)
     return rv;
 }
 
-static int queue(struct yo_sending *sending)
+static int queue(struct yo_sending *sending, yo_time now)
 {
     struct yomo_room *room = sending->room;
+    struct yo_packed packed;
+    memcpy(&packed, sending->blob->data, sizeof(packed));
+    if (sending->ttl_ms > 0 && sending->ttl_ms <= YO_NEVER / YO_MS) {
+        packed.expires = yo_time_after(now, sending->ttl_ms * YO_MS);
+        memcpy(sending->blob->data, &packed, sizeof(packed)); /* not shared yet */
+        room->client->expiry_due =
+            yo_time_min(room->client->expiry_due, packed.expires);
+    }
     struct yo_outgoing out = {
         .message = sending->blob,
         .delivery = sending->delivery,
         .lane = YO_LANE_ROOMS, /* which one is known when it is sent */
+        .priority = packed.priority,
+        .expires = packed.expires,
     };
-    return sending->delivery == YOMO_LATEST ? queue_latest(sending, &out)
+    return sending->delivery == YOMO_LATEST ? queue_latest(sending, &packed, &out)
                                             : yo_outbox_put(&room->box, &out);
+}
+
+/* Take apart what stands in an outbox; `data` is lent from `blob`. */
+void yo_sending_unpack(const struct yo_blob *blob, struct yo_packed *packed,
+                       struct yo_message *data)
+{
+    struct yo_span rest = yo_span_skip(yo_blob_span(blob), sizeof(*packed));
+    memcpy(packed, blob->data, sizeof(*packed));
+    *data = (struct yo_message){.op = YO_OP_DATA,
+                                .version = packed->version,
+                                .number = packed->number,
+                                .request = packed->request,
+                                .reply = packed->reply,
+                                .code = packed->code,
+                                .priority = packed->priority,
+                                .echo = packed->echo};
+    data->key = yo_span(rest.data, packed->key_size);
+    rest = yo_span_skip(rest, packed->key_size);
+    if (packed->targeted) {
+        data->targets = yo_span(rest.data, packed->targets_size);
+    }
+    rest = yo_span_skip(rest, packed->targets_size);
+    data->text = yo_span(rest.data, packed->text_size);
+    data->payload = yo_span_skip(rest, packed->text_size);
 }
 
 /* An UNRELIABLE message has no time to wait for a connection. */
@@ -139,14 +177,14 @@ static bool comes_too_early(const struct yo_sending *sending)
            sending->room->client->phase != YO_PHASE_OPEN;
 }
 
-static int accept(struct yo_sending *sending)
+static int accept(struct yo_sending *sending, yo_time now)
 {
     struct yomo_room *room = sending->room;
     if (room->state == YO_ROOM_OVER || comes_too_early(sending)) {
         return YOMO_ERR_CLOSED;
     }
     int rv = sending->number ? remember(sending) : YOMO_OK;
-    return rv == YOMO_OK ? queue(sending) : rv;
+    return rv == YOMO_OK ? queue(sending, now) : rv;
 }
 
 void yo_sending_open(struct yo_letter *letter, void *user, yo_time now)
@@ -156,8 +194,10 @@ void yo_sending_open(struct yo_letter *letter, void *user, yo_time now)
     struct yomo_client *client = user;
     size_t size = sending->blob->size;
     bool reliable = sending->delivery == YOMO_RELIABLE;
-    (void)now;
-    int rv = accept(sending);
+    if (sending->asks) {
+        yo_asking_begun(client, sending->number, now);
+    }
+    int rv = accept(sending, now);
     if (rv == YOMO_OK && reliable) {
         room->held += size;
     } else {
@@ -175,7 +215,7 @@ void yo_sending_open(struct yo_letter *letter, void *user, yo_time now)
         destroy(sending);
     }
     if (!reliable) {
-        tell_those_that_gave_way(room);
+        tell_those_that_gave_way(room, YOMO_OK);
     }
     yo_room_push(room);
 }
@@ -195,6 +235,9 @@ void yo_sending_took(struct yomo_client *client, uint64_t number, uint64_t token
     }
     sending->sent = true;
     sending->token = token;
+    if (sending->asks) {
+        yo_asking_sent(client, number);
+    }
     if (!client->extension && !token) {
         done(sending, YOMO_OK); /* nobody will say more */
     }
@@ -237,6 +280,14 @@ static struct yo_sending *find_token(const struct yomo_room *room, uint64_t toke
     return NULL;
 }
 
+/* What flew may wait again. */
+static void note_end(struct yomo_room *room)
+{
+    struct yomo_client *client = room->client;
+    client->expiry_due =
+        yo_time_min(client->expiry_due, yo_outbox_deadline(&room->box));
+}
+
 void yo_sending_fate(struct yomo_client *client, uint64_t token, enum yo_fate fate)
 {
     bool acked = fate == YO_FATE_ACKED;
@@ -263,12 +314,42 @@ void yo_sending_fate(struct yomo_client *client, uint64_t token, enum yo_fate fa
         told(sending, fate);
     }
     if (yo_outbox_fate(&room->box, token, acked)) {
+        note_end(room);
         yo_room_push(room);
+    }
+}
+
+/* What waited in this room's outbox longer than it may. */
+static void expire(struct yomo_room *room, yo_time now)
+{
+    size_t before = room->box.reliable_bytes;
+    if (yo_outbox_expire(&room->box, now) == 0) {
+        return;
+    }
+    size_t freed = before - room->box.reliable_bytes;
+    room->held -= freed;
+    yo_client_release(room->client, freed);
+    tell_those_that_gave_way(room, YOMO_ERR_TIMEOUT);
+    yo_room_push(room); /* a leave may have waited for it */
+}
+
+void yo_sending_turn(struct yomo_client *client, yo_time now)
+{
+    if (client->expiry_due > now) {
+        return;
+    }
+    client->expiry_due = YO_NEVER;
+    YO_LIST_EACH(link, next, &client->room_list) {
+        struct yomo_room *room = YO_CONTAINER(link, struct yomo_room, room_link);
+        expire(room, now);
+        client->expiry_due =
+            yo_time_min(client->expiry_due, yo_outbox_deadline(&room->box));
     }
 }
 
 void yo_sending_lost(struct yomo_room *room)
 {
+    note_end(room);
     YO_LIST_EACH(link, next, &room->pending) {
         struct yo_sending *sending = YO_CONTAINER(link, struct yo_sending, link);
         if (is_queued(sending)) {
@@ -282,6 +363,7 @@ void yo_sending_lost(struct yomo_room *room)
 
 void yo_sending_moved(struct yomo_room *room)
 {
+    note_end(room);
     YO_LIST_EACH(link, next, &room->pending) {
         struct yo_sending *sending = YO_CONTAINER(link, struct yo_sending, link);
         if (is_queued(sending)) {
@@ -296,6 +378,7 @@ void yo_sending_moved(struct yomo_room *room)
 void yo_sending_end(struct yomo_room *room)
 {
     yo_outbox_finish(&room->box);
+    yo_asking_end(room);
     yo_client_release(room->client, room->held);
     room->held = 0;
     YO_LIST_EACH(link, next, &room->pending) {

@@ -52,6 +52,7 @@ static void take_numbers(struct yo_settings *settings, const yomo_options *optio
     settings->message_size_max = (size_t)yo_options_number(options, "message-size-max");
     settings->queue_size = (size_t)yo_options_number(options, "queue-size");
     settings->unreliable_queue = (size_t)yo_options_number(options, "unreliable-queue");
+    settings->requests_max = (size_t)yo_options_number(options, "requests-max");
     settings->latest_slots_max = (size_t)yo_options_number(options, "latest-slots-max");
     settings->connect_timeout_ms = yo_options_ms(options, "connect-timeout");
     settings->race_delay_ms = yo_options_ms(options, "race-delay");

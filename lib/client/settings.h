@@ -15,6 +15,7 @@ struct yo_settings {
     char *ca, *state_dir, *origin, *proxy, *tls_keylog, *qlog_dir;
     struct yo_target target;
     size_t message_size_max, queue_size, unreliable_queue, latest_slots_max;
+    size_t requests_max; /* without an outcome */
     uint64_t connect_timeout_ms, race_delay_ms;
     uint64_t reconnect_min_ms, reconnect_max_ms, reconnect_attempts; /* 0: no end */
     bool upgrade, migrate;

@@ -67,6 +67,8 @@ static const struct yo_option client_options[] = {
     NUMBER("unreliable-queue", "64k", KIB, GIB,
            "Bytes of unreliable messages that may wait; past that the oldest are "
            "dropped."),
+    NUMBER("requests-max", "1024", 1, MIB,
+           "Requests that may wait for their reply; past that a call fails with FULL."),
     DURATION("connect-timeout", "10s", 100, HOUR,
              "How long one attempt to connect may take."),
     DURATION("race-delay", "250ms", 0, MINUTE,

@@ -156,8 +156,14 @@ static void give(struct yo_seat *seat, const struct yo_note *note)
         yo_peer_put_presence(peer, message);
     } else {
         /* Changes go with the data, so that nobody speaks before it came. */
-        yo_peer_put(peer, message, note->delivery, seat->lane, note->insist, note->key,
-                    note->version);
+        yo_peer_put_out(peer, &(struct yo_outgoing){.message = message,
+                                                    .delivery = note->delivery,
+                                                    .lane = seat->lane,
+                                                    .insist = note->insist,
+                                                    .slot = note->key,
+                                                    .version = note->version,
+                                                    .priority = note->priority,
+                                                    .expires = note->expires});
     }
 }
 
@@ -182,8 +188,12 @@ static struct yo_seat *seat_of(struct yo_local *local, struct yo_local_room *roo
 }
 
 static void deliver(struct yo_local *local, struct yo_local_room *room,
-                    const struct yo_note *note)
+                    const struct yo_note *note, yo_time now)
 {
+    if (note->expires <= now) {
+        yo_metric_add(&local->worker->metrics->dropped_expired, 1);
+        return;
+    }
     room->count++; /* a receiver that is closed here gives its seat back */
     if (note->targets) {
         for (size_t at = 0; at < note->targets->size; at += sizeof(uint64_t)) {
@@ -249,7 +259,7 @@ void yo_local_take(struct yo_local *local, struct yo_note *note, yo_time now)
     case YO_NOTE_LOST:
         room = yo_local_room_find(local, yo_blob_span(note->room));
         if (room && note->kind == YO_NOTE_DELIVER) {
-            deliver(local, room, note);
+            deliver(local, room, note, now);
         } else if (room) {
             lost(local, room);
         }

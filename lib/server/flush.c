@@ -36,11 +36,12 @@ void yo_peer_count_drops(struct yo_peer *peer)
 {
     struct yo_metrics *metrics = peer->worker->metrics;
     const uint64_t now[] = {peer->outbox.dropped_unreliable,
-                            peer->outbox.dropped_latest, peer->outbox.replaced};
+                            peer->outbox.dropped_latest, peer->outbox.replaced,
+                            peer->outbox.expired};
     yo_metric *const where[] = {&metrics->dropped_unreliable, &metrics->dropped_latest,
-                                &metrics->replaced_latest};
+                                &metrics->replaced_latest, &metrics->dropped_expired};
 
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof(where) / sizeof(where[0]); i++) {
         if (now[i] != peer->counted[i]) {
             yo_metric_add(where[i], now[i] - peer->counted[i]);
             peer->counted[i] = now[i];
@@ -107,6 +108,7 @@ void yo_peer_flush(struct yo_peer *peer, yo_time now)
     if (now - peer->datagram_asked > MEASURE_TIME) {
         yo_peer_measure(peer, now);
     }
+    yo_outbox_expire(&peer->outbox, now);
     while (!peer->closing && !peer->blocked && !peer->moving &&
            yo_outbox_peek(&peer->outbox, &next)) {
         if (!send_next(peer, &next, now)) {

@@ -79,6 +79,7 @@ typedef _Atomic uint64_t yo_metric;
     X(dropped_oversize, "counter", "yomo_dropped_total", "reason=\"larger_than_datagram\"", "")\
     X(dropped_unreliable, "counter", "yomo_dropped_total", "reason=\"slow_receiver\"", "") \
     X(dropped_latest, "counter", "yomo_dropped_total", "reason=\"slots_full\"", "") \
+    X(dropped_expired, "counter", "yomo_dropped_total", "reason=\"expired\"", "") \
     X(replaced_latest, "counter", "yomo_replaced_total", NULL, \
       "Waiting LATEST messages that a newer one took the place of") \
     X(moved, "counter", "yomo_moved_total", NULL, \

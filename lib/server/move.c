@@ -479,7 +479,9 @@ static int append_tail(struct yo_peer *peer, const struct yo_transfer *transfer)
     for (size_t i = 0; rv == YOMO_OK && i < transfer->tail.size / sizeof(*tail); i++) {
         const struct yo_outgoing out = {.message = tail[i].message,
                                         .delivery = YOMO_RELIABLE,
-                                        .lane = tail[i].lane};
+                                        .lane = tail[i].lane,
+                                        /* It was sent before all that waits. */
+                                        .priority = YOMO_URGENT};
         rv = yo_outbox_put(&peer->outbox, &out);
     }
     return rv;

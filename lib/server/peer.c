@@ -188,7 +188,10 @@ void yo_peer_mark(struct yo_peer *peer)
 
 static void put(struct yo_peer *peer, const struct yo_outgoing *out)
 {
-    int rv = yo_outbox_put(&peer->outbox, out);
+    int rv;
+
+    yo_outbox_expire(&peer->outbox, yo_loop_now(peer->worker->loop));
+    rv = yo_outbox_put(&peer->outbox, out);
 
     if (rv == YOMO_OK) {
         if (!peer->blocked) {
@@ -209,12 +212,19 @@ void yo_peer_put(struct yo_peer *peer, struct yo_blob *message,
                  enum yomo_delivery delivery, uint32_t lane, bool insist,
                  struct yo_span slot, uint64_t version)
 {
-    struct yo_outgoing out = {.message = message,
-                              .delivery = delivery,
-                              .lane = lane,
-                              .slot = slot,
-                              .version = version};
+    yo_peer_put_out(peer, &(struct yo_outgoing){.message = message,
+                                                .delivery = delivery,
+                                                .lane = lane,
+                                                .insist = insist,
+                                                .slot = slot,
+                                                .version = version});
+}
 
+void yo_peer_put_out(struct yo_peer *peer, const struct yo_outgoing *outgoing)
+{
+    struct yo_outgoing out = *outgoing;
+
+    out.insist = false;
     if (peer->parked) {
         yo_park_put(peer, &out);
         return;
@@ -222,9 +232,9 @@ void yo_peer_put(struct yo_peer *peer, struct yo_blob *message,
     if (peer->closing) {
         return;
     }
-    if (peer->datagrams_only && delivery == YOMO_RELIABLE) {
+    if (peer->datagrams_only && out.delivery == YOMO_RELIABLE) {
         out.delivery = YOMO_UNRELIABLE; /* it has nothing else */
-        out.insist = insist;
+        out.insist = outgoing->insist;
     }
     put(peer, &out);
 }

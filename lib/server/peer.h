@@ -75,7 +75,7 @@ struct yo_peer {
     bool fenced;                  /* the client sends nothing more here */
     bool departing;               /* conn may be NULL */
     bool last_word;               /* is due, once the connection takes it */
-    uint64_t counted[3]; /* the outbox's counters as far as they are in the metrics */
+    uint64_t counted[4]; /* the outbox's counters as far as they are in the metrics */
     char address[64];
 };
 
@@ -98,6 +98,10 @@ void yo_peer_destroy(struct yo_peer *peer);
 void yo_peer_put(struct yo_peer *peer, struct yo_blob *message,
                  enum yomo_delivery delivery, uint32_t lane, bool insist,
                  struct yo_span slot, uint64_t version);
+
+/* The same with all that an outbox knows. `insist` counts where RELIABLE goes as
+ * datagrams. */
+void yo_peer_put_out(struct yo_peer *peer, const struct yo_outgoing *out);
 
 /* Queue a message about who is there. On its way to a presencejs page over datagrams a
  * newer one about the same peer takes the place of an older one, and many are paced. */

@@ -103,6 +103,15 @@ static int say_to_host(struct yo_local *local, const struct yo_seat *seat,
                : YOMO_ERR_DENIED;
 }
 
+/* When a message that may wait so long is over. */
+static yo_time end_of(const struct yo_local *local, uint64_t ttl_ms)
+{
+    if (ttl_ms == 0 || ttl_ms > YO_NEVER / YO_MS) {
+        return YO_NEVER;
+    }
+    return yo_time_after(yo_loop_now(local->worker->loop), ttl_ms * YO_MS);
+}
+
 static struct yo_note *write_note(struct yo_local *local, const struct yo_seat *seat,
                                   const struct yo_effect *effect)
 {
@@ -128,6 +137,7 @@ static struct yo_note *write_note(struct yo_local *local, const struct yo_seat *
     note->number = effect->number;
     note->echo = effect->echo;
     note->priority = effect->priority;
+    note->expires = end_of(local, effect->ttl_ms);
     note->request = effect->request;
     note->reply = effect->reply;
     note->error = effect->error;

@@ -261,22 +261,22 @@ int yo_client_history(struct yo_client_session *session, struct yo_span name,
 }
 
 int yo_client_encode(struct yo_client_session *session, struct yo_buf *out,
-                     struct yo_span room, struct yo_span payload,
-                     enum yomo_delivery delivery, struct yo_span key, uint64_t version,
-                     uint64_t number)
+                     const struct yo_message *data)
 {
-    const struct yo_message message = {
-        .op = YO_OP_DATA,
-        .channel = room,
-        .payload = payload,
-        .delivery = delivery,
-        .key = delivery == YOMO_LATEST ? key : YO_SPAN_NONE,
-        .version = delivery == YOMO_LATEST ? version : 0,
-        .number = number,
-    };
+    struct yo_message message = *data;
     size_t start = out->size;
-    int rv = yo_encode(out, yo_client_dialect(session), &message);
+    int rv;
 
+    message.op = YO_OP_DATA;
+    if (message.delivery != YOMO_LATEST) {
+        message.key = YO_SPAN_NONE;
+        message.version = 0;
+    }
+    if (session->mode != CLIENT_YOMO && (message.targets.data || message.echo ||
+                                         message.request != 0 || message.reply != 0)) {
+        return YOMO_ERR_STATE; /* it would go to everybody */
+    }
+    rv = yo_encode(out, yo_client_dialect(session), &message);
     if (rv == YOMO_OK && out->size - start > yo_client_session_message_max(session)) {
         out->size = start;
         return YOMO_ERR_TOO_BIG;

@@ -33,7 +33,8 @@ struct yo_client_room {
     bool state_waits;     /* JOINING: a state was set after the join went out */
     uint64_t sequence;    /* of the snapshot: what is not after it is in it */
     uint64_t epoch;       /* of the room's order, from the ACK on */
-    uint64_t heard, seen; /* of the last data and the last change that were told */
+    uint64_t heard[3], seen; /* of the last data (by priority) and the last change that
+                                were told */
     struct yo_buf state;  /* this member's own */
     struct yo_join_wishes wishes;
     struct yo_link held;  /* of struct yo_held, in the order of arrival */

@@ -102,6 +102,7 @@ void yo_client_send_join(struct yo_client_session *session, struct yo_client_roo
                                     .epoch =
                                         room->wishes.since ? room->wishes.epoch : 0,
                                     .hist = room->wishes.hist,
+                                    .pace_ms = room->wishes.pace_ms,
                                     .observe = room->wishes.observe};
 
     yo_client_send(session, effects, LANE_CONTROL, &join);
@@ -153,7 +154,8 @@ static bool is_before_snapshot(const struct yo_client_room *room,
  * and so do changes. */
 static bool is_told(const struct yo_client_room *room, const struct yo_message *message)
 {
-    uint64_t last = message->op == YO_OP_DATA ? room->heard : room->seen;
+    uint64_t last =
+        message->op == YO_OP_DATA ? room->heard[message->priority] : room->seen;
 
     return message->sequence != 0 && message->sequence <= last;
 }
@@ -167,7 +169,8 @@ bool yo_client_is_news(const struct yo_client_room *room,
 void yo_client_tell_once(struct yo_client_room *room, const struct yo_message *message)
 {
     if (message->sequence != 0) {
-        *(message->op == YO_OP_DATA ? &room->heard : &room->seen) = message->sequence;
+        *(message->op == YO_OP_DATA ? &room->heard[message->priority] : &room->seen) =
+            message->sequence;
     }
 }
 
@@ -175,7 +178,9 @@ static void deliver(const struct yo_client_session *session,
                     const struct yo_message *message, uint32_t lane,
                     struct yo_span event, struct yo_effects *effects)
 {
-    struct yo_effect *effect = yo_effects_add(effects, YO_EFFECT_MESSAGE);
+    bool reply = session->mode == CLIENT_YOMO && message->reply != 0;
+    struct yo_effect *effect =
+        yo_effects_add(effects, reply ? YO_EFFECT_REPLY : YO_EFFECT_MESSAGE);
 
     if (!effect) {
         return;
@@ -191,6 +196,14 @@ static void deliver(const struct yo_client_session *session,
         effect->key = message->key;
         effect->version = message->version;
         effect->sequence = message->sequence;
+        effect->priority = message->priority;
+        effect->direct = message->direct;
+        effect->request = message->request;
+        effect->reply = message->reply;
+    }
+    if (reply) {
+        effect->error = message->code == 0 ? YOMO_OK : yo_client_error_of(message);
+        effect->text = message->text;
     }
 }
 
@@ -327,7 +340,8 @@ void yo_client_hold_promised(struct yo_client_session *session,
                              struct yo_client_room *room, const struct yo_arrival *in,
                              size_t tellings)
 {
-    struct yo_held *held = may_hold(session, in, true) ? held_create(session, in) : NULL;
+    struct yo_held *held =
+        may_hold(session, in, true) ? held_create(session, in) : NULL;
 
     if (held) {
         hold(session, room, held, tellings);
@@ -372,6 +386,15 @@ static int check_past(struct yo_span messages, uint32_t *count)
     return rv;
 }
 
+/* Whatever its priority: pages have all of them in one order. Live data that is urgent
+ * may have come before the page. */
+static void heard_up_to(struct yo_client_room *room, uint64_t place)
+{
+    for (size_t i = 0; i < sizeof(room->heard) / sizeof(room->heard[0]); i++) {
+        room->heard[i] = room->heard[i] > place ? room->heard[i] : place;
+    }
+}
+
 /* As messages, those that were not told before. Room for the effects is reserved. */
 static void tell_past(struct yo_client_room *room, const struct yo_message *page,
                       uint32_t lane, struct yo_effects *effects)
@@ -384,7 +407,7 @@ static void tell_past(struct yo_client_room *room, const struct yo_message *page
     yo_members_init(&reader, page->members, &count);
     while (count-- > 0 && yo_past_next(&reader, &past, &event) == YOMO_OK) {
         struct yo_effect *effect;
-        if (past.sequence <= room->heard) {
+        if (past.sequence <= room->heard[YOMO_NORMAL]) {
             continue;
         }
         effect = yo_effects_add(effects, YO_EFFECT_MESSAGE);
@@ -399,7 +422,7 @@ static void tell_past(struct yo_client_room *room, const struct yo_message *page
         effect->sequence = past.sequence;
         effect->since_ms = past.at_ms;
         effect->past = true;
-        room->heard = past.sequence;
+        heard_up_to(room, past.sequence);
     }
 }
 
@@ -525,7 +548,7 @@ static void on_ack(struct yo_client_session *session, struct yo_client_room *roo
     room->state_waits = false;
     room->epoch = in->message->epoch;
     if (room->epoch != 0 && room->epoch == room->wishes.epoch) {
-        room->heard = room->wishes.since;
+        heard_up_to(room, room->wishes.since);
     }
     if (in->message->sequence > room->sequence) {
         room->sequence = in->message->sequence;
@@ -553,7 +576,8 @@ static void tell_page(const struct yo_client_session *session,
                                           .sequence = page->sequence,
                                           .timestamp = member.since_ms};
         if (member.session != session->session) {
-            struct yo_effect *peer = yo_client_tell_peer(&change, YOMO_PEER_PRESENT, effects);
+            struct yo_effect *peer =
+                yo_client_tell_peer(&change, YOMO_PEER_PRESENT, effects);
             assert(peer); /* its place was reserved */
             peer->stale = member.stale;
         }
@@ -627,7 +651,8 @@ static void join_anew(struct yo_client_session *session, struct yo_client_room *
     room->phase = ROOM_JOINING;
     room->lane = session->next_lane++;
     room->acked = room->complete = room->rejoin = room->state_waits = false;
-    room->sequence = room->heard = room->seen = room->epoch = 0;
+    room->sequence = room->seen = room->epoch = 0;
+    memset(room->heard, 0, sizeof(room->heard));
 }
 
 static void on_left(struct yo_client_session *session, struct yo_client_room *room,

@@ -48,6 +48,7 @@ struct yo_join_wishes {
     uint64_t since; /* the place of the last message that was had ... */
     uint64_t epoch; /* ... of the order with this epoch: what came then is told */
     uint64_t hist;  /* so many of the last messages are told */
+    uint64_t pace_ms; /* LATEST at most this often; 0: as it comes */
 };
 
 /* What the program wants; allowed from READY on. `state` is the encoded payload (with
@@ -74,13 +75,12 @@ int yo_client_history(struct yo_client_session *session, struct yo_span room,
                       uint64_t number, uint64_t before, uint64_t max,
                       struct yo_effects *effects);
 
-/* Append one broadcast to `out` in the server's dialect; it does not go through
- * effects since it waits in an outbox. `version` counts up for LATEST; `number` 0: no
- * answer is wanted. YOMO_ERR_TOO_BIG past what the server takes, YOMO_ERR_NOMEM. */
+/* Append one message of data to `out` in the server's dialect; it does not go through
+ * effects since it waits in an outbox. Key and version count with LATEST only; a number of
+ * 0: no answer is wanted. YOMO_ERR_STATE: it is not for everybody else, and the server
+ * knows nothing else. YOMO_ERR_TOO_BIG past what the server takes, YOMO_ERR_NOMEM. */
 int yo_client_encode(struct yo_client_session *session, struct yo_buf *out,
-                     struct yo_span room, struct yo_span payload,
-                     enum yomo_delivery delivery, struct yo_span key, uint64_t version,
-                     uint64_t number);
+                     const struct yo_message *data);
 
 /* The lane on which the room's reliable messages go; a room keeps its lane. */
 uint32_t yo_client_lane(struct yo_client_session *session, struct yo_span room);

@@ -576,6 +576,13 @@ size_t yo_outbox_bytes(const struct yo_outbox *box)
     return box->reliable_bytes + box->latest_bytes + box->unreliable_bytes;
 }
 
+uint64_t yo_outbox_audience(struct yo_span targets)
+{
+    static const uint64_t seed[2] = {0x746f, 0x6d65};
+
+    return targets.data ? yo_siphash(seed, targets) | 1 : 0;
+}
+
 static void put_length(struct yo_buf *out, size_t size)
 {
     yo_buf_append_byte(out, (uint8_t)(size >> 8));

@@ -120,6 +120,11 @@ int yo_outbox_append(struct yo_outbox *to, struct yo_outbox *from);
 bool yo_outbox_empty(const struct yo_outbox *box); /* nothing waits; some may fly */
 size_t yo_outbox_bytes(const struct yo_outbox *box);
 
+/* What stands for the members that a LATEST message names, as the `sender` of a slot's
+ * name where the sender is no matter: values for different members are different values.
+ * Absent targets: 0. */
+uint64_t yo_outbox_audience(struct yo_span targets);
+
 /* The slot's name for a LATEST message, appended: lengths in front, so that no two
  * different triples have the same name. */
 int yo_outbox_slot(struct yo_buf *out, uint64_t sender, struct yo_span room,

@@ -241,7 +241,8 @@ static int admit_version(struct yo_server_session *session,
         return 1;
     }
     yo_buf_init(&name, session->mem);
-    rv = yo_outbox_slot(&name, 0, message->channel, event, message->key);
+    rv = yo_outbox_slot(&name, yo_outbox_audience(message->targets), message->channel,
+                        event, message->key);
     if (rv == YOMO_OK) {
         rv =
             yo_versions_admit(&session->versions, yo_buf_span(&name), message->version);

@@ -421,6 +421,16 @@ void yo_target_write(struct yo_buf *out, const struct yo_wire_target *target)
     }
 }
 
+struct yo_span yo_target_one(uint8_t out[YO_TARGET_SIZE_MAX], uint64_t session)
+{
+    struct yo_buf into = {.mem = &fixed, .data = out, .capacity = YO_TARGET_SIZE_MAX};
+
+    yo_mp_put_array(&into, 1);
+    yo_mp_put_uint(&into, session);
+    assert(!into.failed);
+    return yo_buf_span(&into);
+}
+
 int yo_member_write(struct yo_buf *out, const struct yo_wire_member *member)
 {
     size_t start = out->size;

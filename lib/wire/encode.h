@@ -46,6 +46,10 @@ int yo_state_from_bytes(struct yo_buf *out, struct yo_span id, struct yo_span by
 /* Append one entry of the array `to`; a failed append sets out->failed. */
 void yo_target_write(struct yo_buf *out, const struct yo_wire_target *target);
 
+/* The array `to` of one session, in `out`. */
+#define YO_TARGET_SIZE_MAX 10
+struct yo_span yo_target_one(uint8_t out[YO_TARGET_SIZE_MAX], uint64_t session);
+
 /* Append one member map of a snapshot page. */
 int yo_member_write(struct yo_buf *out, const struct yo_wire_member *member);
 

@@ -504,10 +504,13 @@ void sim_program_send(struct sim_program *program, size_t index,
     yo_content_write(&payload, yo_span_of(event), YOMO_JSON, yo_span_of(text));
     program->version++;
     program->numbered += numbered;
-    assert_int_equal(yo_client_encode(program->session, &message, name,
-                                      yo_buf_span(&payload), delivery, yo_span_of(key),
-                                      program->version, numbered ? id : 0),
-                     YOMO_OK);
+    const struct yo_message data = {.channel = name,
+                                    .payload = yo_buf_span(&payload),
+                                    .delivery = delivery,
+                                    .key = yo_span_of(key),
+                                    .version = program->version,
+                                    .number = numbered ? id : 0};
+    assert_int_equal(yo_client_encode(program->session, &message, &data), YOMO_OK);
     yo_outbox_slot(&slot, 0, name, yo_span_of(event), yo_span_of(key));
     sim_say(program->sim, "%s sends %s %u%s", program->name, sim_room_names[index],
             (unsigned)id,

@@ -172,7 +172,7 @@ static const char *const kinds[] = {
     [YO_EFFECT_SEND] = "send",       [YO_EFFECT_CLOSE] = "close",
     [YO_EFFECT_DROP] = "drop",       [YO_EFFECT_JOIN] = "join",
     [YO_EFFECT_LEAVE] = "leave",     [YO_EFFECT_STATE] = "state",
-    [YO_EFFECT_PUBLISH] = "publish", [YO_EFFECT_READY] = "ready",
+    [YO_EFFECT_REPLY] = "reply",     [YO_EFFECT_PUBLISH] = "publish", [YO_EFFECT_READY] = "ready",
     [YO_EFFECT_JOINED] = "joined",   [YO_EFFECT_REFUSED] = "refused",
     [YO_EFFECT_LEFT] = "left",       [YO_EFFECT_PEER] = "peer",
     [YO_EFFECT_MESSAGE] = "message", [YO_EFFECT_CONFIRMED] = "confirmed",

@@ -487,24 +487,35 @@ static void a_broadcast_is_encoded_in_the_servers_dialect(void **state)
     (void)state;
     yo_buf_init(&out, &fault.mem);
     enter();
-    assert_int_equal(yo_client_encode(session, &out, yo_span_of("r"), payload,
-                                      YOMO_LATEST, yo_span_of("k"), 3, 4),
-                     YOMO_OK);
+    struct yo_message data = {.channel = yo_span_of("r"),
+                              .payload = payload,
+                              .delivery = YOMO_LATEST,
+                              .key = yo_span_of("k"),
+                              .version = 3,
+                              .number = 4,
+                              .targets = yo_span_of("\x91\x0c"),
+                              .ttl_ms = 5};
+    assert_int_equal(yo_client_encode(session, &out, &data), YOMO_OK);
     assert_int_equal(yo_decode(yo_buf_span(&out), &message), YOMO_OK);
     assert_text(message.key, "k");
     assert_int_equal(message.version, 3);
     assert_int_equal(message.number, 4);
+    assert_int_equal(message.targets.size, 2);
+    assert_int_equal(message.ttl_ms, 5);
     yo_buf_clear(&out);
-    assert_int_equal(yo_client_encode(session, &out, yo_span_of("r"),
-                                      bytes_repeat("x", 1000), YOMO_RELIABLE,
-                                      YO_SPAN_NONE, 0, 0),
-                     YOMO_ERR_TOO_BIG);
+    data.payload = bytes_repeat("x", 1000);
+    assert_int_equal(yo_client_encode(session, &out, &data), YOMO_ERR_TOO_BIG);
+    data.payload = payload;
     assert_int_equal(out.size, 0);
     create(false);
     now += YO_SECOND;
     tick("ready\n");
-    yo_client_encode(session, &out, yo_span_of("room-1"), payload, YOMO_LATEST,
-                     yo_span_of("k"), 3, 4);
+    assert_int_equal(yo_client_encode(session, &out, &data), YOMO_ERR_STATE);
+    data.targets = YO_SPAN_NONE; /* else presencejs would tell everybody */
+    data.echo = true;
+    assert_int_equal(yo_client_encode(session, &out, &data), YOMO_ERR_STATE);
+    data.echo = false;
+    assert_int_equal(yo_client_encode(session, &out, &data), YOMO_OK);
     assert_int_equal(yo_decode(yo_buf_span(&out), &message), YOMO_OK);
     assert_int_equal(message.version + message.number + message.delivery, 0);
     yo_buf_finish(&out);
