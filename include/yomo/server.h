@@ -12,6 +12,7 @@
  * to stand. */
 
 #include <yomo/options.h>
+#include <yomo/request.h>
 #include <yomo/types.h>
 
 #ifdef __cplusplus
@@ -54,6 +55,17 @@ typedef struct yomo_server_callbacks {
 
     /** The server is over. Exactly once, last, on a thread of the server's. */
     void (*on_closed)(void *user, yomo_server *server);
+
+    /** A member asks this program (yomo_room_request to the server). Answer inside with
+     * yomo_request_reply or yomo_request_refuse, or keep `request` and answer later, from
+     * any thread: in both cases return YOMO_LATER. YOMO_OK answers `null`, an error
+     * refuses; `request` is then gone. `data` are JSON text or bytes, lent for the call.
+     * NULL: nobody is there to be asked, which the member is told (NOT_FOUND). A
+     * connection may have `requests-max` waiting; past that it is told FULL. A kept
+     * request outlives connection and server: the answer then goes nowhere. */
+    int32_t (*on_request)(void *user, const yomo_member *member, const char *event,
+                          const void *data, size_t size, int32_t encoding,
+                          yomo_request *request);
 } yomo_server_callbacks;
 
 /** A new server, not listening yet.

@@ -201,6 +201,9 @@ static const struct yo_option server_options[] = {
     NUMBER("legacy-datagram-max", "1000", 100, 65535,
            "Bytes of the largest message that a presencejs client may send over "
            "WebTransport, where each must fit into one datagram."),
+    NUMBER("requests-max", "64", 1, MIB,
+           "Requests of one connection that the program around the server may leave "
+           "unanswered at a time; past that FULL."),
     NUMBER("legacy-members-max", "200", 0, MIB,
            "Members that a joining presencejs client is told of, newest active first."),
     DURATION("presence-interval", "50ms", 0, HOUR,

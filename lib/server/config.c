@@ -280,6 +280,7 @@ static void read_limits(struct yo_config *config)
     config->connections_max = size_option(o, "connections-max");
     config->members_max = size_option(o, "members-max");
     config->rooms_max = size_option(o, "rooms-total-max") / config->workers + 1;
+    config->requests_max = size_option(o, "requests-max");
     config->legacy_members_max = size_option(o, "legacy-members-max");
     config->parked_max = size_option(o, "parked-max") / config->workers + 1;
     config->parked_bytes = size_option(o, "parked-size") / config->workers;

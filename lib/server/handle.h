@@ -105,6 +105,9 @@ int yo_server_read_bans(struct yomo_server *server, struct yo_buf *why);
 /* Write them there. YOMO_ERR_FILE, which is logged; YOMO_ERR_NOMEM. Thread: any. */
 int yo_server_write_bans(struct yomo_server *server);
 
+/* Where the home of a room receives. Thread: any, once it listens. */
+struct yo_desk *yo_server_home_desk(struct yomo_server *server, struct yo_span room_key);
+
 /* How many connections all workers have. Thread: any. */
 uint64_t yo_server_connections(const struct yomo_server *server);
 

@@ -60,6 +60,8 @@ typedef _Atomic uint64_t yo_metric;
       "Broadcasts that were taken from clients and the host program") \
     X(messages_unreliable, "counter", "yomo_messages_in_total", "delivery=\"unreliable\"", "") \
     X(messages_latest, "counter", "yomo_messages_in_total", "delivery=\"latest\"", "") \
+    X(requests_host, "counter", "yomo_host_requests_total", NULL, \
+      "Requests that the host program was asked") \
     X(deliveries_reliable, "counter", "yomo_deliveries_total", "delivery=\"reliable\"", \
       "Messages that were handed to a transport, one for each receiver") \
     X(deliveries_unreliable, "counter", "yomo_deliveries_total", "delivery=\"unreliable\"", "")\

@@ -14,6 +14,7 @@
 #include "base/rand.h"
 #include "server/move.h"
 #include "server/resume.h"
+#include "server/requests.h"
 #include "server/worker.h"
 
 static void on_timer(struct yo_timer *timer, yo_time now);
@@ -111,6 +112,7 @@ void yo_peer_destroy(struct yo_peer *peer)
     yo_free(worker->mem, peer->id);
     yo_free(worker->mem, peer->app);
     yo_grants_free(peer->grants);
+    yo_tally_unref(worker->server, peer->tally);
     yo_free(worker->mem, peer);
 }
 

@@ -19,6 +19,7 @@
 
 struct yo_worker;
 struct yo_transfer; /* move.c */
+struct yo_tally;
 
 #define YO_PEER_SECRET_SIZE 16
 
@@ -58,6 +59,7 @@ struct yo_peer {
     bool blocked; /* the transport said AGAIN: wait for on_writable */
     yo_time blocked_at;
     bool closing;
+    struct yo_tally *tally; /* of what it asks the host (requests.h); NULL: nothing yet */
     /* Its seats are kept for a while (park.h). */
     bool parked; /* conn may be NULL */
     struct yo_link in_park;

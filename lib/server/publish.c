@@ -66,6 +66,11 @@ static struct yo_note *write_note(struct yomo_server *server, const char *app,
     return note;
 }
 
+struct yo_desk *yo_server_home_desk(struct yomo_server *server, struct yo_span room_key)
+{
+    return &server->desks[yo_siphash(server->seed, room_key) % server->worker_count];
+}
+
 int32_t yomo_server_publish(yomo_server *server, const char *app, const char *room,
                             const char *from, const char *event, const void *data,
                             size_t size, int32_t encoding, int32_t delivery)
@@ -99,8 +104,7 @@ int32_t yomo_server_publish(yomo_server *server, const char *app, const char *ro
     note->payload = payload;
     note->delivery = (enum yomo_delivery)delivery;
     note->version = delivery == YOMO_LATEST ? next_version(server) : 0;
-    desk = &server->desks[yo_siphash(server->seed, yo_blob_span(note->room)) %
-                          server->worker_count];
+    desk = yo_server_home_desk(server, yo_blob_span(note->room));
     if (yo_desk_full(desk)) {
         yo_note_free(note);
         return YOMO_ERR_FULL;

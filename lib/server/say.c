@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "server/hooks.h"
 #include "server/local.h"
+#include "server/requests.h"
 #include "server/worker.h"
 #include "wire/decode.h"
 #include "wire/json.h"
@@ -90,7 +91,8 @@ static bool is_for_host(const struct yo_effect *effect)
 static int say_to_host(struct yo_local *local, const struct yo_seat *seat,
                        const struct yo_effect *effect)
 {
-    int rv = local->worker->config->hooks.on_message && effect->request == 0
+    int rv = effect->request != 0 ? yo_request_ask(local, seat, effect)
+             : local->worker->config->hooks.on_message
                  ? hook_message(local, seat, effect)
                  : YOMO_ERR_NOT_FOUND;
 
@@ -98,7 +100,8 @@ static int say_to_host(struct yo_local *local, const struct yo_seat *seat,
         yo_local_answer(local, seat->peer, YO_NOTE_CONFIRM, effect->room,
                         effect->number, YOMO_OK);
     }
-    return rv == YOMO_OK || rv == YOMO_ERR_NOMEM || rv == YOMO_ERR_NOT_FOUND
+    return rv == YOMO_OK || rv == YOMO_ERR_NOMEM || rv == YOMO_ERR_NOT_FOUND ||
+                   rv == YOMO_ERR_FULL
                ? rv
                : YOMO_ERR_DENIED;
 }

@@ -9,6 +9,7 @@
 
 #include "rig.h"
 #include "support/bytes.h"
+#include "wire/decode.h"
 #include "wire/msgpack.h"
 
 #define WS YOMO_TRANSPORT_WEBSOCKET
@@ -391,6 +392,264 @@ static void without_a_hook_nobody_hears_what_is_for_the_host(void **state)
     rig_close(&cast.rig);
 }
 
+/* --- requests to the host -----------------------------------------------------------
+ */
+
+static yomo_request *kept[4];
+static size_t kept_count;
+
+static int32_t on_request(void *user, const yomo_member *who, const char *event,
+                          const void *bytes, size_t size, int32_t encoding,
+                          yomo_request *request)
+{
+    (void)user;
+    assert_string_equal(yomo_member_id(who), "alice");
+    assert_int_equal(encoding, YOMO_JSON);
+    assert_int_equal(size, 1);
+    if (strcmp(event, "later") == 0) {
+        assert_true(kept_count < 4);
+        kept[kept_count++] = request;
+        return YOMO_LATER;
+    }
+    if (strcmp(event, "inside") == 0) {
+        assert_int_equal(yomo_request_reply(request, bytes, 9, 7), YOMO_ERR_INVALID);
+        assert_int_equal(yomo_request_reply(request, "{", 1, YOMO_JSON),
+                         YOMO_ERR_JSON); /* it is still ours */
+        assert_int_equal(yomo_request_reply(request, "42", 2, YOMO_JSON), YOMO_OK);
+        return YOMO_LATER;
+    }
+    if (strcmp(event, "drop") == 0) {
+        yomo_request_free(request);
+        return YOMO_LATER;
+    }
+    return strcmp(event, "no") == 0 ? YOMO_ERR_RATE : YOMO_OK;
+}
+
+static struct yo_message question(const char *event, uint64_t number)
+{
+    struct yo_message message = data(targets(0, NULL, 0, NULL));
+    struct yo_buf payload;
+
+    yo_buf_init(&payload, &yo_mem_libc);
+    assert_int_equal(
+        yo_content_write(&payload, yo_span_of(event), YOMO_JSON, yo_span_of("1")),
+        YOMO_OK);
+    message.payload = bytes_copy(yo_buf_span(&payload));
+    yo_buf_finish(&payload);
+    message.request = number;
+    return message;
+}
+
+static void expect_reply(struct client *client, uint64_t number, int error,
+                         const char *content)
+{
+    struct heard *heard = expect_op(client, YO_OP_DATA);
+    struct yo_content read;
+
+    assert_true(heard->message.reply == number);
+    assert_true(heard->message.direct);
+    assert_true(heard->message.session == 0);
+    assert_null(heard->message.peer.data);
+    assert_int_equal(heard->message.code, error);
+    assert_int_equal(yo_content_read(heard->message.payload, &read), YOMO_OK);
+    assert_text(read.bytes, content);
+}
+
+static const yomo_server_callbacks answering = {.size = sizeof(answering),
+                                                .on_request = on_request};
+
+static void the_host_answers_at_once(void **state)
+{
+    struct cast cast;
+
+    (void)state;
+    open_cast_with(&cast, &answering);
+    say(cast.alice, question("inside", 7));
+    expect_reply(cast.alice, 7, 0, "42");
+    say(cast.alice, question("yes", 8));
+    expect_reply(cast.alice, 8, 0, "null");
+    say(cast.alice, question("no", 9));
+    expect_reply(cast.alice, 9, YOMO_ERR_RATE, "null");
+    say(cast.alice, question("drop", 10));
+    expect_silence(&cast);
+    assert_int_equal(rig_count(&cast.rig, requests_host), 4);
+    rig_close(&cast.rig);
+}
+
+static void the_host_answers_later(void **state)
+{
+    struct cast cast;
+
+    (void)state;
+    kept_count = 0;
+    open_cast_with(&cast, &answering);
+    say(cast.alice, question("later", 7));
+    say(cast.alice, question("later", 8));
+    say(cast.alice, question("later", 9));
+    expect_silence(&cast);
+    assert_int_equal(yomo_request_refuse(kept[1], YOMO_ERR_DENIED, "not now"), YOMO_OK);
+    rig_settle(&cast.rig);
+    expect_reply(cast.alice, 8, YOMO_ERR_DENIED, "null");
+    assert_int_equal(yomo_request_refuse(kept[0], 0, NULL), YOMO_ERR_INVALID);
+    assert_int_equal(yomo_request_reply(kept[0], "[]", 2, YOMO_JSON), YOMO_OK);
+    rig_settle(&cast.rig);
+    expect_reply(cast.alice, 7, 0, "[]");
+    expect_silence(&cast);
+    client_close(cast.alice); /* gone: the answer goes nowhere */
+    client_forget(cast.bob);
+    assert_int_equal(yomo_request_reply(kept[2], "1", 1, YOMO_JSON), YOMO_OK);
+    rig_settle(&cast.rig);
+    expect_nothing(cast.bob);
+    rig_close(&cast.rig);
+}
+
+static void an_answer_may_outlive_the_server(void **state)
+{
+    struct cast cast;
+
+    (void)state;
+    kept_count = 0;
+    open_cast_with(&cast, &answering);
+    say(cast.alice, question("later", 7));
+    say(cast.alice, question("later", 8));
+    rig_close(&cast.rig);
+    assert_int_equal(yomo_request_reply(kept[0], "1", 1, YOMO_JSON), YOMO_ERR_CLOSED);
+    yomo_request_free(kept[0]);
+    yomo_request_free(kept[1]);
+}
+
+static void too_many_unanswered_requests_are_told(void **state)
+{
+    struct cast cast;
+    struct yo_message message;
+
+    (void)state;
+    kept_count = 0;
+    rig_open(&cast.rig, 1, &answering, "requests-max", "2", NULL);
+    cast.alice = member(&cast.rig, 0, WS, "yomo=1&id=alice", "r", &cast.alice_session);
+    client_forget(cast.alice);
+    say(cast.alice, question("later", 1));
+    say(cast.alice, question("later", 2));
+    message = question("later", 3);
+    message.number = 5;
+    say(cast.alice, message);
+    expect_number(cast.alice, YOMO_ERR_FULL);
+    yomo_request_free(kept[0]);
+    say(cast.alice, message);
+    expect_number(cast.alice, 0);
+    yomo_request_free(kept[1]);
+    yomo_request_free(kept[2]);
+    rig_close(&cast.rig);
+}
+
+static void without_a_hook_a_request_is_refused(void **state)
+{
+    struct cast cast;
+    struct yo_message message = question("x", 7);
+
+    (void)state;
+    open_cast(&cast);
+    message.number = 5;
+    say(cast.alice, message);
+    expect_number(cast.alice, YOMO_ERR_NOT_FOUND);
+    expect_silence(&cast);
+    rig_close(&cast.rig);
+}
+
+/* --- requests between members ------------------------------------------------------
+ */
+
+static void a_request_and_its_reply_are_for_two_only(void **state)
+{
+    struct cast cast;
+    struct yo_message message;
+    struct heard *heard;
+
+    (void)state;
+    open_cast(&cast);
+    message = data(to_session(cast.bobs_session));
+    message.request = 7;
+    say(cast.alice, message);
+    heard = expect_direct(cast.bobs);
+    assert_true(heard->message.request == 7);
+    expect_silence(&cast);
+    message = data(to_session(cast.alice_session));
+    message.reply = 7;
+    message.code = YOMO_ERR_RATE;
+    message.text = yo_span_of("slowly");
+    say(cast.bobs, message);
+    heard = expect_from(cast.alice, YO_OP_DATA, "bob");
+    assert_true(heard->message.reply == 7 && heard->message.direct);
+    assert_true(heard->message.session == cast.bobs_session);
+    assert_int_equal(heard->message.code, YOMO_ERR_RATE);
+    assert_text(heard->message.text, "slowly");
+    expect_silence(&cast);
+    rig_close(&cast.rig);
+}
+
+/* --- time to live and priority -------------------------------------------------------
+ */
+
+static void what_waited_too_long_is_left_out(void **state)
+{
+    struct cast cast;
+    struct yo_message message;
+
+    (void)state;
+    open_cast(&cast);
+    cast.bob->room = 0;
+    message = data(to_session(cast.bob_session));
+    say(cast.alice, message); /* fills the transport */
+    message.ttl_ms = 1;
+    for (int i = 0; i < 3; i++) {
+        say(cast.alice, message);
+    }
+    message.ttl_ms = 60000;
+    say(cast.alice, message);
+    message.ttl_ms = UINT64_MAX;
+    say(cast.alice, message);
+    /* Until the real clock of the workers says that it is over. */
+    for (yo_time begin = yo_loop_update(rig_worker(&cast.rig, 0)->loop);
+         yo_loop_update(rig_worker(&cast.rig, 0)->loop) < begin + 2 * YO_MS;) {
+        rig_settle(&cast.rig);
+    }
+    client_unblock(cast.bob, SIZE_MAX);
+    for (int i = 0; i < 3; i++) {
+        expect_direct(cast.bob);
+    }
+    expect_silence(&cast);
+    assert_int_equal(rig_count(&cast.rig, dropped_expired), 3);
+    rig_close(&cast.rig);
+}
+
+static void urgent_messages_pass_those_that_wait(void **state)
+{
+    static const enum yomo_priority order[] = {YOMO_BULK,   YOMO_BULK, YOMO_NORMAL,
+                                               YOMO_URGENT, YOMO_BULK, YOMO_URGENT};
+    static const enum yomo_priority heard_as[] = {YOMO_URGENT, YOMO_URGENT, YOMO_NORMAL,
+                                                  YOMO_BULK,   YOMO_BULK,   YOMO_BULK};
+    struct cast cast;
+    struct yo_message message;
+    uint64_t last[3] = {0};
+
+    (void)state;
+    open_cast(&cast);
+    cast.bob->room = 0;
+    message = data(to_session(cast.bob_session));
+    for (size_t i = 0; i < 6; i++) {
+        message.priority = order[i];
+        say(cast.alice, message);
+    }
+    client_unblock(cast.bob, SIZE_MAX);
+    for (size_t i = 0; i < 6; i++) {
+        struct heard *heard = expect_direct(cast.bob);
+        assert_int_equal(heard->message.priority, heard_as[i]);
+        assert_true(heard->message.sequence > last[heard->message.priority]);
+        last[heard->message.priority] = heard->message.sequence;
+    }
+    rig_close(&cast.rig);
+}
+
 /* --- liars -------------------------------------------------------------------------
  */
 
@@ -499,6 +758,14 @@ int main(void)
         cmocka_unit_test(a_direct_message_is_not_in_the_history_that_joiners_read),
         cmocka_unit_test(the_hook_sees_whom_it_is_for),
         cmocka_unit_test(without_a_hook_nobody_hears_what_is_for_the_host),
+        cmocka_unit_test(the_host_answers_at_once),
+        cmocka_unit_test(the_host_answers_later),
+        cmocka_unit_test(an_answer_may_outlive_the_server),
+        cmocka_unit_test(too_many_unanswered_requests_are_told),
+        cmocka_unit_test(without_a_hook_a_request_is_refused),
+        cmocka_unit_test(a_request_and_its_reply_are_for_two_only),
+        cmocka_unit_test(what_waited_too_long_is_left_out),
+        cmocka_unit_test(urgent_messages_pass_those_that_wait),
         cmocka_unit_test(requests_and_replies_that_cannot_be_are_refused),
         cmocka_unit_test(targets_of_presencejs_are_a_key_it_does_not_have),
         cmocka_unit_test(a_slow_receiver_of_direct_messages_slows_nobody),
