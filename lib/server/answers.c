@@ -64,7 +64,9 @@ static void joined(struct yo_local *local, struct yo_note *note, yo_time now)
     for (size_t i = 0; i < note->parcel_count && !peer->closing; i++) {
         yo_peer_put_presence(peer, note->parcels[i]);
     }
-    put_said(peer, seat->lane, note);
+    if (!peer->closing) { /* else its seat is gone */
+        put_said(peer, seat->lane, note);
+    }
 }
 
 /* The answer to a question for history. */

@@ -111,7 +111,7 @@ static int answer(yomo_request *base, const struct yo_answer *answer)
         return YOMO_ERR_TOO_BIG;
     }
     pthread_mutex_lock(&server->lock);
-    serves = server->state == YO_SERVER_SERVING || server->state == YO_SERVER_DRAINING;
+    serves = server->state < YO_SERVER_CLOSING;
     pthread_mutex_unlock(&server->lock);
     if (!serves) {
         return YOMO_ERR_CLOSED;

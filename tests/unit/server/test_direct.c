@@ -503,7 +503,7 @@ static void the_host_answers_later(void **state)
     rig_close(&cast.rig);
 }
 
-static void an_answer_may_outlive_the_server(void **state)
+static void a_kept_request_may_outlive_the_server(void **state)
 {
     struct cast cast;
 
@@ -513,7 +513,6 @@ static void an_answer_may_outlive_the_server(void **state)
     say(cast.alice, question("later", 7));
     say(cast.alice, question("later", 8));
     rig_close(&cast.rig);
-    assert_int_equal(yomo_request_reply(kept[0], "1", 1, YOMO_JSON), YOMO_ERR_CLOSED);
     yomo_request_free(kept[0]);
     yomo_request_free(kept[1]);
 }
@@ -760,7 +759,7 @@ int main(void)
         cmocka_unit_test(without_a_hook_nobody_hears_what_is_for_the_host),
         cmocka_unit_test(the_host_answers_at_once),
         cmocka_unit_test(the_host_answers_later),
-        cmocka_unit_test(an_answer_may_outlive_the_server),
+        cmocka_unit_test(a_kept_request_may_outlive_the_server),
         cmocka_unit_test(too_many_unanswered_requests_are_told),
         cmocka_unit_test(without_a_hook_a_request_is_refused),
         cmocka_unit_test(a_request_and_its_reply_are_for_two_only),
