@@ -17,8 +17,10 @@
 #include "loop/udp.h"
 #include "transport/tls/context.h"
 
-#define BULK_STREAM_WINDOW 65536 /* as YO_WT_STREAM_WINDOW */
-#define BULK_CONN_WINDOW (4 * BULK_STREAM_WINDOW)
+#define BULK_STREAM_WINDOW 65536 /* as YO_WT_STREAM_WINDOW, and so on */
+#define BULK_STREAM_WINDOW_MAX 1048576
+#define BULK_CONN_WINDOW 262144
+#define BULK_CONN_WINDOW_MAX 2097152
 #define BULK_STREAMS_MAX 100
 #define BULK_IDLE (30 * YO_SECOND)
 

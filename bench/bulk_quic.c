@@ -28,10 +28,14 @@ struct side {
     int64_t ids[BULK_STREAMS_MAX];
     bool blocked[BULK_STREAMS_MAX];
     unsigned next;
+    size_t
+        at; /* in `content`: each byte is read in its turn, as by who has much to say */
     uint64_t bytes;
 };
 
-static const uint8_t content[65536];
+#define PIECE 65536
+static const uint8_t
+    content[2 * PIECE]; /* a whole piece from each byte of the first on */
 
 /* --- ngtcp2's callbacks ------------------------------------------------------------
  */
@@ -121,6 +125,8 @@ static void fill(ngtcp2_settings *settings, ngtcp2_transport_params *params,
     settings->initial_ts = now;
     settings->cc_algo = NGTCP2_CC_ALGO_CUBIC;
     settings->handshake_timeout = 10 * YO_SECOND;
+    settings->max_stream_window = BULK_STREAM_WINDOW_MAX;
+    settings->max_window = BULK_CONN_WINDOW_MAX;
     ngtcp2_transport_params_default(params);
     params->initial_max_stream_data_bidi_local = BULK_STREAM_WINDOW;
     params->initial_max_stream_data_bidi_remote = BULK_STREAM_WINDOW;
@@ -206,17 +212,20 @@ static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path,
 {
     struct side *side = user;
     unsigned count = side->open && !side->server ? side->bulk->streams : 0;
-    ngtcp2_vec vec = {(uint8_t *)(uintptr_t)content, sizeof(content)};
+    ngtcp2_vec vec = {(uint8_t *)(uintptr_t)content + side->at, PIECE};
 
     for (unsigned tried = 0; tried < count; tried++) {
         unsigned i = side->next++ % count;
-        ngtcp2_ssize taken;
+        ngtcp2_ssize taken = -1;
         if (side->blocked[i] || ngtcp2_conn_get_max_data_left(quic) == 0) {
             continue;
         }
         ngtcp2_ssize n = ngtcp2_conn_writev_stream(quic, path, pi, dest, size, &taken,
                                                    NGTCP2_WRITE_STREAM_FLAG_MORE,
                                                    side->ids[i], &vec, 1, now);
+        if (taken > 0) {
+            side->at = (side->at + (size_t)taken) % PIECE;
+        }
         if (n == NGTCP2_ERR_STREAM_DATA_BLOCKED) {
             side->blocked[i] = true;
         } else if (n != NGTCP2_ERR_WRITE_MORE) {

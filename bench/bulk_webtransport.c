@@ -11,7 +11,8 @@
 #include "transport/listen.h"
 #include "transport/webtransport/session.h"
 
-#define AHEAD (4 * BULK_STREAM_WINDOW) /* bytes that wait on a stream */
+#define AHEAD (BULK_STREAM_WINDOW_MAX + 4 * BLOB_SIZE) /* bytes that wait on a stream \
+                                                        */
 #define BLOB_SIZE 65536
 
 /* --- The server --------------------------------------------------------------------

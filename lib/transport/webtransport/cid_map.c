@@ -18,15 +18,20 @@ static struct entry *entry_of(struct yo_link *link)
     return YO_CONTAINER(link, struct entry, link);
 }
 
-static struct entry *find(const struct yo_cid_map *map, struct yo_span cid)
+static struct entry *find(struct yo_cid_map *map, struct yo_span cid)
 {
-    struct yo_map_node *node = yo_map_get(&map->map, cid);
+    struct yo_map_node *node = map->last;
+    if (!node || !yo_span_equal(node->key, cid)) {
+        node = yo_map_get(&map->map, cid);
+        map->last = node;
+    }
     return node ? YO_CONTAINER(node, struct entry, node) : NULL;
 }
 
 void yo_cid_map_init(struct yo_cid_map *map, const struct yomo_mem *mem)
 {
     map->mem = mem;
+    map->last = NULL;
     yo_map_init(&map->map, mem);
 }
 
@@ -59,6 +64,9 @@ int yo_cid_map_add(struct yo_cid_map *map, struct yo_cid_owner *owner,
 
 static void drop(struct yo_cid_map *map, struct entry *entry)
 {
+    if (map->last == &entry->node) {
+        map->last = NULL;
+    }
     yo_map_remove(&map->map, &entry->node);
     yo_list_remove(&entry->link);
     yo_free(map->mem, entry);
@@ -73,7 +81,7 @@ void yo_cid_map_remove(struct yo_cid_map *map, struct yo_cid_owner *owner,
     }
 }
 
-struct yo_cid_owner *yo_cid_map_find(const struct yo_cid_map *map, struct yo_span cid)
+struct yo_cid_owner *yo_cid_map_find(struct yo_cid_map *map, struct yo_span cid)
 {
     struct entry *entry = find(map, cid);
     return entry ? entry->owner : NULL;

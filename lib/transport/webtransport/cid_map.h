@@ -18,6 +18,8 @@ struct yo_cid_owner { /* the first member of a connection and of a stub */
 struct yo_cid_map {
     const struct yomo_mem *mem;
     struct yo_map map;
+    struct yo_map_node
+        *last; /* that was found: packets of one connection come together */
 };
 
 void yo_cid_map_init(struct yo_cid_map *map, const struct yomo_mem *mem);
@@ -28,7 +30,7 @@ int yo_cid_map_add(struct yo_cid_map *map, struct yo_cid_owner *owner,
                    struct yo_span cid);
 void yo_cid_map_remove(struct yo_cid_map *map, struct yo_cid_owner *owner,
                        struct yo_span cid);
-struct yo_cid_owner *yo_cid_map_find(const struct yo_cid_map *map, struct yo_span cid);
+struct yo_cid_owner *yo_cid_map_find(struct yo_cid_map *map, struct yo_span cid);
 
 void yo_cid_map_forget(struct yo_cid_map *map,
                        struct yo_cid_owner *owner); /* all of it */

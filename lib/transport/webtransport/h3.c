@@ -308,7 +308,7 @@ int yo_h3_pull(struct yo_h3 *h3, int64_t *id, bool *end, struct yo_span *spans,
         bool last;
         *id = h3->control;
         *end = false;
-        return (int)yo_sendqueue_peek(&h3->control_out, spans, count, &last);
+        return (int)yo_sendqueue_peek(&h3->control_out, spans, count, SIZE_MAX, &last);
     }
     h3->quiet = *id < 0;
     for (nghttp3_ssize i = 0; i < n; i++) {

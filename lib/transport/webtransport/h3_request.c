@@ -159,7 +159,8 @@ static nghttp3_ssize on_read_data(nghttp3_conn *http, int64_t id, nghttp3_vec *v
         return NGHTTP3_ERR_WOULDBLOCK;
     }
     size_t n = yo_sendqueue_peek(&stream->out, spans,
-                                 count < DATA_VECS_MAX ? count : DATA_VECS_MAX, &last);
+                                 count < DATA_VECS_MAX ? count : DATA_VECS_MAX,
+                                 SIZE_MAX, &last);
     for (size_t i = 0; i < n; i++) {
         vec[i].base = (uint8_t *)(uintptr_t)spans[i].data;
         vec[i].len = spans[i].size;

@@ -253,8 +253,24 @@ static void on_response_head(struct yo_wt_session *session,
     }
 }
 
+/* Does a session wait for the peer's SETTINGS? */
+static bool one_waits(const struct yo_quic_conn *conn)
+{
+    for (struct yo_link *link = conn->sessions.next; link != &conn->sessions;
+         link = link->next) {
+        enum yo_wt_phase phase = YO_CONTAINER(link, struct yo_wt_session, link)->phase;
+        if (phase == YO_WT_REQUESTED || phase == YO_WT_WANTED) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void yo_quic_progress(struct yo_quic_conn *conn)
 {
+    if (conn->state == YO_QUIC_SESSION && !one_waits(conn)) {
+        return; /* as with nearly every packet: SETTINGS sufficed for the first */
+    }
     if (conn->state < YO_QUIC_READY || conn->state > YO_QUIC_SESSION || !conn->h3 ||
         !yo_h3_peer(conn->h3)->seen ||
         !ngtcp2_conn_get_handshake_completed(conn->quic)) {

@@ -99,15 +99,19 @@ bool yo_sendqueue_ready(const struct yo_sendqueue *queue)
 }
 
 size_t yo_sendqueue_peek(const struct yo_sendqueue *queue, struct yo_span *spans,
-                         size_t count, bool *last)
+                         size_t count, size_t enough, bool *last)
 {
     struct yo_link *link = queue->unsent;
     size_t offset = queue->unsent_offset;
-    size_t n = 0;
+    size_t n = 0, size = 0;
 
     *last = false;
     for (; link != &queue->chunks; link = link->next, offset = 0) {
         struct chunk *chunk = chunk_of(link);
+        if (size >= enough) {
+            return n;
+        }
+        size += chunk_size(chunk) - offset;
         if (offset < chunk->head_size) {
             if (n == count) {
                 return n;

@@ -39,10 +39,11 @@ int yo_sendqueue_push_bytes(struct yo_sendqueue *queue, struct yo_span bytes);
 /* Is there anything to send, FIN included? */
 bool yo_sendqueue_ready(const struct yo_sendqueue *queue);
 
-/* Up to `count` spans of what is to be sent next. `last` tells that they are all there
- * is. Returns their number. */
+/* Up to `count` spans of what is to be sent next, with `enough` bytes if there are as
+ * many: to look further costs, and QUIC keeps room for each span. `last` tells that
+ * they are all there is. Returns their number. */
 size_t yo_sendqueue_peek(const struct yo_sendqueue *queue, struct yo_span *spans,
-                         size_t count, bool *last);
+                         size_t count, size_t enough, bool *last);
 
 void yo_sendqueue_sent(struct yo_sendqueue *queue, size_t size);
 void yo_sendqueue_acked(struct yo_sendqueue *queue, size_t size);

@@ -1,36 +1,42 @@
 /* SPDX-License-Identifier: MIT */
 /* stops.c - RFC 9000 19: every frame is a type and so many numbers, some with bytes
- * behind them. A frame without a length goes on to the end of the packet. */
+ * behind them. A frame without a length goes on to the end of the packet.
+ *
+ * Each packet is walked through here, so what is passed over is not decoded. */
 #include "transport/webtransport/stops.h"
 
 #include "base/varint.h"
 
 #define STOP_SENDING 0x05
 
-static bool number(struct yo_span *rest, uint64_t *value)
-{
-    size_t n = yo_varint_read(*rest, value);
-    *rest = yo_span_skip(*rest, n);
-    return n > 0;
-}
-
-static bool numbers(struct yo_span *rest, uint64_t count)
-{
-    uint64_t value;
-    bool good = true;
-    while (good && count-- > 0) {
-        good = number(rest, &value);
-    }
-    return good;
-}
-
 static bool bytes(struct yo_span *rest, uint64_t size)
 {
     if (size > rest->size) {
         return false;
     }
-    *rest = yo_span_skip(*rest, (size_t)size);
+    rest->data += size;
+    rest->size -= (size_t)size;
     return true;
+}
+
+static bool number(struct yo_span *rest, uint64_t *value)
+{
+    if (rest->size > 0 && rest->data[0] < 0x40) { /* it is one byte, as types are */
+        *value = rest->data[0];
+        return bytes(rest, 1);
+    }
+    size_t n = yo_varint_read(*rest, value);
+    return n > 0 && bytes(rest, n);
+}
+
+/* So many of them, whatever they are. */
+static bool numbers(struct yo_span *rest, uint64_t count)
+{
+    while (count > 0 && rest->size > 0 &&
+           bytes(rest, UINT64_C(1) << (rest->data[0] >> 6))) {
+        count--;
+    }
+    return count == 0;
 }
 
 /* A length, and so many bytes. */

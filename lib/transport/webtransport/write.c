@@ -204,8 +204,11 @@ static bool clip(const struct yo_wt_stream *stream, struct yo_span *spans,
                  size_t *count, bool *last)
 {
     const struct yo_wt_session *session = stream->session;
+    if (!session->flow) {
+        return true;
+    }
     size_t size = total(spans, *count);
-    if (!session->flow || size == 0) { /* FIN costs nothing */
+    if (size == 0) { /* FIN costs nothing */
         return true;
     }
     uint64_t room = yo_flow_left(session->flow, YO_FLOW_DATA) + stream->header_unsent;
@@ -236,7 +239,8 @@ static ngtcp2_ssize write_stream(struct pass *p, struct yo_wt_session *session)
         return NOTHING;
     }
     struct yo_wt_stream *stream = YO_CONTAINER(place, struct yo_wt_stream, place);
-    size_t count = yo_sendqueue_peek(&stream->out, spans, SPANS_MAX, &last);
+    size_t count =
+        yo_sendqueue_peek(&stream->out, spans, SPANS_MAX, p->dest_size, &last);
     if (stream->reset_due) { /* only its header, which is a chunk of its own */
         count = 1;
         last = false;

@@ -66,8 +66,9 @@ static void ids_lead_to_their_owner_and_can_be_inherited(void **state)
     assert_ptr_equal(yo_cid_map_find(&map, yo_span_of("one")), &a);
     yo_cid_map_hand_over(&a, &heir);
     assert_ptr_equal(yo_cid_map_find(&map, yo_span_of("one")), &heir);
-    yo_cid_map_remove(&map, &heir, yo_span_of("one"));
+    yo_cid_map_remove(&map, &heir, yo_span_of("one")); /* which was found last */
     assert_null(yo_cid_map_find(&map, yo_span_of("one")));
+    assert_ptr_equal(yo_cid_map_find(&map, yo_span_of("two")), &heir);
     yo_cid_map_forget(&map, &heir);
     yo_cid_map_forget(&map, &b);
     yo_cid_map_finish(&map);

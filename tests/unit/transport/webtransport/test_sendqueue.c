@@ -16,7 +16,7 @@ static struct yo_buf peek(struct yo_sendqueue *queue, size_t count, bool *last)
 {
     struct yo_span spans[16];
     struct yo_buf out;
-    size_t n = yo_sendqueue_peek(queue, spans, count, last);
+    size_t n = yo_sendqueue_peek(queue, spans, count, SIZE_MAX, last);
     yo_buf_init(&out, &yo_mem_libc);
     for (size_t i = 0; i < n; i++) {
         assert_true(spans[i].size > 0);
@@ -146,12 +146,40 @@ static void every_allocation_may_fail(void **state)
     fault_each(short_of_memory, NULL);
 }
 
+static void no_more_is_shown_than_is_enough(void **state)
+{
+    struct yo_sendqueue queue;
+    struct yo_span spans[16];
+    bool last;
+    (void)state;
+    yo_sendqueue_init(&queue, &yo_mem_libc);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(yo_sendqueue_push_bytes(&queue, yo_span_of("0123456789")),
+                         YOMO_OK);
+    }
+    yo_sendqueue_sent(&queue, 5);
+    assert_int_equal(yo_sendqueue_peek(&queue, spans, 16, 5, &last), 1);
+    assert_int_equal(spans[0].size, 5);
+    assert_false(last);
+    assert_int_equal(yo_sendqueue_peek(&queue, spans, 16, 6, &last), 2);
+    assert_false(last);
+    assert_int_equal(yo_sendqueue_peek(&queue, spans, 16, 26, &last), 4);
+    assert_true(last);
+    assert_int_equal(yo_sendqueue_peek(&queue, spans, 16, 25, &last), 3);
+    assert_false(last);
+    yo_sendqueue_sent(&queue, 30);
+    assert_int_equal(yo_sendqueue_peek(&queue, spans, 16, 1, &last), 1);
+    assert_true(last); /* it is all there is */
+    yo_sendqueue_finish(&queue);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_come_out_as_they_went_in),
         cmocka_unit_test(an_end_is_something_to_send),
         cmocka_unit_test(one_queue_may_follow_another),
+        cmocka_unit_test(no_more_is_shown_than_is_enough),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests_name("transport/webtransport/sendqueue", tests, NULL,
