@@ -99,11 +99,11 @@ static int finish_value(struct yo_capsules *c, struct yo_capsule *capsule)
     capsule->code =
         (uint32_t)v[0] << 24 | (uint32_t)v[1] << 16 | (uint32_t)v[2] << 8 | v[3];
     capsule->text = yo_span(v + 4, c->value_size - 4);
+    c->closed = true; /* a wrong one, too: `value` is not taken again */
     if (!yo_utf8_valid(capsule->text)) {
         return YOMO_ERR_PROTO;
     }
     capsule->event = YO_CAPSULE_IS_CLOSE;
-    c->closed = true;
     return YOMO_OK;
 }
 

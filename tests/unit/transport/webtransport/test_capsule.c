@@ -132,6 +132,21 @@ static void a_broken_close_is_an_error(void **state)
     expect("\x68\x43\x00", 3, YOMO_ERR_PROTO, "");
 }
 
+/* Nor a broken one: whoever reads on after an error gets nothing but errors. */
+static void nothing_may_follow_a_broken_close(void **state)
+{
+    static const uint8_t wrong[] = {0x68, 0x43, 0x05, 0, 0, 0, 1, 0xff};
+    struct yo_capsules capsules;
+    struct yo_capsule capsule;
+    (void)state;
+    yo_capsules_init(&capsules, &yo_mem_libc);
+    for (int i = 0; i < 3; i++) { /* the sanitizer looks for what is lost */
+        struct yo_span bytes = yo_span(wrong, sizeof(wrong));
+        assert_int_equal(yo_capsules_read(&capsules, &bytes, &capsule), YOMO_ERR_PROTO);
+    }
+    yo_capsules_finish(&capsules);
+}
+
 static void nothing_may_follow_a_close(void **state)
 {
     (void)state;
@@ -224,6 +239,7 @@ int main(void)
         cmocka_unit_test(unknown_ones_are_skipped_however_long),
         cmocka_unit_test(a_broken_close_is_an_error),
         cmocka_unit_test(nothing_may_follow_a_close),
+        cmocka_unit_test(nothing_may_follow_a_broken_close),
         cmocka_unit_test(a_cut_capsule_is_seen),
         cmocka_unit_test(flow_control_is_read_where_it_is_on),
         cmocka_unit_test(every_allocation_may_fail),
