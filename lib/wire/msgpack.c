@@ -266,8 +266,9 @@ struct level {
     bool is_map; /* then an even number left means that a key is next */
 };
 
-/* Pass over one whole value; returns its kind, or YOMO_ERR_MALFORMED. */
-static int walk(struct yo_mp_reader *reader, enum strictness strictness)
+/* Pass over one whole value with at most `deepest` maps and arrays in one another;
+ * returns its kind, or YOMO_ERR_MALFORMED. */
+static int walk(struct yo_mp_reader *reader, enum strictness strictness, size_t deepest)
 {
     struct level levels[YO_NESTING_MAX];
     size_t depth = 0;
@@ -292,7 +293,7 @@ static int walk(struct yo_mp_reader *reader, enum strictness strictness)
         }
         if (value.kind == YO_MP_ARRAY || value.kind == YO_MP_MAP) {
             bool is_map = value.kind == YO_MP_MAP;
-            if (depth == YO_NESTING_MAX) {
+            if (depth == deepest) {
                 fail(reader);
                 return YOMO_ERR_MALFORMED;
             }
@@ -307,14 +308,19 @@ static int walk(struct yo_mp_reader *reader, enum strictness strictness)
     return kind;
 }
 
-struct yo_span yo_mp_skip(struct yo_mp_reader *reader)
+static struct yo_span skip(struct yo_mp_reader *reader, size_t deepest)
 {
     struct yo_span before = reader->rest;
 
-    if (walk(reader, SHAPE) < 0) {
+    if (walk(reader, SHAPE, deepest) < 0) {
         return YO_SPAN_NONE;
     }
     return yo_span(before.data, before.size - reader->rest.size);
+}
+
+struct yo_span yo_mp_skip(struct yo_mp_reader *reader)
+{
+    return skip(reader, YO_NESTING_MAX);
 }
 
 struct yo_span yo_mp_read_str(struct yo_mp_reader *reader)
@@ -366,7 +372,7 @@ static int check(struct yo_span bytes, enum strictness strictness)
     int kind;
 
     yo_mp_reader_init(&reader, bytes);
-    kind = walk(&reader, strictness);
+    kind = walk(&reader, strictness, YO_NESTING_MAX);
     return reader.rest.size == 0 ? kind : YOMO_ERR_MALFORMED;
 }
 
@@ -390,8 +396,8 @@ struct yo_span yo_mp_map_get(struct yo_span map, const char *key)
     yo_mp_reader_init(&reader, map);
     count = yo_mp_read_map(&reader);
     for (uint32_t i = 0; i < count && !reader.error; i++) {
-        struct yo_span name = yo_mp_as_str(yo_mp_skip(&reader));
-        struct yo_span value = yo_mp_skip(&reader);
+        struct yo_span name = yo_mp_as_str(skip(&reader, YO_NESTING_MAX - 1));
+        struct yo_span value = skip(&reader, YO_NESTING_MAX - 1); /* the map is one */
         if (!found.data && name.data && yo_span_equal(name, wanted)) {
             found = value;
         }

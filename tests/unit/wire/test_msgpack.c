@@ -360,6 +360,15 @@ static void a_value_is_found_by_its_key(void **state)
     assert_null(yo_mp_map_get(bytes_hex("81a16101c0"), "a").data);
     assert_null(yo_mp_map_get(bytes_hex("82a16101a162"), "a").data);
     assert_null(yo_mp_map_get(YO_SPAN_NONE, "a").data);
+    /* What is too deep for one walk over the whole is too deep here, too. */
+    static const uint8_t head[] = {0x81, 0xa1, 'a'};
+    uint8_t deep[sizeof(head) + YO_NESTING_MAX + 1];
+    memcpy(deep, head, sizeof(head));
+    memset(deep + sizeof(head), 0x91, YO_NESTING_MAX);
+    deep[sizeof(deep) - 1] = 0xc0;
+    assert_null(yo_mp_map_get(yo_span(deep, sizeof(deep)), "a").data);
+    deep[sizeof(deep) - 2] = 0xc0;
+    assert_non_null(yo_mp_map_get(yo_span(deep, sizeof(deep) - 1), "a").data);
     assert_hex(yo_mp_map_get(bytes_hex("81a001"), ""), "01");
     assert_null(yo_mp_as_str(bytes_hex("05")).data);
     assert_null(yo_mp_as_str(bytes_hex("c40161")).data);
