@@ -73,14 +73,15 @@ def render(found, peers, cases):
 def render_browsers(engines):
     """`engines`: {name: {version, findings}}, with the same behaviours in each."""
     rows = ['| file | behaviour | '
-            + ' | '.join(f'{name} {engine["version"]}' for name, engine in engines.items()) + ' |',
-            '| --- | --- |' + ' --- |' * len(engines)]
+            + ' | '.join(f'{name} {engine["version"]} | dedicated | shared | service'
+                         for name, engine in engines.items()) + ' |',
+            '| --- | --- |' + ' --- |' * 4 * len(engines)]
     reasons = []
     for findings in zip(*(engine['findings'] for engine in engines.values())):
         assert len({(f['file'], f['title']) for f in findings}) == 1, 'runs of different tests'
         row = [findings[0]['file'], findings[0]['title'].replace('|', '\\|')]
-        for finding in findings:
-            outcome, _, why = finding['cell'].partition(': ')
+        for cell in (cell for finding in findings for cell in finding['cells']):
+            outcome, _, why = cell.partition(': ')
             if why and why not in reasons:
                 reasons.append(why)
             row.append(f'{outcome} ({reasons.index(why) + 1})' if why else outcome)

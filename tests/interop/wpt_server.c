@@ -341,10 +341,21 @@ static void close_at_once(struct session *session, const char *query)
     yomo_wt_session_close(session->session, (uint32_t)number(query, "code", 0), reason);
 }
 
-static void abort_at_once(struct session *session, const char *query)
+static void abort_now_or_open(struct session *session, const char *query)
 {
-    (void)query;
-    yomo_wt_session_abort(session->session);
+    if (strstr(query, "now")) {
+        yomo_wt_session_abort(session->session);
+    } else {
+        (void)open_stream(session, true);
+    }
+}
+
+static size_t abort_session_on_data(struct copy *copy, const unsigned char *data,
+                                    size_t size, bool fin)
+{
+    (void)data, (void)fin;
+    yomo_wt_session_abort(copy->session->session);
+    return size;
 }
 
 static size_t close_on_data(struct copy *copy, const unsigned char *data, size_t size,
@@ -448,7 +459,9 @@ static const struct handler handlers[] = {
      .on_closed = note_end},
     {.name = "query", .on_open = tell_notes},
     {.name = "server-close", .on_open = close_at_once},
-    {.name = "server-connection-close", .on_open = abort_at_once},
+    {.name = "server-connection-close",
+     .on_open = abort_now_or_open,
+     .on_data = abort_session_on_data},
     {.name = "server-read-then-close", .on_open = open_one, .on_data = close_on_data},
     {.name = "server-drain", .on_open = drain},
     {.name = "abort-stream-from-server", .on_data = abort_on_data},

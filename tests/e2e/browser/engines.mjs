@@ -2,10 +2,10 @@
 // The two browser engines behind one face: start, open a page, call a function in it.
 
 import { firefoxPath, startFirefox } from './firefox.mjs';
-import { browserPath, startChromium } from './support.mjs';
+import { browserPath, startChromium, trust } from './support.mjs';
 
-async function chromiumEngine() {
-    const browser = await startChromium();
+async function chromiumEngine(backend) {
+    const browser = await startChromium(...trust(backend, { quic: true }));
     return {
         name: 'Chromium',
         version: browser.version(),
@@ -28,12 +28,14 @@ const ENGINES = {
     firefox: { start: startFirefox, path: firefoxPath, title: 'Firefox ESR' },
 };
 
-/** The engine that a test is to run in; ends the process with 77 where it is missing. */
-export async function startEngine(name) {
+/** Ends the process with 77 where the engine that a test is to run in is missing. */
+export function needEngine(name) {
     const engine = ENGINES[name];
     if (!engine.path()) {
         console.log(`skipped: no ${engine.title} on this machine`);
         process.exit(77);
     }
-    return engine.start();
 }
+
+/** The engine; it trusts the certificate of `backend` ({ spki, port }). */
+export const startEngine = (name, backend) => ENGINES[name].start(backend);

@@ -7,10 +7,16 @@ import { join } from 'node:path';
 
 import { here } from './support.mjs';
 
-/** What the table says of a finding: a word, and after a colon why. */
-export function cell({ lacks, known, ok }) {
+/** Where behaviours are tried; a worker is of the kind that its place names. */
+export const PLACES = ['page', 'dedicated', 'shared', 'service'];
+
+/** What the table says of an outcome: a word, and after a colon why. */
+export function cell({ lacks, moot, known, ok }) {
     if (lacks) {
         return `no API: \`${lacks}\` is missing`;
+    }
+    if (moot) {
+        return `-: ${moot}`;
     }
     if (known?.startsWith('sometimes: ')) {
         return known;
@@ -25,12 +31,13 @@ export function keep(engine, findings) {
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, `browser ${engine.name}.json`), JSON.stringify({
         version: engine.version,
-        findings: findings.map((finding) => ({ ...finding, cell: cell(finding) })),
+        findings: findings.map(({ file, title, cells }) =>
+            ({ file, title, cells: PLACES.map((place) => cells[place] ?? '-') })),
     }));
 }
 
-/** What docs/interop.md says of a behaviour in an engine: yes, no, or no API. */
-export function said(engine, file, title) {
+/** What docs/interop.md says of a behaviour in an engine and place: yes, no, or no API. */
+export function said(engine, place, file, title) {
     const text = readFileSync(join(here, '../../../docs/interop.md'), 'utf8');
     const part = text.split('<!-- generated: browsers -->')[1].split('<!-- end of browsers -->')[0];
     const rows = part.split('\n').filter((line) => line.startsWith('|'))
@@ -38,5 +45,5 @@ export function said(engine, file, title) {
             .map((words) => words.trim().replaceAll('\\|', '|')));
     const column = rows[0]?.findIndex((name) => name.startsWith(engine)) ?? -1;
     const row = rows.find((words) => words[0] === file && words[1] === title);
-    return row?.[column]?.replace(/ \(.*/, '');
+    return row?.[column + PLACES.indexOf(place)]?.replace(/ \(.*/, '');
 }

@@ -138,7 +138,9 @@ export async function startFirefox() {
     const socket = new WebSocket(`${address}/session`);
     await once(socket, 'open');
     const talk = new Conversation(socket);
-    const { capabilities } = await talk.send('session.new', { capabilities: {} });
+    const { capabilities } = await talk.send('session.new', {
+        capabilities: { alwaysMatch: { acceptInsecureCerts: true } },
+    });
     return {
         name: 'Firefox',
         version: capabilities.browserVersion,

@@ -124,6 +124,13 @@ export class Program {
     }
 }
 
+/** Of the development certificate: what Chromium's list of trusted keys names it by. */
+export function spkiOf(stateDir) {
+    const pem = readFileSync(join(stateDir, 'dev-cert.pem'));
+    const spki = new X509Certificate(pem).publicKey.export({ type: 'spki', format: 'der' });
+    return createHash('sha256').update(spki).digest('base64');
+}
+
 /** A backend on free ports, with a state directory of its own. */
 export async function startBackend(...flags) {
     const stateDir = mkdtempSync(join(tmpdir(), 'yomo-state-'));
@@ -131,14 +138,12 @@ export async function startBackend(...flags) {
         'serve', '--port', '0', '--http-port', '0', '--state-dir', stateDir, ...flags,
     ]);
     const listening = JSON.parse(await serve.logLine('listening '));
-    const pem = readFileSync(join(stateDir, 'dev-cert.pem'));
-    const spki = new X509Certificate(pem).publicKey.export({ type: 'spki', format: 'der' });
     return {
         serve,
         stateDir,
         ...listening,
         url: `https://localhost:${listening.port}/v1`,
-        spki: createHash('sha256').update(spki).digest('base64'),
+        spki: spkiOf(stateDir),
         /** Run another program, with the state directory as its last argument. */
         program: (file, ...args) => new Program([...args, stateDir], file),
         /** Run another command of the program against this backend. */
@@ -156,10 +161,20 @@ export async function startBackend(...flags) {
 
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript' };
 
-/** The pages of this folder, on a free port of localhost. */
+/** The pages of this folder, on a free port of localhost; with `?no-store` a page says that
+ *  it must not be kept. What pages POST, as JSON, comes out of `told`. */
 export async function startPages() {
-    const server = createServer((request, response) => {
-        const path = normalize(new URL(request.url, 'http://localhost').pathname);
+    const told = [];
+    const waiting = [];
+    const server = createServer(async (request, response) => {
+        const { pathname, searchParams } = new URL(request.url, 'http://localhost');
+        const path = normalize(pathname);
+        if (request.method === 'POST') {
+            const words = JSON.parse((await request.toArray()).join(''));
+            response.writeHead(204).end();
+            (waiting.shift() ?? ((value) => told.push(value)))(words);
+            return;
+        }
         const file = join(here, path);
         if (!file.startsWith(here + sep) || !existsSync(file)) {
             response.writeHead(404).end();
@@ -167,6 +182,7 @@ export async function startPages() {
         }
         response.writeHead(200, {
             'content-type': TYPES[extname(file)] ?? 'application/octet-stream',
+            ...(searchParams.has('no-store') && { 'cache-control': 'no-store' }),
         });
         response.end(readFileSync(file));
     });
@@ -174,6 +190,8 @@ export async function startPages() {
     await once(server, 'listening');
     return {
         origin: `http://localhost:${server.address().port}`,
+        told: () => (told.length > 0 ? Promise.resolve(told.shift())
+            : new Promise((resolve) => { waiting.push(resolve); })),
         stop: () => new Promise((resolve) => server.close(resolve)),
     };
 }
@@ -183,6 +201,7 @@ export async function startChromium(...flags) {
     return chromium.launch({
         executablePath: browserPath(),
         headless: true,
+        ignoreDefaultArgs: ['--disable-back-forward-cache'],
         args: [
             '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
             '--disable-component-update', '--disable-sync', ...flags,

@@ -65,6 +65,12 @@ export const closing = [{
             session.close();
             await t.rejects(session.ready, 'ready');
         }],
+        ['close() before it is ready: one WebTransportError for both promises', 'browser',
+            async (t) => {
+                const session = t.open('echo');
+                session.close();
+                await t.failed(session);
+            }],
         ['code and reason at both ends', 'server', async (t) => {
             const token = t.token();
             const session = await t.connect(`client-close?token=${token}`);
@@ -90,8 +96,23 @@ export const closing = [{
             t.equal((await session.closed).reason.length, 2000, 'its length');
         }],
         ['the server ends the connection without a word', 'server', async (t) => {
-            await t.rejects(t.open('server-connection-close').closed, 'closed');
+            await t.rejects(t.open('server-connection-close?now').closed, 'closed');
         }],
+        ['it ends so under open streams, and all fail with the same error', 'browser',
+            async (t) => {
+                const session = t.open('server-connection-close');
+                const stream = await first(session.incomingBidirectionalStreams);
+                const writer = stream.writable.getWriter();
+                const reader = stream.readable.getReader();
+                writer.write(new Uint8Array([65])).catch(() => {});
+                const error = await t.rejects(session.closed, 'closed');
+                t.ok(error instanceof WebTransportError, 'the class of the error');
+                t.equal([error.source, error.streamErrorCode], ['session', null], 'the error');
+                for (const [closed, what] of [[writer.closed, 'the writer'],
+                    [reader.closed, 'the reader']]) {
+                    t.ok(await t.rejects(closed, what) === error, `the error of ${what}`);
+                }
+            }],
         ['the server closes without code and reason', 'server', async (t) => {
             const { closeCode, reason } = await t.open('server-close').closed;
             t.equal([closeCode, reason], [0, ''], 'here');
@@ -186,6 +207,9 @@ export const closing = [{
             const session = await t.connect('echo');
             t.ok(session.draining === session.draining, 'the same promise');
             t.ok(!await settles(session.draining, t), 'it waits');
+        }, ['WebTransport.draining']],
+        ['draining is there before it is ready', 'browser', async (t) => {
+            t.ok(t.open('echo').draining instanceof Promise, 'its class');
         }, ['WebTransport.draining']],
         ['the server drains: draining settles, closed does not', 'server', async (t) => {
             const session = await t.connect('server-drain?drain');

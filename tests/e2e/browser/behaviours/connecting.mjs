@@ -12,6 +12,9 @@ const refused = (status) =>
     [`status ${status} refuses`, 'server', async (t) =>
         t.failed(t.open(`custom-response?:status=${status}`))];
 
+// What a page cannot ask for together with hashes.
+const UNTRUSTED = { Firefox: 'over QUIC it heeds no exception for a certificate' };
+
 const needsAnswer = ['WebTransport.responseHeaders'];
 
 export const connecting = [{
@@ -55,6 +58,27 @@ export const connecting = [{
             const session = await t.connect('custom-response?set-cookie=probe%3D1');
             t.ok(!session.responseHeaders.has('set-cookie'), 'it');
         }, needsAnswer],
+        ['wt-protocol is not shown', 'browser', async (t) => {
+            const session = await t.connect('subprotocol', { protocols: ['first.v1'] });
+            t.ok(!session.responseHeaders.has('wt-protocol'), 'it');
+        }, needsAnswer],
+        ['a Cookie in the option headers is not sent', 'browser', async (t) => {
+            const headers = await requestHeaders(t, { headers: { Cookie: 'probe=1' } });
+            t.equal(headers.cookie, undefined, 'the cookie');
+        }, needsAnswer],
+        ...['wt-available-protocols', 'WT-Available-Protocols', 'Wt-AVAILABLE-protocols'].map(
+            (name) => [`${name} in the option headers is refused`, 'browser', async (t) =>
+                t.throws('TypeError', () => t.open('echo', { headers: { [name]: 'x' } }), name),
+            needsAnswer]),
+        ['the option headers may be a list of pairs', 'browser', async (t) => {
+            t.open('echo', { headers: [['x-foo', 'bar'], ['x-baz', 'qux']] });
+        }, needsAnswer],
+        ['a name may be there twice', 'browser', async (t) => {
+            t.open('echo', { headers: [['x-twice', 'one'], ['x-twice', 'two']] });
+        }, needsAnswer],
+        ['a pair of one element is refused', 'browser', async (t) =>
+            t.throws('TypeError', () => t.open('echo', { headers: [['alone']] }), 'alone'),
+        needsAnswer],
         ['the option headers reaches the server, in lower case', 'server', async (t) => {
             const headers = await requestHeaders(t, { headers: { 'X-Client-Header': 'sent' } });
             t.equal(headers['x-client-header'], 'sent', 'the header');
@@ -63,7 +87,8 @@ export const connecting = [{
 }, {
     file: 'constructor',
     behaviours: [
-        ...['', 'no-scheme', 'http://example.invalid/', 'https:///', 'https://localhost/#part',
+        ...[null, '', 'no-scheme', 'http://example.invalid/', 'quic-transport://example.invalid/',
+            'https:///', 'https://localhost/#part',
             'https://localhost:999999/'].map((url) =>
             [`the URL "${url}" is refused`, 'browser', async (t) =>
                 t.throws('SyntaxError', () => new WebTransport(url), url)]),
@@ -82,9 +107,28 @@ export const connecting = [{
             });
             t.equal(session.protocol, 'second.v2', 'which');
         }, ['WebTransport.protocol']],
+        ...[{ allowPooling: true }, { allowPooling: true, requireUnreliable: true },
+            { allowPooling: true, requireUnreliable: true, congestionControl: 'low-latency' },
+            { protocols: ['a'] }].map((options) =>
+            [`a session with ${JSON.stringify(options)}, its certificate trusted`, 'server',
+                (t) => t.connect('echo', { serverCertificateHashes: undefined, ...options }),
+                [], UNTRUSTED]),
+        ['allowPooling together with hashes is refused', 'browser', async (t) =>
+            t.throws('NotSupportedError', () => t.open('echo', { allowPooling: true }), 'both')],
         ['port 0 fails', 'browser', async (t) =>
             t.failed(Object.assign(new WebTransport('https://localhost:0/')))],
     ],
+}, {
+    file: 'constructor-sharedarraybuffer',
+    behaviours: [
+        ['a SharedArrayBuffer', (shared) => shared], ['a view of one', (shared) =>
+            new Uint8Array(shared)],
+    ].map(([what, of]) => [`${what} is refused as a hash`, 'browser', async (t) => {
+        const { buffer } = new WebAssembly.Memory({ shared: true, initial: 1, maximum: 1 });
+        t.throws('TypeError', () => t.open('echo', {
+            serverCertificateHashes: [{ algorithm: 'sha-256', value: of(buffer) }],
+        }), what);
+    }]),
 }, {
     file: 'server-certificate-hashes',
     behaviours: [
@@ -99,6 +143,7 @@ export const connecting = [{
     ],
 }, {
     file: 'csp',
+    places: ['page'],
     behaviours: [
         ["connect-src 'none' forbids, the address allows", 'browser', async (t) => {
             const answers = [];
@@ -122,6 +167,7 @@ export const connecting = [{
     ],
 }, {
     file: 'in-removed-iframe',
+    places: ['page'],
     behaviours: [
         ['streams of a session whose frame is gone', 'browser', async (t) => {
             const frame = document.createElement('iframe');

@@ -58,6 +58,7 @@ function attribute(name, defaults, smallest) {
 }
 
 const needsWritable = ['WebTransportDatagramDuplexStream.createWritable'];
+const needsGroup = ['WebTransport.createSendGroup'];
 
 export const datagrams = [{
     file: 'datagrams',
@@ -142,9 +143,17 @@ export const datagrams = [{
             t.equal((await t.rejects(writable.getWriter().write('foo'), 'a text')).name,
                 'TypeError', 'its name');
         }],
+        ['and what is written after it too', 'browser', async (t) => {
+            const session = await t.connect('echo');
+            const writer = writerOf(session);
+            const errors = [await t.rejects(writer.write('foo'), 'a text'),
+                await t.rejects(writer.write(new Uint8Array(0)), 'bytes after it')];
+            t.equal(errors.map(({ name }) => name), ['TypeError', 'TypeError'], 'their names');
+        }],
     ],
 }, {
     file: 'datagram-cancel-crash',
+    places: ['page'],
     behaviours: [
         ['cancel() in a frame that is gone', 'browser', async () => {
             const frame = document.createElement('iframe');
@@ -167,6 +176,61 @@ export const datagrams = [{
                 writable.sendOrder = -50;
                 t.equal(writable.sendOrder, -50, 'set');
             }, needsWritable],
+        ['it is a WebTransportDatagramsWritable and a WritableStream', 'browser', async (t) => {
+            const writable = (await t.connect('echo')).datagrams.createWritable();
+            t.ok(writable instanceof WebTransportDatagramsWritable, 'its class');
+            t.ok(writable instanceof WritableStream, 'the class above it');
+        }, needsWritable],
+        ['sendOrder is 0 and sendGroup null at first', 'browser', async (t) => {
+            const writable = (await t.connect('echo')).datagrams.createWritable();
+            t.equal([writable.sendOrder, writable.sendGroup], [0, null], 'they');
+        }, needsWritable],
+        ['sendGroup can be set, and taken away', 'browser', async (t) => {
+            const session = await t.connect('echo');
+            const group = session.createSendGroup();
+            const writable = session.datagrams.createWritable({ sendGroup: group });
+            t.ok(writable.sendGroup === group, 'from the option');
+            writable.sendGroup = null;
+            t.equal(writable.sendGroup, null, 'taken away');
+            writable.sendGroup = group;
+            t.ok(writable.sendGroup === group, 'set');
+        }, [...needsWritable, ...needsGroup]],
+        ['a group of another session is refused', 'browser', async (t) => {
+            const [one, other] = await Promise.all([t.connect('echo'), t.connect('echo')]);
+            const sendGroup = one.createSendGroup();
+            t.throws('InvalidStateError', () => other.datagrams.createWritable({ sendGroup }),
+                'another session');
+        }, [...needsWritable, ...needsGroup]],
+        ['several of them, each with its order', 'browser', async (t) => {
+            const { datagrams: all } = await t.connect('echo');
+            const two = [10, 20].map((sendOrder) => all.createWritable({ sendOrder }));
+            t.ok(two[0] !== two[1], 'two of them');
+            t.equal(two.map(({ sendOrder }) => sendOrder), [10, 20], 'their orders');
+        }, needsWritable],
+        ['several datagrams written at once are echoed', 'server', async (t) => {
+            const session = await t.connect('echo');
+            const writer = session.datagrams.createWritable({ sendOrder: 5 }).getWriter();
+            const reader = session.datagrams.readable.getReader();
+            const missing = new Set(['one', 'two', 'three']);
+            while (missing.size > 0) {
+                for (const words of missing) {
+                    writer.write(encode(words)).catch(() => {});
+                }
+                const late = pause(100);
+                while (missing.size > 0) {
+                    const came = await Promise.race([reader.read(), late]);
+                    if (!came) {
+                        break;
+                    }
+                    missing.delete(decode(came.value));
+                }
+            }
+        }, needsWritable],
+        ['its writer is ready at once', 'browser', async (t) => {
+            const writer = (await t.connect('echo')).datagrams.createWritable().getWriter();
+            await writer.ready;
+            t.ok(writer.desiredSize > 0, `room ${writer.desiredSize}`);
+        }, needsWritable],
         ['what is written there is echoed', 'server', async (t) => {
             const session = await t.connect('echo');
             const reader = session.datagrams.readable.getReader();

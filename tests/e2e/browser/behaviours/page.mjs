@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT
-// What the browser tests of WebTransport call in the page: one behaviour at a time.
+// What the browser tests of WebTransport call in the page, which has workers of all kinds
+// run the same (worker.mjs).
 
 import { groups } from './groups.mjs';
 
 const DEADLINE = 15_000;
 const DEADLINE_KNOWN = 1_000; // where it is known that it does not hold
+
+const TOGETHER = 4; // behaviours under way at once in a worker
+
+const LASTING = new Map(); // sessions by URL
 
 class Failure extends Error {}
 
@@ -12,7 +17,7 @@ class Failure extends Error {}
 class Try {
     constructor(base, hash) {
         this.base = base;
-        this.hash = Uint8Array.from(hash.match(/../g), (byte) => parseInt(byte, 16));
+        this.hash = hash;
         this.sessions = [];
     }
 
@@ -37,6 +42,16 @@ class Try {
         const session = this.open(handler, options);
         await session.ready;
         return session;
+    }
+
+    /** A session that all who ask for it share, and that is there as long as the page. */
+    async lasting(handler) {
+        const url = this.url(handler);
+        if (!LASTING.has(url)) {
+            LASTING.set(url, new Try(this.base, this.hash).open(handler));
+        }
+        await LASTING.get(url).ready;
+        return LASTING.get(url);
     }
 
     token() {
@@ -153,34 +168,89 @@ export const same = (a, b) => a.length === b.length && a.every((byte, i) => byte
 function lacks(needs) {
     return needs.find((name) => {
         const [type, member] = name.split('.');
-        return !globalThis[type] || (member && !(member in globalThis[type].prototype));
+        return !globalThis[type] || (member && !(member in globalThis[type].prototype
+            || member in globalThis[type]));
     });
 }
 
 globalThis.listBehaviours = () =>
-    groups.flatMap(({ file, behaviours }) =>
-        behaviours.map(([title, duty, , , known]) => ({ file, title, duty, known })));
+    groups.flatMap(({ file, places, behaviours }) =>
+        behaviours.map(([title, duty, , , known]) => ({ file, title, places, duty, known })));
 
-globalThis.runBehaviour = async (engine, file, title, base, hash) => {
+/** The fault of `engine` that is known, in a place ('page', 'dedicated', ...). */
+const faultOf = (known, engine, place) => known?.[`${engine} ${place}`] ?? known?.[engine];
+
+/** One behaviour: { lacks } or { ok, why }, and the fault that is known of the engine. */
+globalThis.runBehaviour = async ({ engine, place, base, hash }, file, title) => {
     const [, , run, needs = [], known = {}] = groups
-        .find((group) => group.file === file)
-        .behaviours.find((behaviour) => behaviour[0] === title);
+        .flatMap((group) => (group.file === file ? group.behaviours : []))
+        .find((behaviour) => behaviour[0] === title);
     const missing = lacks(needs);
+    const fault = faultOf(known, engine, place);
     if (missing) {
         return { lacks: missing };
     }
-    const t = new Try(base, hash);
+    const t = new Try(base, Uint8Array.from(hash.match(/../g), (byte) => parseInt(byte, 16)));
     try {
         await Promise.race([
             run(t),
-            pause(known[engine] ? DEADLINE_KNOWN : DEADLINE).then(() => {
+            pause(fault ? DEADLINE_KNOWN : DEADLINE).then(() => {
                 throw new Failure('it did not happen in time');
             }),
         ]);
-        return { ok: true };
+        return { ok: true, known: fault };
     } catch (error) {
-        return { ok: false, why: `${error.name}: ${error.message}` };
+        return { ok: false, known: fault, why: `${error.name}: ${error.message}` };
     } finally {
         t.end();
     }
+};
+
+/** All of `list`, several at a time; what does not hold in company is tried again alone. */
+export async function runAll(where, list) {
+    const outcomes = [];
+    const one = async (i) => {
+        outcomes[i] = await globalThis.runBehaviour(where, list[i].file, list[i].title);
+    };
+    let next = 0;
+    await Promise.all(Array.from({ length: TOGETHER }, async () => {
+        while (next < list.length) {
+            await one(next++);
+        }
+    }));
+    for (const i of outcomes.keys()) {
+        const fails = () => !(outcomes[i].ok || outcomes[i].lacks || outcomes[i].known);
+        for (let again = 0; again < 2 && fails(); again++) {
+            await one(i);
+        }
+    }
+    return outcomes;
+}
+
+/** How a worker of each kind begins: what can be posted to. */
+const START = {
+    dedicated: () => new Worker('worker.mjs', { type: 'module' }),
+    shared: () => new SharedWorker('worker.mjs', { type: 'module' }).port,
+    service: async () => {
+        const registration = await navigator.serviceWorker.register('worker.mjs',
+            { type: 'module', scope: 'nowhere/' });
+        const worker = registration.installing ?? registration.waiting ?? registration.active;
+        while (worker.state !== 'activated') {
+            await new Promise((resolve) => { worker.onstatechange = resolve; });
+        }
+        return worker;
+    },
+};
+
+/** The same as runAll, in a worker of the kind that `where.place` names. */
+globalThis.runInWorker = async (where, list) => {
+    const worker = await START[where.place]();
+    const { port1, port2 } = new MessageChannel();
+    const answer = new Promise((resolve) => { port1.onmessage = resolve; });
+    worker.postMessage({ where, list }, [port2]);
+    const { data } = await answer;
+    if (data.error) {
+        throw new Error(data.error);
+    }
+    return data.outcomes;
 };

@@ -57,6 +57,41 @@ export const priorities = [{
             }));
             t.equal(writable.sendOrder, 5, 'sendOrder');
         }, needsGroup],
+        ['createSendGroup() gives a WebTransportSendGroup, each time another', 'browser',
+            async (t) => {
+                const session = await t.connect('echo');
+                const groups = [session.createSendGroup(), session.createSendGroup()];
+                t.ok(groups.every((group) => group instanceof WebTransportSendGroup), 'class');
+                t.ok(groups[0] !== groups[1], 'two of them');
+            }, needsGroup],
+        ['unidirectional streams of two groups', 'server', async (t) => {
+            const session = await t.connect('echo');
+            for (const sendOrder of [7, 8]) {
+                const sendGroup = session.createSendGroup();
+                const stream = await session.createUnidirectionalStream({ sendGroup, sendOrder });
+                t.ok(stream.sendGroup === sendGroup, 'its group');
+                t.equal(stream.sendOrder, sendOrder, 'its order');
+                await write(stream, `of order ${sendOrder}`);
+            }
+        }, needsGroup],
+        ['several streams of one group', 'server', async (t) => {
+            const session = await t.connect('echo');
+            const sendGroup = session.createSendGroup();
+            await Promise.all([
+                session.createUnidirectionalStream({ sendGroup }),
+                session.createUnidirectionalStream({ sendGroup }),
+                session.createBidirectionalStream({ sendGroup }).then((both) => both.writable),
+            ].map(async (stream) => write(await stream, 'together')));
+        }, needsGroup],
+        ['sendGroup can be set later, and taken away', 'browser', async (t) => {
+            const session = await t.connect('echo');
+            const groups = [session.createSendGroup(), session.createSendGroup()];
+            const stream = await session.createUnidirectionalStream({ sendGroup: groups[0] });
+            for (const group of [groups[1], groups[0], null]) {
+                stream.sendGroup = group;
+                t.ok(stream.sendGroup === group, 'it');
+            }
+        }, needsGroup],
         ['a group of another session is refused', 'browser', async (t) => {
             const [one, other] = await Promise.all([t.connect('echo'), t.connect('echo')]);
             const stream = await one.createUnidirectionalStream();

@@ -147,8 +147,9 @@ const CODES = [0, 7, 29, 30, 255];
 
 const NO_STOPS = { Firefox: 'cancel() sends no STOP_SENDING' };
 
-export const round = {
+export const round = [{
     file: 'round',
+    places: ['page'],
     behaviours: [
         ['datagrams come back', 'server', datagramsComeBack],
         ['a bidirectional stream comes back', 'server', bidirectional],
@@ -173,4 +174,4 @@ export const round = {
         ['the server closes thirty sessions at once, each with its code', 'server',
             serverClosesOften],
     ],
-};
+}];
