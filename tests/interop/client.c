@@ -26,6 +26,7 @@ struct stream {
     size_t rest_size;
     bool bidirectional, local, fin, was_reset, was_stopped;
     int64_t reset_code, stop_code;
+    uint64_t id; /* QUIC's, once something came */
 };
 
 /* One session and all that happened to it. */
@@ -44,6 +45,7 @@ static yomo_wt_client *client;
 static const char *base;
 static char why[512]; /* what went wrong in this case; "" nothing */
 static unsigned char big[BIG];
+static bool share; /* sessions may have a connection together */
 
 static bool fail(const char *text)
 {
@@ -96,7 +98,7 @@ static size_t on_data(void *user, yomo_wt_stream *stream, const void *data, size
     struct stream *s = user;
     unsigned char *all = realloc(s->data, s->size + size + 1);
 
-    (void)stream;
+    s->id = yomo_wt_stream_id(stream);
     if (!all) {
         abort();
     }
@@ -259,6 +261,7 @@ static struct world *ask(const char *handler, bool offer)
                   yomo_wt_request_offer(request, "second.v2") != YOMO_OK)) {
         abort();
     }
+    yomo_wt_request_share(request, share);
     if (yomo_wt_request_connect(request, client, &session_callbacks, world,
                                 &world->session) != YOMO_OK) {
         abort();
@@ -606,6 +609,46 @@ static void run_subprotocol(void)
     leave(world);
 }
 
+static bool all_ended(struct world *world)
+{
+    return world->closed || world->streams[0].fin || world->streams[0].was_reset;
+}
+
+/* Sessions that share a connection: their streams have different IDs. Each sends and
+ * gets more than it was allowed at first; one ends, and the others go on. */
+static void run_several(void)
+{
+    enum { SEVERAL = 4 };
+    struct world *worlds[SEVERAL];
+
+    share = true;
+    for (int i = 0; i < SEVERAL; i++) {
+        worlds[i] = enter("echo");
+    }
+    for (int i = 0; i < SEVERAL; i++) {
+        send_all(open_stream(worlds[i], true), big, sizeof(big));
+    }
+    for (int i = 0; i < SEVERAL; i++) {
+        struct stream *s = &worlds[i]->streams[0];
+        (void)until(all_ended, worlds[i], "the echo did not end");
+        expect(s->size == BIG && memcmp(s->data, big, BIG) == 0, "bytes differ",
+               (long long)s->size);
+        for (int j = 0; j < i; j++) {
+            expect(s->id != worlds[j]->streams[0].id, "they have a connection each",
+                   (long long)s->id);
+        }
+    }
+    leave(worlds[0]);
+    for (int i = 1; i < SEVERAL; i++) {
+        struct stream *s = open_stream(worlds[i], true);
+        send_all(s, "still here", 10);
+        (void)until(second_came_back, worlds[i], "it ended with the other one");
+        expect(s->size == 10, "bytes differ", (long long)s->size);
+        leave(worlds[i]);
+    }
+    share = false;
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -624,6 +667,7 @@ static const struct {
     {"close-from-server", run_close_from_server},
     {"refused", run_refused},
     {"subprotocol", run_subprotocol},
+    {"several", run_several},
 };
 
 static void check(int32_t error, const char *what)
@@ -677,6 +721,9 @@ int main(int argc, char **argv)
     base = argv[2];
     check(yomo_options_create(&options, YOMO_SCOPE_CLIENT), "options");
     check(yomo_options_set(options, "ca", argv[1]), "ca");
+    if (argc == 4 && strcmp(argv[3], "several") == 0) { /* others see no limits */
+        check(yomo_options_set(options, "webtransport-sessions", "8"), "sessions");
+    }
     check(yomo_options_set_log(options, on_log, NULL, YOMO_LOG_WARN), "log");
     check(yomo_wt_client_create(&client, options, NULL, NULL), "client");
     yomo_options_free(options);

@@ -86,6 +86,41 @@ class Aioquic(Peer):
         return [self.python, '-B', str(self.source / 'quic.py'), program]
 
 
+class Pywebtransport(Peer):
+    """For several sessions on a connection only (the role `several`)."""
+
+    def find_python(self):
+        """It wants a newer Python than a distribution may have."""
+        pyenv = pathlib.Path(os.environ.get('PYENV_ROOT') or pathlib.Path.home() / '.pyenv')
+        names = [sys.executable, 'python3.14', 'python3.13', 'python3.12',
+                 *map(str, pyenv.glob('versions/3.1[2-9]*/bin/python3'))]
+        for name in names:
+            path = shutil.which(name)
+            if path and subprocess.run(
+                    [path, '-c', 'import sys; sys.exit(sys.version_info < (3, 12))'],
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0:
+                return path
+        raise Missing('it needs Python 3.12')
+
+    def install(self, here, cache):
+        self.source = here / 'pywebtransport'
+        wanted = self.source / 'requirements.txt'
+        folder = cache / self.folder
+        self.python = str(folder / 'bin' / 'python')
+        stamp = folder / 'stamp'
+        if stamp.exists() and stamp.read_text() == self.stamp([wanted]):
+            return
+        python = self.find_python()
+        shutil.rmtree(folder, ignore_errors=True)
+        run([python, '-m', 'venv', str(folder)])
+        run([self.python, '-m', 'pip', 'install', '--quiet', '--no-deps', '--only-binary',
+             ':all:', '-r', str(wanted)])
+        stamp.write_text(self.stamp([wanted]))
+
+    def several(self, program):
+        return [self.python, '-B', str(self.source / 'several.py'), program]
+
+
 class Go(Peer):
     """webtransport-go: one source, with the go.mod of a version."""
 
@@ -159,4 +194,7 @@ PEERS = {peer.name: peer for peer in [
     Go('webtransport-go-0.12', 'webtransport-go 0.12.0', 'v0.12',
        'it connects only to servers with RESET_STREAM_AT'),
     Wtransport('wtransport', 'wtransport 0.7.2', 'wtransport'),
+]}
+SEVERAL = {peer.name: peer for peer in [
+    Pywebtransport('pywebtransport', 'pywebtransport 0.21.1', 'pywebtransport'),
 ]}

@@ -5,6 +5,8 @@
     run.py client PEER    PEER's client against `yomo serve` and our handlers
     run.py server PEER    our client against PEER's server
     run.py quic PEER      what QUIC brings below all that (aioquic only)
+    run.py several PEER   several sessions on a connection: pywebtransport's client
+                          against ours, ours against webtransport-go-0.12's server
     run.py table          write what these runs found into docs/interop.md
 
 Peers are installed from their registries, pinned, into a cache outside the tree; where
@@ -24,7 +26,7 @@ import sys
 import tempfile
 
 import document
-from peers import PEERS, Missing
+from peers import PEERS, SEVERAL, Missing
 
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = pathlib.Path(os.environ.get('YOMO_INTEROP_CACHE')
@@ -127,7 +129,7 @@ def as_client(peer):
     return found
 
 
-def as_server(peer):
+def as_server(peer, only=None):
     folder = pathlib.Path(tempfile.mkdtemp(prefix='yomo-interop-'))
     try:
         certificate, key = folder / 'certificate.pem', folder / 'key.pem'
@@ -139,7 +141,7 @@ def as_server(peer):
         server = Program(peer.server(str(certificate), str(key)), 'listening ')
         try:
             skips = {case: {'skip': why} for case, why in peer.server_lacks.items()}
-            names = [case for case in CASES if case not in skips]
+            names = [only] if only else [case for case in CASES if case not in skips]
             return skips | results([os.environ['YOMO_INTEROP_CLIENT'], str(certificate),
                                     f'https://127.0.0.1:{server.rest}', *names])
         finally:
@@ -183,7 +185,7 @@ def main():
         document.write(CACHE / 'found', PEERS, CASES)
         return 0
     role, name = sys.argv[1:]
-    peer = PEERS[name]
+    peer = {**PEERS, **(SEVERAL if role == 'several' else {})}[name]
     CACHE.mkdir(parents=True, exist_ok=True)
     if role == 'client' and peer.client_refuses:
         outcome = dict.fromkeys(CASES, f'no: {peer.client_refuses}')
@@ -198,6 +200,12 @@ def main():
         return 77
     if role == 'quic':
         return subprocess.run(peer.quic(os.environ['YOMO_PROGRAM']), timeout=600).returncode
+    if role == 'several' and name == 'pywebtransport':
+        return subprocess.run(peer.several(os.environ['YOMO_PROGRAM']), timeout=600).returncode
+    if role == 'several':
+        found = as_server(peer, 'several').get('several', {'ok': False})
+        print(f'{"ok" if found["ok"] else "failed"}      several {name}: {found.get("why", "")}')
+        return 0 if found['ok'] else 1
     return 1 if report(role, peer, {'client': as_client, 'server': as_server}[role](peer)) else 0
 
 

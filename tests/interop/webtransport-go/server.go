@@ -186,6 +186,7 @@ func runServer(certificate, key string) error {
 		ApplicationProtocols: []string{"second.v2"},
 		CheckOrigin:          func(*http.Request) bool { return true },
 	}
+	configure(server)
 	webtransport.ConfigureHTTP3Server(server.H3)
 	handle := func(name string, run func(*webtransport.Session, func(string) string)) {
 		mux.HandleFunc("/"+name, func(w http.ResponseWriter, r *http.Request) {

@@ -14,3 +14,6 @@ func dial(ctx context.Context, url string, protocols []string) (*http.Response,
 	dialer := webtransport.Dialer{TLSClientConfig: tlsConfig, ApplicationProtocols: protocols}
 	return dialer.Dial(ctx, url, nil)
 }
+
+// configure has nothing to do: it knows no flow control of sessions.
+func configure(*webtransport.Server) {}
