@@ -11,7 +11,7 @@
 
 #include "bulk.h"
 
-#define CID_SIZE 8
+#define CID_SIZE 16 /* as YO_CID_SIZE */
 #define TRAIN 64000
 
 struct side {

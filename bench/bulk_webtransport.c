@@ -11,8 +11,9 @@
 #include "transport/listen.h"
 #include "transport/webtransport/session.h"
 
-#define AHEAD (BULK_STREAM_WINDOW_MAX + 4 * BLOB_SIZE) /* bytes that wait on a stream \
-                                                        */
+#define AHEAD                                                               \
+    (BULK_STREAM_WINDOW_MAX + 4 * BLOB_SIZE) /* bytes that wait on a stream \
+                                              */
 #define BLOB_SIZE 65536
 
 /* --- The server --------------------------------------------------------------------

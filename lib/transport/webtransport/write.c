@@ -265,16 +265,21 @@ static ngtcp2_ssize write_stream(struct pass *p, struct yo_wt_session *session)
         stream->out.end_sent = stream->out.end_sent || whole;
         stream->end_alone = stream->end_alone || (whole && taken == 0);
     }
+    bool again =
+        !stream_only(n) && (stream->reset_due ? stream->header_unsent > 0
+                                              : yo_sendqueue_ready(&stream->out));
+    if (again && !yo_turns_more(&session->turns)) {
+        return n; /* nobody else waits for a turn */
+    }
     /* The next stream's turn; this one comes back if it has more. */
     yo_turns_pop(&session->turns);
-    if (n == NGTCP2_ERR_STREAM_DATA_BLOCKED) {
+    if (again) {
+        yo_turns_add(&session->turns, &stream->place);
+    } else if (n == NGTCP2_ERR_STREAM_DATA_BLOCKED) {
         stream->blocked = true;
     } else if (stream_only(n)) {
         stream->writable = false;
         session->shut = true;
-    } else if (stream->reset_due ? stream->header_unsent > 0
-                                 : yo_sendqueue_ready(&stream->out)) {
-        yo_turns_add(&session->turns, &stream->place);
     }
     return n;
 }
