@@ -25,6 +25,13 @@ const OVERTAKES = {
     Firefox: 'sometimes: its RESET_STREAM leaves no time for the first bytes of the stream',
 };
 
+// Of sixty four or so; on the wire they are as the others: CLOSE with FIN, its own FIN, and
+// the connection lives on for a tenth of a second.
+const LOSES_THE_CLOSE = {
+    Chromium: 'sometimes: with a stream in use it may take the end that it was told, and has ' +
+        'answered, for a lost connection',
+};
+
 const finish = (writable) => { writable.close(); };
 const abort = (code) => (writable) => writable.abort(streamError(code));
 const reset = (code) => ({ source: 'reset', code });
@@ -127,7 +134,7 @@ export const closing = [{
             writable.getWriter().write(new Uint8Array([65])).catch(() => {});
             const { closeCode, reason } = await session.closed;
             t.equal([closeCode, reason], [0, ''], 'here');
-        }],
+        }, [], LOSES_THE_CLOSE],
         ['a unidirectional stream may be opened before it is ready', 'server', async (t) => {
             const session = t.open('echo');
             await session.createUnidirectionalStream();
