@@ -219,6 +219,12 @@ YOMO_API int32_t yomo_join_set_history(yomo_join *join, uint32_t count);
  * what of that is not kept any more. Errors: INVALID (one of them is 0). */
 YOMO_API int32_t yomo_join_set_since(yomo_join *join, uint64_t place, uint64_t epoch);
 
+/** YOMO_LATEST messages of this room at most once in `ms` milliseconds for each value
+ * (sender, event, key); the newest, and the last one always arrives. 0: as they come.
+ * Above 60,000 counts as that; the server's option `latest-interval` counts if it is
+ * more. For whoever paints 10 times a second in a room where others send 100. */
+YOMO_API int32_t yomo_join_set_pace(yomo_join *join, uint64_t ms);
+
 /** yomo_client_join, with what `join` asks for (NULL: nothing). What it asks for counts
  * for each time that the room is joined again after a lost connection. */
 YOMO_API int32_t yomo_client_join_with(yomo_client *client, const char *name,

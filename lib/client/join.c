@@ -84,6 +84,13 @@ int32_t yomo_join_set_since(yomo_join *join, uint64_t place, uint64_t epoch)
     return YOMO_OK;
 }
 
+int32_t yomo_join_set_pace(yomo_join *join, uint64_t ms)
+{
+    YO_REQUIRE(join);
+    join->wishes.pace_ms = ms;
+    return YOMO_OK;
+}
+
 /* --- the call -------------------------------------------------------------------- */
 
 /* With the lock: put the room on record and tell the engine. */

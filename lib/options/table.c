@@ -209,6 +209,9 @@ static const struct yo_option server_options[] = {
     DURATION("presence-interval", "50ms", 0, HOUR,
              "Members of a room are told who came, changed or left at most so often; what "
              "happens meanwhile is told together. 0: each at once."),
+    DURATION("latest-interval", "0", 0, MINUTE,
+             "LATEST values go to each receiver at most so often, the newest of each; a "
+             "member may ask for less of them when it joins. 0: as they come."),
     NUMBER("members-max", "10000", 1, 16 * MIB,
            "Members of one room."),
     NUMBER("rooms-max", "100", 1, MIB,

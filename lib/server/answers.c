@@ -158,14 +158,19 @@ static void give(struct yo_seat *seat, const struct yo_note *note)
         yo_peer_put_presence(peer, message);
     } else {
         /* Changes go with the data, so that nobody speaks before it came. */
-        yo_peer_put_out(peer, &(struct yo_outgoing){.message = message,
-                                                    .delivery = note->delivery,
-                                                    .lane = seat->lane,
-                                                    .insist = note->insist,
-                                                    .slot = note->key,
-                                                    .version = note->version,
-                                                    .priority = note->priority,
-                                                    .expires = note->expires});
+        const struct yo_outgoing out = {.message = message,
+                                        .delivery = note->delivery,
+                                        .lane = seat->lane,
+                                        .insist = note->insist,
+                                        .slot = note->key,
+                                        .version = note->version,
+                                        .priority = note->priority,
+                                        .expires = note->expires};
+        if (note->delivery == YOMO_LATEST) {
+            yo_peer_put_latest(peer, &out, seat->pace);
+        } else {
+            yo_peer_put_out(peer, &out);
+        }
     }
 }
 

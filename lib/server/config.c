@@ -387,6 +387,7 @@ int yo_config_read(struct yo_config *config, struct yo_buf *why)
     config->web_root = yo_options_text(options, "web-root");
     read_limits(config);
     read_history(config);
+    config->latest_interval = yo_options_ms(options, "latest-interval") * YO_MS;
     config->presence_interval = yo_options_ms(options, "presence-interval") * YO_MS;
     rv = read_admin(config, why);
     rv = rv == YOMO_OK ? read_metrics(config, why) : rv;

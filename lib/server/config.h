@@ -53,6 +53,7 @@ struct yo_config {
     size_t parked_max, parked_bytes; /* of one worker */
     struct yo_server_limits limits;
     struct yo_outbox_limits outbox;
+    yo_time latest_interval; /* LATEST values to anybody at most so often; 0: as they come */
     struct yo_record_bounds shown, recent; /* what each room keeps (presence/history.h) */
     yo_time room_linger;
     yo_time presence_interval; /* between two tellings of changes in a room */

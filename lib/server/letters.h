@@ -77,6 +77,7 @@ struct yo_note {
     bool control;                         /* DELIVER: presence, no data */
     bool echo;                            /* PUBLISH: also to its author */
     enum yomo_priority priority;          /* PUBLISH, DELIVER */
+    yo_time pace;                         /* MOVE, ARRIVED: of the seat */
     yo_time expires;                      /* the same: not told from then on */
     uint64_t request, reply;              /* PUBLISH; a reply's code is `error` and its
                                              text `label` */

@@ -228,6 +228,9 @@ static int ask(struct yo_local *local, struct yo_peer *peer,
         return YOMO_ERR_NOMEM;
     }
     seat->may = (uint8_t)may;
+    seat->pace = effect->pace_ms * YO_MS > config->latest_interval
+                     ? effect->pace_ms * YO_MS
+                     : config->latest_interval;
     note = yo_seat_note(local, YO_NOTE_JOIN, seat, effect->label, YO_SPAN_NONE,
                         YO_SPAN_NONE);
     state = effect->payload.data && (may & YO_MAY_PRESENCE);
@@ -316,6 +319,7 @@ int yo_local_arrive(struct yo_local *local, struct yo_peer *peer,
     }
     seat->may = (uint8_t)may_in(peer, yo_room_key_name(note->room));
     seat->lane = note->lane;
+    seat->pace = note->pace;
     seat->joined = true;
     yo_metric_add(&local->worker->metrics->members, 1);
     yo_list_push_back(&seat->room->seats, &seat->in_room);

@@ -39,6 +39,7 @@ struct yo_seat {
     uint64_t ticket; /* answers to an older join of the same room carry another */
     uint32_t lane;   /* where reliable messages of the room go */
     bool joined;
+    yo_time pace;    /* LATEST values at most so often; 0: as they come */
     uint8_t may;           /* YO_MAY_ bits, auth/grants.h */
     struct yo_note *leave; /* ready from the start, so that leaving cannot fail */
 };

@@ -84,6 +84,8 @@ typedef _Atomic uint64_t yo_metric;
     X(dropped_expired, "counter", "yomo_dropped_total", "reason=\"expired\"", "") \
     X(replaced_latest, "counter", "yomo_replaced_total", NULL, \
       "Waiting LATEST messages that a newer one took the place of") \
+    X(thinned, "counter", "yomo_thinned_total", NULL, \
+      "LATEST values that their receiver did not want so soon: a newer one went instead") \
     X(moved, "counter", "yomo_moved_total", NULL, \
       "Sessions that went on over another connection") \
     X(resumed, "counter", "yomo_resumed_total", NULL, \

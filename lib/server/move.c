@@ -236,6 +236,7 @@ void yo_move_check(struct yo_peer *peer, yo_time now)
         yo_server_session_waits(peer->session)) {
         return;
     }
+    yo_peer_unpace(peer);
     if (transfer->resume) { /* what was said meanwhile the homes have told */
         yo_outbox_strip(&peer->outbox);
     } else {
@@ -280,6 +281,7 @@ static struct yo_note *note_make(const struct yo_seat *seat, enum yo_note_kind k
     if (note) {
         note->session = peer->session_id;
         note->ticket = seat->ticket;
+        note->pace = seat->pace;
         note->to = transfer->taker_worker;
         note->number = transfer->taker;
         note->lane = yo_server_session_asked_lane(peer->session,

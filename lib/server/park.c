@@ -84,6 +84,7 @@ void yo_park(struct yo_peer *peer, bool tell, yo_time now)
     peer->parked = peer->closing = true;
     yo_list_remove(&peer->dirty);
     yo_buf_clear(&peer->ending);
+    yo_peer_unpace(peer);
     yo_outbox_strip(&peer->outbox);
     yo_server_session_park(peer->session);
     yo_local_keep(&worker->local, peer, tell);

@@ -108,6 +108,7 @@ void yo_peer_destroy(struct yo_peer *peer)
     yo_loop_release_timer(worker->loop);
     yo_server_session_destroy(peer->session);
     yo_outbox_finish(&peer->outbox);
+    yo_pacer_finish(&peer->pacer);
     yo_buf_finish(&peer->ending);
     yo_free(worker->mem, peer->id);
     yo_free(worker->mem, peer->app);
@@ -168,6 +169,9 @@ void yo_peer_set_timer(struct yo_peer *peer)
     }
     if (!yo_list_empty(&peer->paced)) {
         due = yo_time_min(due, peer->pace_due);
+    }
+    if (!peer->closing && !peer->departing && peer->pacer.mem) {
+        due = yo_time_min(due, yo_pacer_deadline(&peer->pacer));
     }
     if (!peer->closing) {
         due = yo_time_min(due, stuck_at(peer));
@@ -243,6 +247,10 @@ void yo_peer_put_out(struct yo_peer *peer, const struct yo_outgoing *outgoing)
 
 void yo_peer_end_lane(struct yo_peer *peer, uint32_t lane)
 {
+    if (!peer->closing && peer->pacer.waiting > 0) { /* not after the end of its lane */
+        yo_peer_unpace(peer);
+        yo_peer_mark(peer);
+    }
     if (lane >= YO_LANE_ROOMS && !peer->closing &&
         peer->transport == YOMO_TRANSPORT_WEBTRANSPORT) {
         /* Without memory the stream lives as long as the connection. */
@@ -400,6 +408,7 @@ static void on_timer(struct yo_timer *timer, yo_time now)
         return;
     }
     yo_peer_pace(peer, now);
+    yo_peer_pace_latest(peer, now);
     if (!peer->closing && now >= yo_server_session_deadline(peer->session)) {
         yo_effects_clear(effects);
         if (yo_server_session_tick(peer->session, now, effects) != YOMO_OK) {

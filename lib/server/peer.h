@@ -14,6 +14,7 @@
 #include "server/auth/grants.h"
 #include "session/effects.h"
 #include "session/outbox.h"
+#include "session/pacer.h"
 #include "session/server_side.h"
 #include "transport/transport.h"
 
@@ -44,6 +45,7 @@ struct yo_peer {
     struct yo_server_session *session;
     struct yo_outbox outbox;
     struct yo_link seats; /* of struct yo_seat (local.h) */
+    struct yo_pacer pacer; /* LATEST values that wait; mem NULL: never needed */
     struct yo_link paced; /* messages to presencejs that go a few at a time */
     size_t paced_count;
     struct yo_timer timer; /* the session's deadline, or the next paced messages */
@@ -104,6 +106,13 @@ void yo_peer_put(struct yo_peer *peer, struct yo_blob *message,
 /* The same with all that an outbox knows. `insist` counts where RELIABLE goes as
  * datagrams. */
 void yo_peer_put_out(struct yo_peer *peer, const struct yo_outgoing *out);
+
+/* A LATEST value, of a room in which it wants one in each `interval` (latest.c); those
+ * whose time has come; all that wait go into the outbox, since others take that over. */
+void yo_peer_put_latest(struct yo_peer *peer, const struct yo_outgoing *out,
+                        yo_time interval);
+void yo_peer_pace_latest(struct yo_peer *peer, yo_time now);
+void yo_peer_unpace(struct yo_peer *peer);
 
 /* Queue a message about who is there. On its way to a presencejs page over datagrams a
  * newer one about the same peer takes the place of an older one, and many are paced. */

@@ -93,6 +93,7 @@ void yo_resume_depart(struct yo_peer *peer, yo_time now)
     if (peer->parked) {
         yo_park_leave(peer);
     } else {
+        yo_peer_unpace(peer);
         yo_outbox_strip(&peer->outbox);
         yo_server_session_park(peer->session);
         yo_local_keep(&peer->worker->local, peer, false);

@@ -17,6 +17,7 @@
 
 #define LEAVING_MAX 8 /* on top of as many as may be held */
 #define ACK_TRIES_MAX 4
+#define PACE_MS_MAX 60000
 #define ACK_WAIT (250 * YO_MS) /* before the second; then doubled each time */
 
 static struct yo_attendance *of_name(struct yo_map_node *node)
@@ -241,6 +242,8 @@ static void join(struct yo_server_session *session, const struct yo_incoming *in
         return;
     }
     if (session->identity.extension) {
+        effect->pace_ms = in->message->pace_ms < PACE_MS_MAX ? in->message->pace_ms
+                                                             : PACE_MS_MAX;
         effect->since = in->message->since;
         effect->hist = in->message->hist;
         effect->epoch = in->message->epoch;

@@ -586,6 +586,17 @@ static void a_request_and_its_reply_are_for_two_only(void **state)
     rig_close(&cast.rig);
 }
 
+/* Let the workers' clock go on. */
+static void pass(struct rig *rig, yo_time span)
+{
+    struct yo_loop *loop = rig_worker(rig, 0)->loop;
+
+    for (yo_time begin = yo_loop_update(loop); yo_loop_update(loop) < begin + span;) {
+        rig_settle(rig);
+    }
+    rig_settle(rig);
+}
+
 /* --- time to live and priority -------------------------------------------------------
  */
 
@@ -607,11 +618,7 @@ static void what_waited_too_long_is_left_out(void **state)
     say(cast.alice, message);
     message.ttl_ms = UINT64_MAX;
     say(cast.alice, message);
-    /* Until the real clock of the workers says that it is over. */
-    for (yo_time begin = yo_loop_update(rig_worker(&cast.rig, 0)->loop);
-         yo_loop_update(rig_worker(&cast.rig, 0)->loop) < begin + 2 * YO_MS;) {
-        rig_settle(&cast.rig);
-    }
+    pass(&cast.rig, 2 * YO_MS);
     client_unblock(cast.bob, SIZE_MAX);
     for (int i = 0; i < 3; i++) {
         expect_direct(cast.bob);
@@ -646,6 +653,79 @@ static void urgent_messages_pass_those_that_wait(void **state)
         assert_true(heard->message.sequence > last[heard->message.priority]);
         last[heard->message.priority] = heard->message.sequence;
     }
+    rig_close(&cast.rig);
+}
+
+/* --- pace ----------------------------------------------------------------------------
+ */
+
+static void a_member_gets_latest_values_at_its_pace(void **state)
+{
+    struct cast cast;
+    struct yo_message message = {
+        .op = YO_OP_CHANNEL_JOIN, .channel = yo_span_of("r"), .pace_ms = 40};
+    struct client *slow;
+
+    (void)state;
+    open_cast(&cast);
+    slow = rig_connect(&cast.rig, 1, WT, "yomo=1&id=slow");
+    client_send(slow, &message);
+    pass(&cast.rig, 60 * YO_MS); /* who came is told */
+    client_forget(slow);
+    client_forget(cast.alice);
+    client_forget(cast.carol);
+    message = data(YO_SPAN_NONE);
+    message.delivery = YOMO_LATEST;
+    for (message.version = 1; message.version <= 20; message.version++) {
+        say(cast.alice, message);
+        assert_true(expect_from(cast.carol, YO_OP_DATA, "alice")->message.version ==
+                    message.version);
+    }
+    assert_true(expect_from(slow, YO_OP_DATA, "alice")->message.version == 1);
+    /* A machine that is slow may have needed more than one interval for these. */
+    for (uint64_t version = 0; version != 20;) {
+        struct heard *heard = client_next(slow);
+        if (heard) {
+            assert_true(heard->message.version > version);
+            version = heard->message.version;
+        } else {
+            pass(&cast.rig, YO_MS);
+        }
+    }
+    assert_true(rig_count(&cast.rig, thinned) > 0);
+    for (message.version = 21; message.version <= 23; message.version++) {
+        say(cast.alice, message);
+    }
+    client_leave(slow, "r"); /* what waits goes before it has left, or not at all */
+    pass(&cast.rig, 50 * YO_MS);
+    rig_close(&cast.rig);
+}
+
+static void the_server_may_set_a_pace_for_all(void **state)
+{
+    struct cast cast;
+    struct yo_message message;
+    size_t heard = 0;
+
+    (void)state;
+    rig_open(&cast.rig, 1, NULL, "latest-interval", "30s", NULL);
+    cast.alice = member(&cast.rig, 0, WS, "yomo=1&id=alice", "r", &cast.alice_session);
+    cast.bob = member(&cast.rig, 0, WT, "yomo=1&id=bob", "r", &cast.bob_session);
+    cast.page = member(&cast.rig, 0, WT, "id=p-1", "r", NULL);
+    pass(&cast.rig, 60 * YO_MS);
+    client_forget(cast.bob);
+    client_forget(cast.page);
+    message = data(YO_SPAN_NONE);
+    message.delivery = YOMO_LATEST;
+    for (message.version = 1; message.version <= 5; message.version++) {
+        say(cast.alice, message);
+    }
+    expect_from(cast.bob, YO_OP_DATA, "alice");
+    expect_nothing(cast.bob);
+    while (client_next(cast.page)) {
+        heard++;
+    }
+    assert_int_equal(heard, 1);
     rig_close(&cast.rig);
 }
 
@@ -765,6 +845,8 @@ int main(void)
         cmocka_unit_test(a_request_and_its_reply_are_for_two_only),
         cmocka_unit_test(what_waited_too_long_is_left_out),
         cmocka_unit_test(urgent_messages_pass_those_that_wait),
+        cmocka_unit_test(a_member_gets_latest_values_at_its_pace),
+        cmocka_unit_test(the_server_may_set_a_pace_for_all),
         cmocka_unit_test(requests_and_replies_that_cannot_be_are_refused),
         cmocka_unit_test(targets_of_presencejs_are_a_key_it_does_not_have),
         cmocka_unit_test(a_slow_receiver_of_direct_messages_slows_nobody),
