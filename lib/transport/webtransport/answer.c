@@ -98,8 +98,8 @@ struct yo_wt_session *yo_quic_accept_session(struct yo_wt_session *session,
     yo_wt_asked_free(session);
     conn->endpoint->stats.accepted++;
     yo_quic_conn_touch(conn);
-    /* What was said before the answer counts from now on; it makes no event but the
-     * end, and that comes from the turn. */
+    /* What was said before the answer counts from now on; what events it makes, a DRAIN
+     * or the end, come from the turn. */
     yo_wt_read_capsules(session, yo_buf_span(&capsules));
     yo_buf_finish(&capsules);
     return session;

@@ -134,6 +134,7 @@ struct yo_wt_session {
     struct yo_buf answered; /* a client's: the fields of the answer */
     char *protocol;         /* NULL: none */
     bool wake, resume, progress, want_progress;
+    bool drain_due;     /* a DRAIN came before anybody listened */
     bool shut;          /* a stream was found to be closed for writing */
     bool streams_first; /* in the next packet */
     struct {

@@ -325,6 +325,7 @@ static void heed(struct yo_wt_session *session, const struct yo_capsule *capsule
         if (session->open && session->events && session->events->on_drain) {
             session->events->on_drain(session->user, conn->now);
         }
+        session->drain_due = session->open && !session->events;
         break;
     case YO_CAPSULE_IS_FLOW:
         if (!session->flow) {

@@ -145,6 +145,12 @@ void yo_wt_session_run(struct yo_wt_session *session, yo_time now)
             session->events->on_turn(session->user, now);
         }
     }
+    if (session->drain_due && session->open && session->events) {
+        session->drain_due = false;
+        if (session->events->on_drain) {
+            session->events->on_drain(session->user, now);
+        }
+    }
     if (session->open) {
         yo_wt_session_adopt_early(session, now);
     }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <yomo/error.h>
 
+#include "support/fault.h"
 #include "transport/webtransport/codes.h"
 #include "transport/webtransport/conn.h"
 
@@ -317,6 +318,64 @@ static void too_many_early_streams_are_rejected(void **state)
         gone += at_client.streams[i].gone;
     }
     assert_int_equal(gone, 4);
+}
+
+/* --- An answer that is late ------------------------------------------------------- */
+
+/* The client says this on its CONNECT stream, as often as `times`, while nobody has
+ * answered. */
+static void pile(const void *capsules, size_t size, int times)
+{
+    for (int i = 0; i < times && at_client.session; i++) {
+        yo_h3_capsules(at_client.session->conn->h3, at_client.session->id,
+                       yo_span(capsules, size), false);
+        yo_quic_conn_touch(at_client.session->conn);
+        world_for(&world, 50 * YO_MS);
+    }
+}
+
+static void capsules_before_a_late_answer_are_heeded_after_it(void **state)
+{
+    static const uint8_t drain[] = {0x80, 0x00, 0x78, 0xae, 0x00};
+    static const uint8_t unknown[] = {0x40, 0x99, 0x02, 'x', 'x'};
+    struct yo_response yes = {.status = 200};
+    (void)state;
+    peer_connect(&at_client, client, server);
+    UNTIL(&world, server->request);
+    pile(unknown, sizeof(unknown), 20);
+    pile(drain, sizeof(drain), 1);
+    peer_listen(&at_server, yo_quic_accept_session(server->request, &yes));
+    UNTIL(&world, at_client.opened && at_server.drains == 1);
+}
+
+/* Half an unknown capsule of any length, again and again: it would be skipped, but not
+ * before there is a session. */
+static void capsules_without_end_before_a_late_answer_end_the_connection(void **state)
+{
+    static uint8_t much[1000] = {0x40, 0x99, 0xbf, 0xff, 0xff, 0xff};
+    struct fault fault;
+    (void)state;
+    fault_init(&fault, 0, FAULT_ONCE);
+    struct yo_endpoint_options options = world_options(&world, true);
+    options.mem = &fault.mem;
+    server = world_server(&world, &options);
+    peer_connect(&at_client, client, server);
+    UNTIL(&world, server->request);
+    size_t before = atomic_load(&fault.bytes);
+    pile(much, sizeof(much), 4);
+    assert_non_null(server->request); /* so much may wait */
+    assert_true(atomic_load(&fault.bytes) - before < 16384);
+    pile(much, sizeof(much), 100);
+    UNTIL(&world, at_client.ended);
+    assert_null(server->request); /* the host was told */
+    assert_int_equal(server->gone, 1);
+    assert_false(at_client.end.clean);
+    assert_true(atomic_load(&fault.bytes_peak) < 1 << 20);
+    world_for(&world, 60 * YO_SECOND);
+    assert_true(yo_endpoint_empty(server->endpoint));
+    yo_endpoint_destroy(server->endpoint);
+    server->endpoint = NULL;
+    fault_assert_no_leak(&fault);
 }
 
 /* --- Streams ---------------------------------------------------------------------- */
@@ -866,6 +925,8 @@ int main(void)
         OPEN(a_datagram_that_waits_too_long_is_not_sent),
         TEST(datagrams_before_the_answer_are_kept),
         TEST(too_many_early_streams_are_rejected),
+        TEST(capsules_before_a_late_answer_are_heeded_after_it),
+        TEST(capsules_without_end_before_a_late_answer_end_the_connection),
         OPEN(a_clients_streams_of_both_kinds_pass),
         OPEN(a_servers_streams_of_both_kinds_pass),
         OPEN(an_empty_stream_is_seen),
