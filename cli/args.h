@@ -11,7 +11,7 @@
 #include "command.h"
 
 #define ARGUMENTS_MAX 4
-#define FLAGS_MAX 16
+#define FLAGS_MAX 24
 
 struct args {
     const struct command *command;

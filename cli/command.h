@@ -51,6 +51,7 @@ extern const struct command chat_command;
 extern const struct command history_command;
 extern const struct command ping_command;
 extern const struct command bench_command;
+extern const struct command admin_command;
 
 /* The exit code that tells of `error`. */
 int exit_code_of(int32_t error);

@@ -8,7 +8,7 @@
 
 const struct command *const commands[] = {
     &serve_command,   &sub_command,  &pub_command,   &chat_command,
-    &history_command, &ping_command, &bench_command, NULL,
+    &history_command, &ping_command, &bench_command, &admin_command, NULL,
 };
 
 int exit_code_of(int32_t error)

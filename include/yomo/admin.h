@@ -122,6 +122,26 @@ YOMO_API uint64_t yomo_listing_until(const yomo_listing *page, uint32_t index);
 YOMO_API const char *yomo_listing_reason(const yomo_listing *page, uint32_t index);
 /** @} */
 
+/** What a server said over HTTP (docs/admin.md): its status, and JSON; or an error, and
+ * perhaps a sentence. Ownership: `body` (with a NUL behind it) and `text` are lent. */
+typedef void (*yomo_answer_fn)(void *user, int32_t error, int32_t status, const char *body,
+                               uint64_t size, const char *text);
+
+/** Ask a server somewhere for something of its admin API: `call` is what stands behind
+ * /admin/v1/ ("rooms?app=canvas", "kick"), `body` a JSON object for those that change
+ * something, else NULL.
+ *
+ * `options` are a client's: `url` (http or https, host and port), `token` (the secret, or
+ * a token that grants admin), `ca`, `cert-hash`, `state-dir`, and `connect-timeout` for
+ * all of it. No proxy is asked. An answer may have 32 MiB.
+ *
+ * Ownership: all is copied.
+ * Thread:    any; `on_answer` comes once, on a thread that is made for this.
+ * Errors:    INVALID, URL, FILE and TLS_SETUP (what to trust), SYSTEM, NOMEM; on_answer
+ *            is then not called. */
+YOMO_API int32_t yomo_admin_ask(const yomo_options *options, const char *call,
+                                const char *body, yomo_answer_fn on_answer, void *user);
+
 #ifdef __cplusplus
 }
 #endif

@@ -369,6 +369,94 @@ class Manners(Case):
         self.assertEqual(self.curl(server, "stats", secret=expired)[0], 401)
 
 
+class Program(Case):
+    def admin(self, server, what, *flags, scheme="http", state=None):
+        url = f"{scheme}://127.0.0.1:{server.listening['admin_port']}"
+        return self.run_program("admin", what, url, "--token-file", self.path("secret"),
+                                "--state-dir", state or self.path("state"), *flags)
+
+    def good(self, *args, **more):
+        code, out, err = self.admin(*args, **more)
+        self.assertEqual((code, err), (0, ""))
+        return out
+
+    def test_tables(self):
+        server = self.serve_admin()
+        self.joined(server, "r", "--id", "b\u00f6b\x1b[2J")
+        rows = [line.split() for line in self.good(server, "rooms").splitlines()]
+        self.assertEqual(rows, [["APP", "ROOM", "MEMBERS"], ["default", "r", "1"]])
+        out = self.good(server, "members", "--room", "r")
+        self.assertIn("b\u00f6b", out)
+        self.assertNotIn("\x1b", out)
+        self.assertIn("websocket" if TRANSPORTS == ["websocket"] else "webtransport", out)
+        self.assertRegex(self.good(server, "stats"), r"(?m)^members  1$")
+        rooms = json.loads(self.good(server, "rooms", "--json"))["rooms"]
+        self.assertEqual(rooms, [{"app": "default", "room": "r", "members": 1}])
+        self.assertEqual(len(self.good(server, "bans").splitlines()), 1)
+
+    def test_what_changes_something(self):
+        server = self.serve_admin()
+        sub = self.joined(server, "r", "--id", "mallory")
+        other = self.joined(server, "r", "--id", "alice")
+        self.good(server, "publish", "--room", "r", "--event", "e", "--data", '{"a": 1}',
+                  "--from", "house")
+        message = other.record("message")
+        self.assertEqual((message["from"], message["data"]), ("house", {"a": 1}))
+        self.assertEqual(self.good(server, "kick", "--user", "mallory"), "kicked  1\n")
+        self.assertEqual(sub.wait(), REFUSED)
+        self.good(server, "ban", "--user", "mallory", "--for", "1h", "--reason", "a \"b\"")
+        self.assertIn('a "b"', self.good(server, "bans"))
+        self.assertEqual(
+            self.run_client(server, "pub", "r", "e", "1", "--id", "mallory")[0], REFUSED)
+        self.good(server, "unban", "--user", "mallory")
+        code, _, err = self.admin(server, "unban", "--user", "mallory")
+        self.assertEqual(code, 1)
+        self.assertIn("404", err)
+        self.assertEqual(self.good(server, "close", "--room", "r"), "kicked  1\n")
+        self.assertEqual(other.wait(), REFUSED)
+
+    def test_exit_codes(self):
+        server = self.serve_admin()
+        self.assertEqual(self.admin(server, "nothing")[0], 2)
+        self.assertEqual(self.admin(server, "rooms", "--user", "x")[0], 2)
+        self.assertEqual(self.admin(server, "kick")[0], 2)
+        self.path("secret", "x" * 40)
+        self.assertEqual(self.admin(server, "rooms")[0], REFUSED)
+        os.remove(self.path("secret"))
+        self.assertEqual(self.admin(server, "rooms")[0], 1)
+        self.secret_file()
+        server.kill()
+        self.assertEqual(self.admin(server, "rooms")[0], 3)
+
+    def test_no_answer_comes_in_time(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            code = self.run_program(
+                "admin", "rooms", f"http://127.0.0.1:{silent.getsockname()[1]}",
+                "--connect-timeout", "200ms")[0]
+        self.assertEqual(code, 5)
+
+    def test_an_answer_cut_short_is_none(self):
+        with socket.create_server(("127.0.0.1", 0)) as lying:
+            client = self.start("admin", "rooms",
+                                f"http://127.0.0.1:{lying.getsockname()[1]}")
+            lying.settimeout(DEADLINE)
+            peer, _ = lying.accept()
+            with peer:
+                peer.recv(65536)
+                peer.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"rooms":[')
+            self.assertEqual(client.wait(), 3)
+
+    def test_a_certificate_is_looked_at(self):
+        server = self.serve("--admin-port", "0", "--admin-bind", "0.0.0.0",
+                            "--admin-token-file", self.secret_file())
+        self.good(server, "stats", scheme="https")
+        code, _, err = self.admin(server, "stats", scheme="https",
+                                  state=self.path("elsewhere"))
+        self.assertEqual(code, 3, err)
+        self.good(server, "stats", "--cert-hash", server.listening["certificate_sha256"],
+                  scheme="https", state=self.path("elsewhere"))
+
+
 class Liars(Case):
     def connect(self, server):
         raw = socket.create_connection(("127.0.0.1", server.listening["admin_port"]),

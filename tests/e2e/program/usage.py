@@ -6,7 +6,7 @@ import subprocess
 
 from support import PROGRAM, TestCase, main
 
-COMMANDS = ["serve", "sub", "pub", "chat", "ping"]
+COMMANDS = ["serve", "sub", "pub", "chat", "ping", "admin"]
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
 
 
