@@ -472,6 +472,31 @@ YOMO_API uint64_t yomo_peer_since_ms(const yomo_peer *peer);
 YOMO_API int32_t yomo_peer_stale(const yomo_peer *peer);
 /** @} */
 
+/** @name What a member with the right `admin` may do
+ * Its token grants the right for a room (docs/tokens.md); without it the server refuses. An
+ * order waits until the room is joined. With `number` (may be NULL) on_sent tells what
+ * became of it: 0, it is done everywhere; DENIED, and what else the server says; CLOSED,
+ * the connection or the room ended before the answer came, and it may have been done.
+ *
+ * Who is put out is told KICKED and `reason` (NULL: none, at most 255 bytes); presencejs
+ * clients, which know no such thing, are closed for good.
+ *
+ * Ownership: all texts are copied.
+ * Thread:    any.
+ * Errors:    INVALID, FULL (64 are under way), CLOSED, NOMEM.
+ * @{ */
+
+/** Put out a user (`id`), or one session of somebody's. He may come again. */
+YOMO_API int32_t yomo_room_kick(yomo_room *room, const char *id, uint64_t session,
+                                const char *reason, uint64_t *number);
+/** The same to a user, who is refused in this room for `ms` milliseconds after that. */
+YOMO_API int32_t yomo_room_ban(yomo_room *room, const char *id, uint64_t ms,
+                               const char *reason, uint64_t *number);
+/** Everybody out, oneself too, and the room is gone with all that it kept. */
+YOMO_API int32_t yomo_room_close_for_all(yomo_room *room, const char *reason,
+                                         uint64_t *number);
+/** @} */
+
 #ifdef __cplusplus
 }
 #endif

@@ -119,7 +119,10 @@ static void for_room(struct yomo_client *client, const struct yo_effect *effect,
         yo_history_gap(room, effect);
         break;
     case YO_EFFECT_CONFIRMED:
-        yo_history_refused(room, effect->number, effect->error);
+        if (effect->error) {
+            yo_history_refused(room, effect->number, effect->error);
+        }
+        yo_order_confirmed(room, effect->number, effect->error);
         break;
     case YO_EFFECT_REFUSED:
     case YO_EFFECT_LEFT:
@@ -156,8 +159,8 @@ static void carry_out(struct yomo_client *client, const struct yo_effect *effect
         for_room(client, effect, now);
         break;
     case YO_EFFECT_CONFIRMED:
-        if (effect->error && effect->room.data) {
-            for_room(client, effect, now); /* a question that was refused */
+        if (effect->room.data) {
+            for_room(client, effect, now); /* an order, or a question that was refused */
         }
         yo_sending_confirmed(client, effect->number, effect->error);
         break;
@@ -175,6 +178,7 @@ static void carry_out(struct yomo_client *client, const struct yo_effect *effect
         break;
     case YO_EFFECT_MOVE:
     case YO_EFFECT_FENCE:
+    case YO_EFFECT_ORDER:
     case YO_EFFECT_CLAIM:
     case YO_EFFECT_RESUME:
     case YO_EFFECT_JOIN:

@@ -180,6 +180,8 @@ struct yomo_room {
     struct yo_roster roster; /* changed by the engine only */
     struct yo_letter join_letter, leave_letter, state_letter;
     size_t question_count;
+    struct yo_link orders; /* of struct order (order.c), the loop's */
+    size_t order_count;    /* with the lock */
     uint64_t position, order; /* of the last message that was told; changed by the engine */
 
     /* The engine's. */
@@ -337,6 +339,11 @@ void yo_message_clear(struct yomo_client *client);
 
 /* history.c: questions are asked, answered, lost with the connection, over with the room;
  * the place of the last message that was told. */
+void yo_order_give(struct yomo_room *room, yo_time now); /* order.c */
+void yo_order_confirmed(struct yomo_room *room, uint64_t number, int error);
+void yo_order_lost(struct yomo_room *room); /* what was given has no answer to come */
+void yo_order_end(struct yomo_room *room, int error); /* why the room is over */
+
 void yo_history_ask(struct yomo_room *room, yo_time now);
 void yo_history_page(struct yomo_room *room, const struct yo_effect *effect);
 bool yo_history_refused(struct yomo_room *room, uint64_t number, int error);

@@ -38,6 +38,7 @@ int yo_room_create(struct yomo_room **out, struct yomo_client *client,
     yo_list_init(&room->pump_link);
     yo_list_init(&room->pending);
     yo_list_init(&room->questions);
+    yo_list_init(&room->orders);
     yo_roster_init(&room->roster, &client->mem);
     room->join_letter =
         (struct yo_letter){.open = on_join_letter, .discard = discard_join};
@@ -196,6 +197,7 @@ void yo_room_away(struct yomo_room *room)
     yo_roster_begin(&room->roster);
     yo_outbox_rewind(&room->box);
     yo_history_lost(room);
+    yo_order_lost(room);
     yo_sending_lost(room);
 }
 
@@ -203,6 +205,7 @@ void yo_room_moved(struct yomo_room *room)
 {
     yo_outbox_rewind(&room->box);
     yo_sending_moved(room);
+    yo_order_lost(room);
     yo_room_push(room);
 }
 
@@ -232,6 +235,7 @@ void yo_room_over(struct yomo_room *room, int error, struct yo_span text)
     yo_map_remove(&client->rooms, &room->by_name);
     yo_client_unlock(client);
     yo_history_end(room);
+    yo_order_end(room, error);
     yo_sending_end(room);
     if (client->on.on_left) {
         client->on.on_left(client->user, room, error, why.text);

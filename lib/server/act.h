@@ -40,6 +40,7 @@ struct yo_act_wish {
 struct yo_act_end {
     void (*done)(struct yo_act *act, int error); /* the act is freed behind it */
     void *user;
+    uint64_t session, number; /* of an order: whose, and which */
     int32_t back; /* the worker on which `done` runs; -1: any thread */
     bool (*sees)(void *user, struct yo_span app,
                  struct yo_span room); /* ROOMS; NULL: all */

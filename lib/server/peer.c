@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/rand.h"
 #include "server/move.h"
+#include "server/order.h"
 #include "server/resume.h"
 #include "server/requests.h"
 #include "server/worker.h"
@@ -363,6 +364,9 @@ static void carry_out(struct yo_peer *peer, const struct yo_effect *effect, yo_t
         break;
     case YO_EFFECT_MOVE:
         yo_move_ask(peer, effect->token, false, now);
+        break;
+    case YO_EFFECT_ORDER:
+        yo_order_take(peer, effect);
         break;
     case YO_EFFECT_FENCE:
         yo_move_fenced(peer, now);

@@ -260,6 +260,22 @@ int yo_client_history(struct yo_client_session *session, struct yo_span name,
     return yo_client_done(effects);
 }
 
+int yo_client_order(struct yo_client_session *session, const struct yo_message *order,
+                    struct yo_effects *effects)
+{
+    const struct yo_client_room *room = yo_client_find(session, order->channel);
+
+    yo_client_spent_free(session);
+    if (session->mode != CLIENT_YOMO) {
+        return YOMO_ERR_STATE;
+    }
+    if (!room || room->phase != ROOM_IN) {
+        return YOMO_ERR_NOT_FOUND;
+    }
+    yo_client_send(session, effects, LANE_CONTROL, order);
+    return yo_client_done(effects);
+}
+
 int yo_client_encode(struct yo_client_session *session, struct yo_buf *out,
                      const struct yo_message *data)
 {

@@ -67,6 +67,12 @@ int yo_client_leave(struct yo_client_session *session, struct yo_span room, yo_t
 int yo_client_state(struct yo_client_session *session, struct yo_span room,
                     struct yo_span state, yo_time now, struct yo_effects *effects);
 
+/* Put somebody out of a room: `order` is a kick, a ban or a close, with its number.
+ * CONFIRMED follows. YOMO_ERR_STATE without the extension, NOT_FOUND unless the room is
+ * joined, NOMEM. */
+int yo_client_order(struct yo_client_session *session, const struct yo_message *order,
+                    struct yo_effects *effects);
+
 /* Ask for what was said before the place `before` (0: the newest), at most `max` messages
  * (0: as many as the server likes): HISTORY effects follow, all but the last with `more`,
  * or CONFIRMED with an error. YOMO_ERR_STATE without the extension, NOT_FOUND unless the

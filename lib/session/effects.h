@@ -30,6 +30,8 @@ enum yo_effect_kind {
                           as many as the server likes); client: room, number, payload (the
                           encoded array of messages), sequence (of what is older), more */
     YO_EFFECT_GAP,     /* client: room, from (0: not known), sequence (the last) */
+    YO_EFFECT_ORDER,   /* op, room, peer, session, text, after_ms, number: of a member
+                          with the right `admin`, if it has it */
     YO_EFFECT_FENCE,   /* the client moves: nothing more comes on this connection */
     YO_EFFECT_CLAIM,   /* room, places: it wants its seat there back, and had so much */
     YO_EFFECT_RESUME,  /* token: this connection is to go on with a session that broke */
@@ -51,6 +53,7 @@ struct yo_effect {
     enum yo_effect_kind kind;
     uint32_t lane;
     struct yo_span room, peer, payload, event, key, label, text, bytes, token;
+    enum yo_op op; /* ORDER */
     uint64_t session, version, number, sequence, since_ms, epoch, after_ms;
     uint64_t since, hist, max, from;
     uint64_t places[YOMO_BULK + 1]; /* CLAIM: the last that it had, by priority */

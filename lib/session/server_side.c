@@ -142,6 +142,9 @@ static bool wants_error(const struct yo_server_session *session,
         return message->channel.size > 0;
     case YO_OP_DATA:
     case YO_OP_HISTORY:
+    case YO_OP_KICK:
+    case YO_OP_BAN:
+    case YO_OP_CLOSE:
         return message->number != 0;
     default:
         return false;
@@ -470,6 +473,39 @@ static void on_token(struct yo_server_session *session, const struct yo_incoming
     }
 }
 
+/* What a member with the right to it does to others: whether he has it his seat knows. */
+static void on_order(struct yo_server_session *session, const struct yo_incoming *in)
+{
+    const struct yo_message *message = in->message;
+    const struct yo_attendance *room = yo_server_find(session, message->channel);
+    bool whom = message->peer.size > 0 || message->session != 0;
+    struct yo_effect *order;
+
+    if (message->channel.size == 0) {
+        yo_server_broken(session, in, "an order without a room");
+    } else if (!room || room->phase != ATTENDANCE_IN) {
+        yo_server_refuse(session, in, YOMO_ERR_NOT_FOUND, "not in this room");
+    } else if (in->limited) {
+        yo_server_refuse(session, in, YOMO_ERR_RATE, yomo_strerror(YOMO_ERR_RATE));
+    } else if (message->op == YO_OP_KICK ? !whom
+               : message->op == YO_OP_BAN
+                   ? message->peer.size == 0 || message->timestamp == 0
+                   : whom) {
+        yo_server_refuse(session, in, YOMO_ERR_INVALID, "whom, and for how long?");
+    } else {
+        order = yo_effects_add(in->effects, YO_EFFECT_ORDER);
+        if (order) {
+            order->op = message->op;
+            order->room = message->channel;
+            order->peer = message->peer;
+            order->session = message->session;
+            order->text = message->text;
+            order->after_ms = message->timestamp;
+            order->number = message->number;
+        }
+    }
+}
+
 /* Ops that both dialects have; then those of the extension, which to presencejs are as
  * unknown as any other. */
 static void dispatch(struct yo_server_session *session, const struct yo_incoming *in)
@@ -496,6 +532,9 @@ static void dispatch(struct yo_server_session *session, const struct yo_incoming
         on_token(session, in);
     } else if (op == YO_OP_MOVE && session->identity.extension) {
         on_move(session, in);
+    } else if ((op == YO_OP_KICK || op == YO_OP_BAN || op == YO_OP_CLOSE) &&
+               session->identity.extension) {
+        on_order(session, in);
     } else if (op == YO_OP_RESUME && session->identity.extension) {
         on_resume(session, in);
     } else if (op == YO_OP_UNKNOWN) {

@@ -42,6 +42,9 @@ enum yo_op {
     YO_OP_RESUMED, /* server: c is as before, and n messages were read; then that all is, or
                       not (code) */
     YO_OP_GAP,     /* server: what lies from `from` to q in the room's order is gone */
+    YO_OP_KICK,    /* client: put out of c whom p or sid names, and tell them `text` */
+    YO_OP_BAN,     /* client: the same, and keep p out for ts milliseconds */
+    YO_OP_CLOSE,   /* client: everybody out of c, which is then gone */
     YO_OP_UNKNOWN /* well-formed, but an op or a t this version does not know */
 };
 
