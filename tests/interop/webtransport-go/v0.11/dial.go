@@ -15,5 +15,5 @@ func dial(ctx context.Context, url string, protocols []string) (*http.Response,
 	return dialer.Dial(ctx, url, nil)
 }
 
-// configure has nothing to do: it knows no flow control of sessions.
+// configure has nothing to do: it has no limits of sessions that could be set.
 func configure(*webtransport.Server) {}
