@@ -82,6 +82,12 @@ int yo_listener_add_plain(struct yo_listener *listener, int fd)
     return yo_listener_add_udp(listener, fd);
 }
 
+int yo_listener_add_admin(struct yo_listener *listener, int fd, bool secure)
+{
+    (void)secure;
+    return yo_listener_add_udp(listener, fd);
+}
+
 void yo_listener_set_tls(struct yo_listener *listener, struct yo_tls_server *tls)
 {
     (void)listener;
