@@ -10,7 +10,7 @@
 
 struct sub {
     const char *event; /* NULL: all */
-    bool presence;
+    bool presence, observe;
     uint64_t left; /* messages still to come; 0 with `counted` false: no end */
     bool counted;
     uint32_t history; /* how many of the last messages */
@@ -149,6 +149,7 @@ static int32_t prepare(struct session *session, yomo_join *join)
 {
     struct sub *sub = session->user;
 
+    yomo_join_set_observe(join, sub->observe);
     return yomo_join_set_history(join, sub->history);
 }
 
@@ -164,6 +165,7 @@ static int run(struct args *args)
     struct sub sub = {
         .event = args_text(args, "event"),
         .presence = args_switch(args, "presence"),
+        .observe = args_switch(args, "observe"),
         .left = args_number(args, "count"),
         .history = args_number(args, "history") > UINT32_MAX
                        ? UINT32_MAX
@@ -191,6 +193,8 @@ static const struct flag flags[] = {
      "The last N messages of the room first, as far as the backend keeps them."},
     {"presence", YOMO_TYPE_SWITCH, "false", NULL, NULL,
      "Who is there too: join, state, stale, back and leave."},
+    {"observe", YOMO_TYPE_SWITCH, "false", NULL, NULL,
+     "Hear the room without being seen in it."},
     {"state", YOMO_TYPE_TEXT, NULL, NULL, "JSON",
      "This member's own state, a JSON object that others see."},
     SESSION_FLAGS,

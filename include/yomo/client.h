@@ -225,6 +225,12 @@ YOMO_API int32_t yomo_join_set_since(yomo_join *join, uint64_t place, uint64_t e
  * more. For whoever paints 10 times a second in a room where others send 100. */
 YOMO_API int32_t yomo_join_set_pace(yomo_join *join, uint64_t ms);
 
+/** With `observe` not 0: hear the room without being seen. An observer is told who is there
+ * and all that is said, may say something itself, and has no state (what was set counts for
+ * nothing). Others are not told of it.
+ * Errors: INVALID. */
+YOMO_API int32_t yomo_join_set_observe(yomo_join *join, int32_t observe);
+
 /** yomo_client_join, with what `join` asks for (NULL: nothing). What it asks for counts
  * for each time that the room is joined again after a lost connection. */
 YOMO_API int32_t yomo_client_join_with(yomo_client *client, const char *name,
@@ -241,6 +247,9 @@ YOMO_API void yomo_room_leave(yomo_room *room);
 
 YOMO_API const char *yomo_room_name(const yomo_room *room);
 YOMO_API yomo_client *yomo_room_client(const yomo_room *room);
+/** 1: the server let this client in as an observer, because it asked for that or because
+ * its token allows no more. Known from on_joined on; 0 before, and for any other member. */
+YOMO_API int32_t yomo_room_observes(const yomo_room *room);
 YOMO_API void yomo_room_set_user(yomo_room *room, void *user);
 YOMO_API void *yomo_room_user(const yomo_room *room);
 
@@ -447,7 +456,7 @@ YOMO_API uint64_t yomo_gap_last(const yomo_gap *gap);
 
 /** This member's own state from now on: a JSON object, or bytes. Others are told once
  * for several changes in one turn.
- * Errors: INVALID, JSON, TOO_BIG, CLOSED, NOMEM. */
+ * Errors: INVALID, JSON, TOO_BIG, DENIED when it asked to observe, CLOSED, NOMEM. */
 YOMO_API int32_t yomo_room_set_state(yomo_room *room, const char *state);
 YOMO_API int32_t yomo_room_set_state_bytes(yomo_room *room, const void *data, size_t size);
 

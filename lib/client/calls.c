@@ -108,6 +108,8 @@ static int set_state(struct yomo_room *room, struct yo_span value,
     yo_client_lock(client);
     if (yo_room_closed(room)) {
         rv = YOMO_ERR_CLOSED;
+    } else if (room->wishes.observe) {
+        rv = YOMO_ERR_DENIED;
     } else if (!yo_client_fits(client, room->name, state->size)) {
         rv = YOMO_ERR_TOO_BIG;
     } else {

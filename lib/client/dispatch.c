@@ -52,6 +52,9 @@ static void joined(struct yomo_room *room, const struct yo_effect *effect, yo_ti
         yo_room_due(room, room->sweep_at = yo_time_after(now, YO_ROOM_SWEEP));
     }
     room->known = true;
+    yo_client_lock(client);
+    room->observer = effect->observe;
+    yo_client_unlock(client);
     yo_room_push(room);
     if (client->on.on_joined) {
         client->on.on_joined(client->user, room);

@@ -171,6 +171,7 @@ struct yomo_room {
     /* Shared: with the client's lock. */
     void *user;
     bool over, leave_asked;
+    bool observer; /* the server let it in as one */
     struct yo_link askings; /* requests that have had no outcome, oldest first */
     struct yo_link subscriptions;
     size_t subscription_count;

@@ -91,6 +91,13 @@ int32_t yomo_join_set_pace(yomo_join *join, uint64_t ms)
     return YOMO_OK;
 }
 
+int32_t yomo_join_set_observe(yomo_join *join, int32_t observe)
+{
+    YO_REQUIRE(join);
+    join->wishes.observe = observe != 0;
+    return YOMO_OK;
+}
+
 /* --- the call -------------------------------------------------------------------- */
 
 /* With the lock: put the room on record and tell the engine. */

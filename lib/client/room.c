@@ -253,6 +253,17 @@ yomo_client *yomo_room_client(const yomo_room *room)
     return room ? room->client : NULL;
 }
 
+int32_t yomo_room_observes(const yomo_room *room)
+{
+    if (!room) {
+        return 0;
+    }
+    yo_client_lock(room->client);
+    bool observer = room->observer;
+    yo_client_unlock(room->client);
+    return observer;
+}
+
 void yomo_room_set_user(yomo_room *room, void *user)
 {
     if (room) {

@@ -214,6 +214,8 @@ static const struct yo_option server_options[] = {
              "member may ask for less of them when it joins. 0: as they come."),
     NUMBER("members-max", "10000", 1, 16 * MIB,
            "Members of one room."),
+    NUMBER("observers-max", "10000", 0, 16 * MIB,
+           "Members of one room that hear it without being seen. 0: no bound."),
     NUMBER("rooms-max", "100", 1, MIB,
            "Rooms that one connection may be in."),
     NUMBER("rooms-total-max", "100000", 1, 16 * MIB,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* room.c - invariants, asserted by yo_room_check():
  *  1. `members`, `by_activity` and `by_age` hold each member once; `count` is how many,
- *     and it never passes `members_max`;
+ *     and it never passes `members_max`; observers are in `members` only, counted in
+ *     count_observers;
  *  2. `by_age` is in the order of joining;
  *  3. each member is in the list of one label, whose text it has; no label is empty;
  *  4. in a label's list those without a state come last; the first one is what
@@ -218,16 +219,20 @@ void yo_member_free(struct yo_room *room, struct yo_member *member)
 
 void yo_room_finish(struct yo_room *room)
 {
+    struct yo_map_node *node, *next;
+
     if (!room || !room->mem) {
         return;
     }
     yo_room_told(room, 0);
-    YO_LIST_EACH(link, next_link, &room->by_activity)
-    {
-        struct yo_member *member = of_activity(link);
-        struct yo_label *label = member->group;
+    for (node = yo_map_next(&room->members, NULL); node; node = next) {
+        struct yo_member *member = of_session(node);
+        next = yo_map_next(&room->members, node);
+        yo_map_remove(&room->members, node);
         yo_list_remove(&member->same_label);
-        label_drop(room, label, NULL);
+        if (member->group) {
+            label_drop(room, member->group, NULL);
+        }
         yo_user_leave(room, member);
         yo_member_free(room, member);
     }
@@ -241,6 +246,9 @@ void yo_room_finish(struct yo_room *room)
 
 static void mark_active(struct yo_room *room, struct yo_member *member)
 {
+    if (member->observer) {
+        return;
+    }
     yo_list_remove(&member->by_activity);
     yo_list_push_front(&room->by_activity, &member->by_activity);
 }
@@ -267,9 +275,28 @@ static struct yo_member *member_create(struct yo_room *room,
     member->since_ms = entry->since_ms;
     member->presencejs = entry->presencejs;
     member->seat = entry->seat;
-    member->state = entry->state ? yo_blob_ref(entry->state) : NULL;
-    member->version = entry->state ? 1 : 0;
+    member->observer = entry->observer;
+    if (entry->state && !entry->observer) {
+        member->state = yo_blob_ref(entry->state);
+        member->version = 1;
+    }
     return member;
+}
+
+static bool is_full(const struct yo_room *room, bool observer)
+{
+    size_t count = observer ? room->count_observers : room->count;
+    size_t max = observer ? room->observers_max : room->members_max;
+
+    return max > 0 && count >= max;
+}
+
+/* It is told of everything, and nobody of it. */
+static void observe(struct yo_room *room, struct yo_member *member)
+{
+    member->label = member->id; /* of what it says */
+    yo_map_put(&room->members, &member->by_session, session_key(&member->session));
+    room->count_observers++;
 }
 
 int yo_room_join(struct yo_room *room, const struct yo_room_entry *entry,
@@ -285,7 +312,7 @@ int yo_room_join(struct yo_room *room, const struct yo_room_entry *entry,
     if (yo_room_find(room, entry->session)) {
         return YOMO_ERR_EXISTS;
     }
-    if (room->members_max > 0 && room->count >= room->members_max) {
+    if (is_full(room, entry->observer)) {
         return YOMO_ERR_FULL;
     }
 
@@ -298,8 +325,8 @@ int yo_room_join(struct yo_room *room, const struct yo_room_entry *entry,
         return YOMO_ERR_NOMEM;
     }
     user = yo_user_take(room, until_nul(entry->id));
-    label = user ? label_take(room, name) : NULL;
-    if (!label) {
+    label = user && !entry->observer ? label_take(room, name) : NULL;
+    if (!user || (!label && !entry->observer)) {
         if (user) {
             yo_user_drop_if_empty(room, user);
         }
@@ -309,6 +336,14 @@ int yo_room_join(struct yo_room *room, const struct yo_room_entry *entry,
 
     /* Commit. */
     yo_user_enter(user, member);
+    if (out) {
+        *out = member;
+    }
+    if (entry->observer) {
+        observe(room, member);
+        YO_CHECK(yo_room_check(room));
+        return YOMO_OK;
+    }
     before = shown_of(label);
     yo_map_put(&room->members, &member->by_session, session_key(&member->session));
     yo_list_push_front(&room->by_activity, &member->by_activity);
@@ -318,9 +353,6 @@ int yo_room_join(struct yo_room *room, const struct yo_room_entry *entry,
     room->count_presencejs += member->presencejs;
     yo_untold_came(room, member);
     tell_shown(changes, label, before);
-    if (out) {
-        *out = member;
-    }
     YO_CHECK(yo_room_check(room));
     return YOMO_OK;
 }
@@ -352,7 +384,7 @@ int yo_room_set_state(struct yo_room *room, uint64_t session, struct yo_blob *st
     bool same;
 
     changes_init(changes, room);
-    if (!member) {
+    if (!member || member->observer) {
         return YOMO_ERR_NOT_FOUND;
     }
     same = same_state(member->state, state);
@@ -394,7 +426,9 @@ int yo_room_set_stale(struct yo_room *room, uint64_t session, bool stale,
     }
     if (member->stale != stale) {
         member->stale = stale;
-        yo_untold_stale(room, member);
+        if (!member->observer) {
+            yo_untold_stale(room, member);
+        }
     }
     return YOMO_OK;
 }
@@ -407,9 +441,15 @@ int yo_room_leave(struct yo_room *room, uint64_t session, struct yo_changes *cha
     if (!member) {
         return YOMO_ERR_NOT_FOUND;
     }
-    leave_label(room, member, changes);
     yo_user_leave(room, member);
     yo_map_remove(&room->members, &member->by_session);
+    if (member->observer) {
+        room->count_observers--;
+        yo_member_free(room, member);
+        YO_CHECK(yo_room_check(room));
+        return YOMO_OK;
+    }
+    leave_label(room, member, changes);
     yo_list_remove(&member->by_activity);
     yo_list_remove(&member->by_age);
     room->count--;
@@ -512,7 +552,8 @@ void yo_room_check(const struct yo_room *room)
 {
     size_t active = 0, aged = 0, labelled = 0, presencejs = 0;
 
-    assert(room->count == room->members.count);
+    assert(room->count + room->count_observers == room->members.count);
+    assert(room->observers_max == 0 || room->count_observers <= room->observers_max);
     assert(room->members_max == 0 || room->count <= room->members_max);
     YO_LIST_EACH(link, next_link, &room->by_activity)
     {

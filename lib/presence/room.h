@@ -40,6 +40,7 @@ struct yo_member {
     uint64_t joined_at;    /* its place in the order, which it was told; the caller's */
     bool presencejs;       /* which kind of member it is itself */
     bool stale;            /* its connection broke; the seat is kept for a while */
+    bool observer;         /* hears, and is not seen: in `members` and with its user only */
     void *seat;            /* the caller's: where it is connected */
     struct yo_untold untold;
 };
@@ -58,6 +59,8 @@ struct yo_room {
     uint64_t shown;        /* snapshots that were taken so far */
     size_t count;          /* members */
     size_t count_presencejs;
+    size_t count_observers; /* they are not in `count`, nor in that of presencejs */
+    size_t observers_max;   /* 0: no limit; the caller's to set */
     size_t members_max;
 };
 
@@ -104,6 +107,7 @@ struct yo_room_entry {
     struct yo_blob *state; /* NULL: none; the room takes its own reference */
     uint64_t since_ms;
     bool presencejs;
+    bool observer; /* nobody is told of it, and it has no state */
     void *seat;
 };
 

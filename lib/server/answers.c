@@ -48,9 +48,10 @@ static void joined(struct yo_local *local, struct yo_note *note, yo_time now)
         return; /* its LEAVE is on the way */
     }
     if (seat) { /* else it has left: its session knows what to make of the answer */
-        seat->joined = true;
-        yo_metric_add(&worker->metrics->members, 1);
-        yo_list_push_back(&seat->room->seats, &seat->in_room);
+        yo_seat_enter(local, seat);
+    }
+    if (note->observer) {
+        yo_server_set_observer(peer->session, name);
     }
     yo_effects_clear(&worker->effects);
     answered(peer,

@@ -279,6 +279,7 @@ static void read_limits(struct yo_config *config)
     }
     config->connections_max = size_option(o, "connections-max");
     config->members_max = size_option(o, "members-max");
+    config->observers_max = size_option(o, "observers-max");
     config->rooms_max = size_option(o, "rooms-total-max") / config->workers + 1;
     config->requests_max = size_option(o, "requests-max");
     config->legacy_members_max = size_option(o, "legacy-members-max");

@@ -47,6 +47,7 @@ struct yo_config {
 
     uint32_t workers;
     size_t connections_max, members_max, rooms_max; /* rooms: at one worker */
+    size_t observers_max;                           /* of one room */
     size_t requests_max; /* of one connection at the host, not answered */
     size_t legacy_members_max;
     uint64_t drain_ms;

@@ -15,7 +15,7 @@
  * Invariants:
  *  1. a room is in `rooms` while it has members, and lingers there for a while after;
  *     it is in `lingering` exactly then;
- *  2. the sums of at[].members are room.count and room.count_presencejs;
+ *  2. the sum of at[].members is all members of the room, observers too;
  *  3. at[w].lost is there, or under way, while worker w has members. */
 #include "server/home.h"
 
@@ -88,7 +88,7 @@ static void count_rooms(struct yo_home *home)
 
 static void drop(struct yo_home *home, struct yo_home_room *hr)
 {
-    assert(hr->room.count == 0);
+    assert(hr->room.members.count == 0);
     home->lingering_count -= hr->lingers;
     yo_map_remove(&home->rooms, &hr->node);
     room_free(home, hr);
@@ -111,6 +111,7 @@ static struct yo_home_room *room_make(struct yo_home *home, struct yo_blob *key)
     yo_list_init(&hr->linger);
     yo_list_init(&hr->keep);
     yo_list_init(&hr->cooling);
+    hr->room.observers_max = home->config->observers_max;
     yo_history_init(&hr->history, home->mem, &home->config->shown,
                     &home->config->recent);
     hr->key = yo_blob_ref(key);
@@ -146,7 +147,7 @@ int yo_home_open(struct yo_home *home, struct yo_blob *key, struct yo_home_room 
 
 void yo_home_rest_if_empty(struct yo_home *home, struct yo_home_room *hr)
 {
-    if (hr->room.count > 0 || hr->lingers) {
+    if (hr->room.members.count > 0 || hr->lingers) {
         return;
     }
     if (home->config->room_linger == 0 || hr->room.sequence == 0 || hr->closing) {
@@ -204,7 +205,7 @@ void yo_home_close(struct yo_home *home, struct yo_span key)
     if (node) {
         struct yo_home_room *hr = YO_CONTAINER(node, struct yo_home_room, node);
         hr->closing = true;
-        if (hr->room.count == 0) {
+        if (hr->room.members.count == 0) {
             drop(home, hr);
         }
     }

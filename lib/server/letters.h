@@ -73,6 +73,7 @@ struct yo_note {
     enum yomo_delivery delivery;
     int error;
     bool presencejs;                      /* JOIN, PUBLISH: what the member speaks */
+    bool observer;                        /* JOIN, JOINED, ARRIVED: it is not seen */
     bool insist;                          /* DELIVER: again, when a datagram is lost */
     bool control;                         /* DELIVER: presence, no data */
     bool echo;                            /* PUBLISH: also to its author */

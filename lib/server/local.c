@@ -118,10 +118,24 @@ void yo_seat_hook_left(struct yo_local *local, const struct yo_seat *seat)
     }
 }
 
+static yo_metric *seat_gauge(struct yo_local *local, const struct yo_seat *seat)
+{
+    struct yo_metrics *metrics = local->worker->metrics;
+
+    return seat->observer ? &metrics->observers : &metrics->members;
+}
+
+void yo_seat_enter(struct yo_local *local, struct yo_seat *seat)
+{
+    seat->joined = true;
+    yo_metric_add(seat_gauge(local, seat), 1);
+    yo_list_push_back(&seat->room->seats, &seat->in_room);
+}
+
 void yo_seat_free(struct yo_local *local, struct yo_seat *seat)
 {
     if (seat->joined) {
-        yo_metric_less(&local->worker->metrics->members);
+        yo_metric_less(seat_gauge(local, seat));
     }
     yo_list_remove(&seat->in_peer);
     yo_list_remove(&seat->in_room);
@@ -233,7 +247,8 @@ static int ask(struct yo_local *local, struct yo_peer *peer,
                      : config->latest_interval;
     note = yo_seat_note(local, YO_NOTE_JOIN, seat, effect->label, YO_SPAN_NONE,
                         YO_SPAN_NONE);
-    state = effect->payload.data && (may & YO_MAY_PRESENCE);
+    seat->observer = effect->observe || !(may & YO_MAY_PRESENCE);
+    state = effect->payload.data && !seat->observer;
     if (note && state) {
         note->payload = yo_blob_create(local->worker->mem, effect->payload);
     }
@@ -249,6 +264,7 @@ static int ask(struct yo_local *local, struct yo_peer *peer,
         yo_seat_free(local, seat);
         return rv;
     }
+    note->observer = seat->observer;
     note->since_ms = yo_wall_ms();
     note->since = effect->since;
     note->hist = effect->hist;
@@ -320,9 +336,8 @@ int yo_local_arrive(struct yo_local *local, struct yo_peer *peer,
     seat->may = (uint8_t)may_in(peer, yo_room_key_name(note->room));
     seat->lane = note->lane;
     seat->pace = note->pace;
-    seat->joined = true;
-    yo_metric_add(&local->worker->metrics->members, 1);
-    yo_list_push_back(&seat->room->seats, &seat->in_room);
+    seat->observer = note->observer;
+    yo_seat_enter(local, seat);
     return YOMO_OK;
 }
 
@@ -404,7 +419,7 @@ void yo_local_state(struct yo_local *local, struct yo_peer *peer,
     struct yo_seat *seat = yo_seat_named(local, peer, effect->room);
     struct yo_note *note;
 
-    if (seat && !(seat->may & YO_MAY_PRESENCE)) {
+    if (seat && (seat->observer || !(seat->may & YO_MAY_PRESENCE))) {
         yo_metric_add(&local->worker->metrics->dropped_denied, 1);
         return;
     }

@@ -40,6 +40,7 @@ struct yo_seat {
     uint32_t lane;   /* where reliable messages of the room go */
     bool joined;
     yo_time pace;    /* LATEST values at most so often; 0: as they come */
+    bool observer; /* it is not seen in the room */
     uint8_t may;           /* YO_MAY_ bits, auth/grants.h */
     struct yo_note *leave; /* ready from the start, so that leaving cannot fail */
 };
@@ -109,6 +110,9 @@ struct yo_seat *yo_seat_find(const struct yo_peer *peer,
 
 /* One seat, or one walk over the seats, less: the room goes with the last. */
 void yo_local_room_release(struct yo_local *local, struct yo_local_room *room);
+
+/* It was let in, and hears the room from here on. */
+void yo_seat_enter(struct yo_local *local, struct yo_seat *seat);
 
 /* The seat is given back; its home knows already, or gets `leave` from the caller. */
 void yo_seat_free(struct yo_local *local, struct yo_seat *seat);

@@ -50,6 +50,8 @@ typedef _Atomic uint64_t yo_metric;
     X(rooms_lingering, "gauge", "yomo_rooms_lingering", NULL, \
       "Rooms that nobody is in, with an order and a history that are still kept") \
     X(members, "gauge", "yomo_members", NULL, "Members of rooms, one for each room") \
+    X(observers, "gauge", "yomo_observers", NULL, \
+      "Those who hear a room without being seen, one for each room") \
     X(joins, "counter", "yomo_joins_total", NULL, "Joins that were let in") \
     X(joins_refused, "counter", "yomo_joins_refused_total", NULL, "Joins that were refused") \
     X(changes, "counter", "yomo_changes_total", NULL, \

@@ -16,7 +16,7 @@ bool yo_home_keeps(const struct yo_home_room *hr)
 {
     return hr->history.shown.bounds.bytes > 0 ||
            (hr->history.recent.bounds.bytes > 0 &&
-            hr->room.count > hr->room.count_presencejs);
+            hr->room.members.count > hr->room.count_presencejs);
 }
 
 /* The sessions of those who were named; false: no memory. */

@@ -17,6 +17,7 @@ static int let_in(struct yo_home *home, struct yo_home_room *hr, struct yo_note 
                                   .state = note->payload,
                                   .since_ms = note->since_ms,
                                   .presencejs = note->presencejs,
+                                  .observer = note->observer,
                                   .seat = (void *)(uintptr_t)note->from};
     bool first = hr->room.sequence == 0;
     int rv;
@@ -120,6 +121,7 @@ int yo_home_move(struct yo_home *home, struct yo_note *note)
         from->lost = NULL;
     }
     note->twin->kind = YO_NOTE_ARRIVED;
+    note->twin->observer = member->observer;
     yo_office_put(home->office, note->to, note->twin);
     note->twin = NULL;
     return YOMO_OK;

@@ -220,6 +220,9 @@ int yo_client_state(struct yo_client_session *session, struct yo_span name,
     if (!room || (room->phase == ROOM_LEAVING && !room->rejoin)) {
         return YOMO_ERR_NOT_FOUND;
     }
+    if (room->wishes.observe) {
+        return YOMO_ERR_DENIED;
+    }
     yo_buf_init(&copy, session->mem);
     if (yo_buf_append_span(&copy, state) != YOMO_OK) {
         return YOMO_ERR_NOMEM;

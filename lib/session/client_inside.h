@@ -37,6 +37,7 @@ struct yo_client_room {
                                 were told */
     struct yo_buf state;  /* this member's own */
     struct yo_join_wishes wishes;
+    bool observer;        /* it was let in as one */
     struct yo_link held;  /* of struct yo_held, in the order of arrival */
     size_t held_count;    /* effects that will come of them */
     struct yo_map peers; /* presencejs: who is known, of struct yo_client_peer */

@@ -48,6 +48,9 @@ static void say(struct yo_client_session *session, const struct yo_client_room *
 {
     struct yo_message message = {.op = op, .channel = yo_client_room_name(room)};
 
+    if (room->wishes.observe) {
+        return; /* that would show it to the others */
+    }
     if (op == YO_OP_PEER_STATE) {
         if (room->state.size == 0) {
             return;
@@ -70,6 +73,7 @@ void yo_presencejs_on_ack(struct yo_client_session *session,
         return;
     }
     room->state_waits = false;
+    room->observer = room->wishes.observe;
     yo_client_joined(session, room, in->effects);
 }
 

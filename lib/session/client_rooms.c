@@ -97,7 +97,9 @@ void yo_client_send_join(struct yo_client_session *session, struct yo_client_roo
 {
     const struct yo_message join = {.op = YO_OP_CHANNEL_JOIN,
                                     .channel = yo_client_room_name(room),
-                                    .payload = payload_of(&room->state),
+                                    .payload = room->wishes.observe
+                                                   ? YO_SPAN_NONE
+                                                   : payload_of(&room->state),
                                     .since = room->wishes.since,
                                     .epoch =
                                         room->wishes.since ? room->wishes.epoch : 0,
@@ -487,6 +489,7 @@ void yo_client_joined(struct yo_client_session *session, struct yo_client_room *
     joined->room = yo_client_room_name(room);
     joined->sequence = room->sequence;
     joined->epoch = room->epoch;
+    joined->observe = room->observer;
     room->phase = ROOM_IN;
     room->join_due = YO_NEVER;
     YO_LIST_EACH(link, next_link, &room->held)
@@ -547,6 +550,7 @@ static void on_ack(struct yo_client_session *session, struct yo_client_room *roo
     room->acked = true;
     room->state_waits = false;
     room->epoch = in->message->epoch;
+    room->observer = in->message->observe;
     if (room->epoch != 0 && room->epoch == room->wishes.epoch) {
         heard_up_to(room, room->wishes.since);
     }

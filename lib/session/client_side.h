@@ -58,7 +58,7 @@ struct yo_join_wishes {
  * LEFT. A state set before JOINED goes out with the ACK.
  *
  * YOMO_ERR_STATE before READY; join: INVALID, EXISTS, FULL, TOO_BIG; leave and state:
- * NOT_FOUND, TOO_BIG; NOMEM. After an error nothing changed and there are no effects. */
+ * NOT_FOUND, TOO_BIG; state: DENIED to one who asked to observe; NOMEM. After an error nothing changed and there are no effects. */
 int yo_client_join(struct yo_client_session *session, struct yo_span room,
                    struct yo_span state, const struct yo_join_wishes *wishes, yo_time now,
                    struct yo_effects *effects);

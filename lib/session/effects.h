@@ -60,6 +60,7 @@ struct yo_effect {
     enum yomo_delivery delivery;
     int change; /* enum yomo_peer_change */
     bool stale; /* PEER, PRESENT: its connection broke */
+    bool observe; /* JOIN, JOINED: to hear, or hearing, without being seen */
     int error;
     uint32_t code;
     bool extension;

@@ -24,6 +24,7 @@ struct yo_attendance {
     uint32_t stale_joins;  /* answers to come for joins that were left meanwhile */
     uint32_t stale_leaves; /* answers to come for leaves that a join followed */
     uint64_t taken;        /* messages that came on its stream of this connection */
+    bool observer;         /* it is not seen there, and has no state */
     uint64_t read;         /* RELIABLE data since the join, over all connections, ... */
     uint64_t read_told;    /* ... and as far as the client has been told */
     bool resumed;          /* its seat has come along, just now */

@@ -176,7 +176,8 @@ static void send_ack(struct yo_server_session *session,
                                    .peer = yo_span("", 0),
                                    .mesh = session->identity.mesh,
                                    .sequence = sequence,
-                                   .epoch = epoch};
+                                   .epoch = epoch,
+                                   .observe = room->observer};
 
     yo_server_send(session, effects, &ack);
 }
@@ -241,9 +242,11 @@ static void join(struct yo_server_session *session, const struct yo_incoming *in
         in->effects->failed = true;
         return;
     }
+    room->observer = false;
     if (session->identity.extension) {
         effect->pace_ms = in->message->pace_ms < PACE_MS_MAX ? in->message->pace_ms
                                                              : PACE_MS_MAX;
+        effect->observe = in->message->observe;
         effect->since = in->message->since;
         effect->hist = in->message->hist;
         effect->epoch = in->message->epoch;
@@ -368,9 +371,10 @@ void yo_server_on_state(struct yo_server_session *session, const struct yo_incom
         yo_server_refuse(session, in, YOMO_ERR_RATE, yomo_strerror(YOMO_ERR_RATE));
         return;
     }
-    error = check_state(session, message, &text);
+    error = room->observer ? YOMO_ERR_DENIED : check_state(session, message, &text);
     if (error) {
-        refuse_state(session, in, error, text);
+        refuse_state(session, in, error,
+                     room->observer ? "an observer has no state" : text);
         return;
     }
     add_state(session, in, YO_EFFECT_STATE, room, message->payload);
@@ -413,6 +417,15 @@ void yo_server_on_online(struct yo_server_session *session,
 }
 
 /* --- what the owner says --- */
+
+void yo_server_set_observer(struct yo_server_session *session, struct yo_span name)
+{
+    struct yo_attendance *room = yo_server_find(session, name);
+
+    if (room && room->phase == ATTENDANCE_ASKED && room->stale_joins == 0) {
+        room->observer = true;
+    }
+}
 
 int yo_server_joined(struct yo_server_session *session, struct yo_span name,
                      uint64_t sequence, uint64_t epoch, yo_time now,

@@ -75,6 +75,10 @@ int yo_server_refused(struct yo_server_session *session, struct yo_span room, in
 int yo_server_left(struct yo_server_session *session, struct yo_span room, int error,
                    struct yo_span text, struct yo_effects *effects);
 
+/* The answer that is to come lets it in as an observer, whatever it asked for: it is told so
+ * with the ACK, and a state of it is refused. */
+void yo_server_set_observer(struct yo_server_session *session, struct yo_span room);
+
 /* What became of a numbered message: ACK, or ERROR with `error`. Of a question for
  * history only an ERROR is told so. */
 int yo_server_confirm(struct yo_server_session *session, struct yo_span room,

@@ -142,6 +142,51 @@ static void a_join_may_bring_its_state_as_json_or_bytes(void **state)
     stage_end(&s);
 }
 
+static void an_observer_is_not_seen(void **state)
+{
+    struct stage s;
+    yomo_join *join;
+    yomo_room *room;
+    (void)state;
+    stage_begin(&s, NULL);
+    struct fake_conn *conn = stage_connect(&s, WT, 10);
+    assert_int_equal(yomo_join_create(&join, s.client), YOMO_OK);
+    assert_int_equal(yomo_join_set_state(join, "{}"), YOMO_OK);
+    assert_int_equal(yomo_join_set_observe(join, 1), YOMO_OK);
+    assert_int_equal(yomo_client_join_with(s.client, "r", join, &room), YOMO_OK);
+    yomo_join_free(join);
+    stage_run(&s);
+    for (int i = 0; i < 2; i++) { /* again after a loss */
+        struct yo_message asked = stage_take(&s, conn, YO_OP_CHANNEL_JOIN, NULL);
+        assert_true(asked.observe);
+        assert_null(asked.payload.data);
+        assert_int_equal(yomo_room_observes(room), i);
+        const struct yo_message ack = {.op = YO_OP_CHANNEL_JOIN,
+                                       .channel = yo_span_of("r"),
+                                       .peer = yo_span("", 0),
+                                       .sequence = 3,
+                                       .observe = true};
+        const struct yo_message page = {.op = YO_OP_SNAPSHOT,
+                                        .channel = yo_span_of("r"),
+                                        .sequence = 3,
+                                        .members = yo_span("\x90", 1)};
+        stage_say(&s, conn, YO_LANE_CONTROL, &ack);
+        stage_say(&s, conn, YO_LANE_CONTROL, &page);
+        assert_int_equal(yomo_room_observes(room), 1);
+        assert_int_equal(yomo_room_set_state(room, "{}"), YOMO_ERR_DENIED);
+        stage_run(&s);
+        assert_true(stage_none(&s, conn, YO_OP_PEER_STATE));
+        if (i == 0) {
+            fake_closed(conn, YO_CLOSE_RETRY, YOMO_ERR_CLOSED, "", s.now);
+            for (int t = 0; t < 100 && s.client->phase != YO_PHASE_RACING; t++) {
+                stage_pass(&s, 10 * YO_MS);
+            }
+            conn = stage_accept(&s, WT, 20);
+        }
+    }
+    stage_end(&s);
+}
+
 static void peers_come_change_and_go(void **state)
 {
     struct stage s;
@@ -676,6 +721,7 @@ int main(void)
         cmocka_unit_test(a_join_before_the_connection_waits_for_it),
         cmocka_unit_test(the_own_state_carries_the_id),
         cmocka_unit_test(a_join_may_bring_its_state_as_json_or_bytes),
+        cmocka_unit_test(an_observer_is_not_seen),
         cmocka_unit_test(peers_come_change_and_go),
         cmocka_unit_test(after_a_loss_only_the_differences_are_told),
         cmocka_unit_test(messages_reach_the_program_and_its_subscribers),

@@ -517,6 +517,43 @@ static void a_broken_connection_waits_too(void **state)
     assert_string_equal(told(), "yomo offline carol/3 q8 v0 -\n");
 }
 
+static int observe(uint64_t session, const char *id)
+{
+    const struct yo_room_entry entry = {
+        .session = session, .id = yo_span_of(id), .observer = true};
+    struct yo_changes changes;
+    int rv = yo_room_join(&room, &entry, NULL, &changes);
+
+    assert_int_equal(changes.count, 0);
+    yo_changes_finish(&changes);
+    yo_room_check(&room);
+    return rv;
+}
+
+static void nobody_is_told_of_observers(void **state)
+{
+    (void)state;
+    waits = true;
+    room.observers_max = 2;
+    assert_int_equal(observe(1, "olga"), YOMO_OK);
+    assert_int_equal(observe(2, "otto"), YOMO_OK);
+    assert_int_equal(observe(2, "otto"), YOMO_ERR_EXISTS);
+    assert_int_equal(observe(3, "oscar"), YOMO_ERR_FULL);
+    join(4, "alice", "A");
+    assert_int_equal(room.count, 1);
+    assert_int_equal(room.count_observers, 2);
+    assert_string_equal(labels(0), "alice/4 ");
+    assert_string_equal(labels(1), "alice/4 ");
+    assert_int_equal(set_state(1, "S", NULL), YOMO_ERR_NOT_FOUND);
+    set_stale(1, true);
+    set_stale(1, false);
+    assert_int_equal(yo_room_place(&room, 1, true), 1);
+    assert_string_equal(yo_room_find(&room, 1)->label, "olga");
+    assert_int_equal(leave(2), YOMO_OK);
+    assert_string_equal(told(), "yomo online alice/4 q2 v1 \"A\"\n");
+    assert_int_equal(room.count_observers, 1);
+}
+
 /* --- activity --- */
 
 static void labels_are_walked_by_activity(void **state)
@@ -670,6 +707,20 @@ static int act_join(struct yo_room *in, struct yo_blob *blob_,
     return yo_room_join(in, &entry, NULL, changes);
 }
 
+static int act_observe(struct yo_room *in, struct yo_blob *blob_,
+                       struct yo_changes *changes)
+{
+    const struct yo_room_entry entry = {
+        .session = 3, .id = yo_span_of("carol"), .state = blob_, .observer = true};
+    int rv = yo_room_join(in, &entry, NULL, changes);
+
+    if (rv == YOMO_OK) { /* as the others: somebody is told something */
+        yo_changes_finish(changes);
+        rv = yo_room_leave(in, 2, changes);
+    }
+    return rv;
+}
+
 static int act_state(struct yo_room *in, struct yo_blob *blob_,
                      struct yo_changes *changes)
 {
@@ -730,10 +781,10 @@ static void try_act(struct fault *memory, void *user)
 
 static void a_room_survives_every_failing_allocation(void **state)
 {
-    struct trial trials[] = {{act_join}, {act_state}, {act_leave}};
+    struct trial trials[] = {{act_join}, {act_observe}, {act_state}, {act_leave}};
 
     (void)state;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         assert_true(fault_each(try_act, &trials[i]) > 5);
     }
 }
@@ -778,6 +829,7 @@ int main(void)
         TEST(who_was_shown_before_it_was_told_is_told_as_left),
         TEST(who_left_and_came_back_is_told_so),
         TEST(a_broken_connection_waits_too),
+        TEST(nobody_is_told_of_observers),
         TEST(labels_are_walked_by_activity),
         TEST(one_does_not_see_its_own_other_devices),
         TEST(age_is_the_order_of_joining),

@@ -151,6 +151,7 @@ void story_message(struct yo_buf *out, const struct yo_message *message)
         put_members(out, message);
     }
     yo_buf_append_text(out, message->more ? " more" : "");
+    yo_buf_append_text(out, message->observe ? " ob" : "");
     put_targets(out, message->targets);
     yo_buf_append_text(out, message->echo ? " me" : "");
     yo_buf_append_text(out, message->direct ? " dm" : "");
@@ -241,6 +242,7 @@ static void put_fields(struct yo_buf *out, const struct yo_effect *effect)
         put_text(out, "text", effect->text);
     }
     yo_buf_append_text(out, effect->extension ? " extension" : "");
+    yo_buf_append_text(out, effect->observe ? " observer" : "");
 }
 
 void story_effects(struct yo_buf *out, const char *prefix,
