@@ -4,6 +4,9 @@
 // each other.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { browserPath, startBackend, startChromium, startPages, trust, within } from './support.mjs';
@@ -16,10 +19,15 @@ if (!browserPath()) {
     process.exit(77);
 }
 
-let backend, pages, quicBrowser, tcpBrowser;
+const SECRET = '0123456789abcdefghijklmnopqrstuvwxyz';
+
+let backend, pages, quicBrowser, tcpBrowser, folder;
 
 before(async () => {
-    backend = await startBackend('--workers', process.env.YOMO_WORKERS ?? '1');
+    folder = mkdtempSync(join(tmpdir(), 'yomo-secret-'));
+    writeFileSync(join(folder, 'secret'), SECRET, { mode: 0o600 });
+    backend = await startBackend('--workers', process.env.YOMO_WORKERS ?? '1',
+        '--admin-port', '0', '--admin-token-file', join(folder, 'secret'));
     pages = await startPages();
     quicBrowser = await startChromium(...trust(backend, { quic: true }));
     // Without the forced origin, Chromium refuses a certificate that no public root signed
@@ -31,12 +39,16 @@ after(async () => {
     await quicBrowser?.close();
     await tcpBrowser?.close();
     await pages?.stop();
+    rmSync(folder, { recursive: true, force: true });
     assert.equal(await backend?.stop(), 0);
 });
 
-async function open(browser, room, id, { library = NEW } = {}) {
+async function open(browser, room, id, { library = NEW, script } = {}) {
     const context = await browser.newContext();
     const page = await context.newPage();
+    if (script) {
+        await page.addInitScript(script);
+    }
     page.on('pageerror', (error) => console.log(`page ${id}: ${error}`));
     const query = new URLSearchParams({ package: library, url: backend.url, id, room, name: id });
     await page.goto(`${pages.origin}/presencejs.html?${query}`);
@@ -234,4 +246,65 @@ test('bytes from a C program reach a page as its codec gives them', async () => 
     assert.equal(await within(pub.exited, 'pub to end'), 0, pub.log.join('\n'));
     await heard(page, 'chat', 'after', 'native');
     await page.context().close();
+});
+
+/** Runs in the page: how each of its connections ends, as the browser tells the package. */
+function watchEnds() {
+    window.ends = [];
+    const { WebSocket: Socket, WebTransport: Transport } = window;
+    window.WebSocket = class extends Socket {
+        constructor(...args) {
+            super(...args);
+            this.addEventListener('close', ({ code, reason }) =>
+                window.ends.push(['websocket', code, reason]));
+        }
+    };
+    if (Transport) {
+        window.WebTransport = class extends Transport {
+            constructor(...args) {
+                super(...args);
+                this.closed.then(
+                    ({ closeCode, reason }) =>
+                        window.ends.push(['webtransport', closeCode, reason]),
+                    () => {}); // for the package a reason to come again
+            }
+        };
+    }
+}
+
+const admin = async (call, body) => {
+    const answer = await fetch(`http://127.0.0.1:${backend.admin_port}/admin/v1/${call}`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${SECRET}`, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+    });
+    assert.equal(answer.status, 200, await answer.clone().text());
+    return answer.json();
+};
+
+test('a page that is put out, or whose room is closed, is told so that it stays away', async () => {
+    for (const [kind, browser] of [['webtransport', quicBrowser], ['websocket', tcpBrowser]]) {
+        for (const [call, body] of [
+            ['kick', { id: `${kind}-kick`, reason: 'be nice' }],
+            ['ban', { id: `${kind}-ban`, seconds: 60, room: `${kind}-ban`, reason: 'be nice' }],
+            ['close', { room: `${kind}-close`, reason: 'be nice' }],
+        ]) {
+            const name = `${kind}-${call}`;
+            const page = await open(browser, name, name, { script: watchEnds });
+            const other = await open(browser, name, `${name}-other`);
+            await sees(other, [name]);
+            const { kicked } = await admin(call, body);
+            assert.equal(kicked, call === 'close' ? 2 : 1);
+            // A WebSocket code from 4000 on, a clean close of WebTransport: the package takes
+            // both for final, and everything else for a reason to come again.
+            await page.waitForFunction(
+                (end) => JSON.stringify(window.ends.at(-1)) === JSON.stringify(end),
+                [kind, 4410, 'be nice'], { timeout: 20_000 });
+            if (call !== 'close') {
+                await sees(other, []);
+            }
+            await page.context().close();
+            await other.context().close();
+        }
+    }
 });

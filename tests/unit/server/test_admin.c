@@ -309,6 +309,36 @@ static void a_closed_room_is_gone_and_may_be_opened_anew(void **unused)
     rig_close(&rig);
 }
 
+static void who_is_away_loses_the_seat(void **unused)
+{
+    struct answer answer = {0}, list = {0};
+    struct rig rig;
+    struct client *away, *bob;
+
+    (void)unused;
+    rig_open(&rig, 2, NULL, "grace-time", "1h", NULL);
+    away = member(&rig, 0, "yomo=1&id=mallory", "r");
+    bob = member(&rig, 1, "yomo=1&id=bob", "r");
+    client_break(away);
+    assert_int_equal(rig_count(&rig, parked), 1);
+    serve(&rig, true);
+    assert_int_equal(
+        yomo_server_list_members(rig.server, NULL, "r", NULL, 0, on_page, &list),
+        YOMO_OK);
+    rig_settle(&rig);
+    assert_int_equal(list.rows, 2);
+    client_forget(bob);
+    assert_int_equal(
+        yomo_server_kick(rig.server, NULL, "r", "mallory", 0, NULL, on_count, &answer),
+        YOMO_OK);
+    rig_settle(&rig);
+    assert_int_equal(answer.count, 1);
+    assert_int_equal(rig_count(&rig, parked), 0);
+    assert_int_equal(rig_count(&rig, members), 1);
+    serve(&rig, false);
+    rig_close(&rig);
+}
+
 static void lists_come_in_pages(void **unused)
 {
     static const char *const names[] = {"b", "d", "a", "e", "c"};
@@ -453,6 +483,7 @@ int main(void)
         cmocka_unit_test(a_network_is_banned),
         cmocka_unit_test(a_ban_from_a_room_is_for_that_room),
         cmocka_unit_test(a_closed_room_is_gone_and_may_be_opened_anew),
+        cmocka_unit_test(who_is_away_loses_the_seat),
         cmocka_unit_test(lists_come_in_pages),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(everything_may_fail_and_nothing_is_left),
