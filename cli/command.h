@@ -48,6 +48,7 @@ extern const struct command serve_command;
 extern const struct command sub_command;
 extern const struct command pub_command;
 extern const struct command chat_command;
+extern const struct command request_command;
 extern const struct command history_command;
 extern const struct command ping_command;
 extern const struct command bench_command;

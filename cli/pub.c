@@ -23,7 +23,8 @@
 #define LOST_MS 2000 /* after that an unreliable message counts as lost */
 
 struct pub {
-    const char *event, *json, *key;
+    const char *event, *json;
+    yomo_send *how; /* once there is a client */
     int32_t delivery;
     uint64_t wanted, sent, confirmed, lost;
     uint64_t begin;     /* when the first one went */
@@ -69,16 +70,72 @@ static uint64_t allowed(const struct pub *pub, uint64_t now)
     return paced < pub->wanted ? paced : pub->wanted;
 }
 
+/* The users that --to names, with commas between them. */
+static int32_t read_names(yomo_send *how, const char *names)
+{
+    int32_t rv = YOMO_OK;
+
+    while (rv == YOMO_OK && *names) {
+        char id[256] = "";
+        size_t size = strcspn(names, ",");
+        if (size >= sizeof(id)) {
+            return YOMO_ERR_INVALID;
+        }
+        memcpy(id, names, size);
+        rv = yomo_send_to_user(how, id);
+        names += size + (names[size] == ',');
+    }
+    return rv;
+}
+
+static int32_t priority_of(const char *name)
+{
+    return strcmp(name, "urgent") == 0 ? YOMO_URGENT
+           : strcmp(name, "bulk") == 0 ? YOMO_BULK
+                                       : YOMO_NORMAL;
+}
+
+/* What the flags say about how it is sent. */
+static int32_t make_how(struct session *session)
+{
+    struct pub *pub = session->user;
+    const struct args *args = session->args;
+    const char *to = args_text(args, "to");
+    int32_t rv = yomo_send_create(&pub->how, session->client);
+
+    if (rv == YOMO_OK && to) {
+        rv = read_names(pub->how, to);
+    }
+    if (rv == YOMO_OK) {
+        rv = yomo_send_set_key(pub->how, args_text(args, "latest-key"));
+    }
+    if (rv == YOMO_OK) {
+        (void)yomo_send_set_me(pub->how, args_switch(args, "me"));
+        (void)yomo_send_set_delivery(pub->how, pub->delivery);
+        (void)yomo_send_set_ttl(pub->how, args_ms(args, "ttl"));
+        (void)yomo_send_set_priority(pub->how,
+                                     priority_of(args_text(args, "priority")));
+    }
+    return rv;
+}
+
 static void send_due(struct session *session, uint64_t now)
 {
     struct pub *pub = session->user;
     uint64_t due = allowed(pub, now);
 
+    if (!pub->how) {
+        int32_t rv = make_how(session);
+        if (rv != YOMO_OK) {
+            session_fail(session, rv, NULL);
+            return;
+        }
+    }
+
     while (pub->sent < due && !session->ending) {
         uint64_t id;
-        int32_t rv =
-            yomo_room_send(session->room, pub->event, pub->json, strlen(pub->json),
-                           YOMO_JSON, pub->delivery, pub->key, &id);
+        int32_t rv = yomo_room_send_with(session->room, pub->how, pub->event, pub->json,
+                                         strlen(pub->json), YOMO_JSON, &id);
         if (rv == YOMO_ERR_FULL && pub->sent > pub->confirmed + pub->lost) {
             break; /* when some of those were confirmed */
         }
@@ -206,10 +263,10 @@ static int run(struct args *args)
     };
     const char *rate = args_text(args, "rate");
     double hz = 0;
+    int code;
     struct pub pub = {
         .event = args->arguments[2],
         .json = args->arguments[3],
-        .key = args_text(args, "latest-key"),
         .delivery = delivery_of(args_text(args, "class")),
         .wanted = args_number(args, "repeat"),
         .window = IN_FLIGHT_MAX,
@@ -229,7 +286,7 @@ static int run(struct args *args)
                 rate);
         return EXIT_USAGE;
     }
-    if (pub.key && pub.delivery != YOMO_LATEST) {
+    if (args_text(args, "latest-key") && pub.delivery != YOMO_LATEST) {
         fprintf(stderr, "yomo pub: --latest-key goes with --class latest\n");
         return EXIT_USAGE;
     }
@@ -238,7 +295,9 @@ static int run(struct args *args)
         return EXIT_USAGE;
     }
     pub.per_ms = hz / 1000;
-    return session_run(&session, args->arguments[1], args_text(args, "state"));
+    code = session_run(&session, args->arguments[1], args_text(args, "state"));
+    yomo_send_free(pub.how);
+    return code;
 }
 
 static const struct flag flags[] = {
@@ -248,6 +307,15 @@ static const struct flag flags[] = {
     {"latest-key", YOMO_TYPE_TEXT, NULL, NULL, "KEY",
      "With --class latest: which value is replaced. One for each event when not "
      "given."},
+    {"to", YOMO_TYPE_TEXT, NULL, NULL, "ID,..",
+     "Only to these users, on all their devices; nobody else gets it. Fails when none "
+     "of "
+     "them is in the room."},
+    {"me", YOMO_TYPE_SWITCH, "false", NULL, NULL, "To this client itself as well."},
+    {"ttl", YOMO_TYPE_DURATION, "0", NULL, NULL,
+     "Leave it out when it has waited longer than this. 0: never."},
+    {"priority", YOMO_TYPE_CHOICE, "normal", "normal|urgent|bulk", NULL,
+     "What goes first where several messages wait for one receiver."},
     {"repeat", YOMO_TYPE_NUMBER, "1", NULL, "N", "Send it N times."},
     {"rate", YOMO_TYPE_TEXT, NULL, NULL, "HZ",
      "With --repeat: messages a second. As fast as the server takes them when not "

@@ -122,6 +122,9 @@ static void on_message(struct session *session, const yomo_message *message)
     text_put_string(&sub->line, event);
     text_put(&sub->line, ",\"from\":");
     text_put_string(&sub->line, yomo_message_from(message));
+    if (yomo_message_direct(message)) {
+        text_put(&sub->line, ",\"direct\":true");
+    }
     text_put(&sub->line, ",\"data\":");
     text_put_json(&sub->line, json, size);
     if (yomo_message_past(message)) {
@@ -214,7 +217,8 @@ const struct command sub_command = {
         "  {\"type\":\"message\",\"room\":..,\"event\":..,\"from\":..,\"data\":..}\n"
         "\n"
         "A message of --history, or of the time in which the connection was lost, also "
-        "has \"past\":true and \"at\":, the milliseconds since 1970 at which it was said. "
+        "has \"past\":true and \"at\":, the milliseconds since 1970 at which it was "
+        "said. "
         "What was said then and is not known any more shows as\n"
         "\n"
         "  {\"type\":\"gap\",\"room\":..,\"first\":..,\"last\":..}\n"
