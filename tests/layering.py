@@ -33,7 +33,8 @@ MAY_INCLUDE = {
     "client": ["base", "wire", "presence", "session", "options", "loop", "transport",
                "sessions"],
     "server/auth": ["base", "wire"],
-    "server": ["server/auth", "base", "wire", "presence", "session", "options", "loop", "transport",
+    "server/history": ["base", "loop"],
+    "server": ["server/auth", "server/history", "base", "wire", "presence", "session", "options", "loop", "transport",
                "sessions", "transport/memory", "transport/tls", "transport/http",
                "transport/websocket", "transport/webtransport"],
 }
@@ -50,6 +51,7 @@ OUTSIDE = [
     (r"nghttp3/.*", ["transport/webtransport"]),
     (r"wslay/.*", ["transport/websocket"]),
     (r"llhttp\.h", ["transport/http"]),
+    (r"sqlite3\.h", ["server/history"]),
 ]
 # Folders that know no socket, clock or file.
 PURE = ["base", "wire", "presence", "session", "options"]

@@ -230,6 +230,10 @@ static const struct yo_option server_options[] = {
              "How long a room keeps them. 0: no bound."),
     NUMBER("history-memory", "1m", KIB, GIB,
            "Bytes of memory that they may take in each room; the oldest give way."),
+    TEXT("history-store", "memory",
+         "Where they are kept: memory, or sqlite:PATH, a database that is made when it is "
+         "missing, from which a room that is opened goes on. It is then history-memory that is "
+         "at hand at once; what is older is read when it is asked for."),
     NUMBER("resume-log", "256k", 0, GIB,
            "Bytes of each room's newest reliable messages that are kept, as long as a seat "
            "may be resumed, for members whose connection broke. 0: nothing, and they are "

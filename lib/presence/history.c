@@ -222,21 +222,37 @@ const struct yo_past *yo_record_next(const struct yo_record *record,
     return NULL;
 }
 
+/* Add `first` to `last` to what is missing. */
+static void widen(bool *gap, uint64_t first, uint64_t last, uint64_t *from,
+                  uint64_t *to)
+{
+    *from = !*gap || first < *from ? first : *from;
+    *to = !*gap || last > *to ? last : *to;
+    *gap = true;
+}
+
 bool yo_record_gap(const struct yo_record *record, const struct yo_position *position,
                    uint64_t *first, uint64_t *last)
 {
+    uint64_t had = least(position);
     bool gap = false;
 
     for (int p = 0; p < YO_PRIORITIES; p++) {
-        uint64_t had = position->place[p];
-        if (record->gone[p] <= had) {
-            continue;
+        if (record->gone[p] > position->place[p]) {
+            widen(&gap, position->place[p] + 1, record->gone[p], first, last);
         }
-        *first = !gap || had + 1 < *first ? had + 1 : *first;
-        *last = !gap || record->gone[p] > *last ? record->gone[p] : *last;
-        gap = true;
+    }
+    if (record->hole_last > had) {
+        widen(&gap, had + 1 > record->hole_first ? had + 1 : record->hole_first,
+              record->hole_last, first, last);
     }
     return gap;
+}
+
+void yo_record_hole(struct yo_record *record, uint64_t first, uint64_t last)
+{
+    record->hole_first = first;
+    record->hole_last = last;
 }
 
 struct yo_position yo_position_at(uint64_t place)

@@ -54,6 +54,7 @@ struct yo_record {
     struct yo_past *ring; /* [capacity], a power of two; NULL: nothing is kept */
     size_t capacity, first, count;
     size_t bytes;
+    uint64_t hole_first, hole_last; /* a part of the order of which nothing is known */
     uint64_t gone[YO_PRIORITIES]; /* the last place of each that was here or should have
                                      been, and is no more */
 };
@@ -88,6 +89,10 @@ yo_time yo_history_deadline(const struct yo_history *history);
 
 /* All of `record` up to the place is gone (it was never here). Before the first put. */
 void yo_record_begin(struct yo_record *record, uint64_t gone);
+
+/* Of what lies between, both included, nothing is known, though something before it is. Only
+ * the last hole is remembered. */
+void yo_record_hole(struct yo_record *record, uint64_t first, uint64_t last);
 
 /* The i-th, 0 the oldest; i < record->count. Good until the next put or expire. */
 const struct yo_past *yo_record_at(const struct yo_record *record, size_t i);

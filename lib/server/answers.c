@@ -75,9 +75,11 @@ static void told(struct yo_local *local, struct yo_note *note, yo_time now)
 {
     struct yo_worker *worker = local->worker;
     struct yo_peer *peer = yo_worker_find(worker, note->session);
-    struct yo_seat *seat = seat_answered(local, peer, note);
+    struct yo_local_room *room = yo_local_room_find(local, yo_blob_span(note->room));
+    /* Whichever seat it has there now: the number is the client's alone. */
+    struct yo_seat *seat = room && peer ? yo_seat_find(peer, room) : NULL;
 
-    if (seat && note->error == YOMO_OK) {
+    if (seat && seat->joined && note->error == YOMO_OK) {
         put_said(peer, seat->lane, note);
     } else if (peer) {
         yo_effects_clear(&worker->effects);

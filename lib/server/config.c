@@ -312,7 +312,7 @@ static void read_limits(struct yo_config *config)
 /* What a room keeps. Who breaks off is noticed after silence-timeout at the latest, and
  * its seat is kept for the grace time after that: what was said in the meantime is
  * recent. */
-static void read_history(struct yo_config *config)
+static int read_history(struct yo_config *config, struct yo_buf *why)
 {
     const yomo_options *o = config->options;
 
@@ -329,6 +329,13 @@ static void read_history(struct yo_config *config)
         .age = (config->limits.silence_ms + config->limits.grace_ms) * YO_MS,
     };
     config->room_linger = yo_options_ms(o, "room-linger") * YO_MS;
+    if (config->shown.messages == 0 &&
+        strcmp(yo_options_text(o, "history-store"), "memory") != 0) {
+        (void)yo_buf_append_text(
+            why, "history-store: set history-messages too, which says how many");
+        return YOMO_ERR_OPTION;
+    }
+    return YOMO_OK;
 }
 
 static int check_open(const struct yo_config *config, struct yo_buf *why)
@@ -387,10 +394,10 @@ int yo_config_read(struct yo_config *config, struct yo_buf *why)
     config->mesh = yo_options_text(options, "mesh");
     config->web_root = yo_options_text(options, "web-root");
     read_limits(config);
-    read_history(config);
+    rv = read_history(config, why);
     config->latest_interval = yo_options_ms(options, "latest-interval") * YO_MS;
     config->presence_interval = yo_options_ms(options, "presence-interval") * YO_MS;
-    rv = read_admin(config, why);
+    rv = rv == YOMO_OK ? read_admin(config, why) : rv;
     rv = rv == YOMO_OK ? read_metrics(config, why) : rv;
     rv = rv == YOMO_OK ? read_drain(config, why) : rv;
     rv = rv == YOMO_OK ? read_ports(config, why) : rv;

@@ -12,6 +12,7 @@
 
 #include "server/bans.h"
 #include "server/config.h"
+#include "server/history/store.h"
 #include "server/letters.h"
 #include "server/metrics.h"
 #include "server/ports.h"
@@ -61,6 +62,7 @@ struct yomo_server {
     struct yo_desk *desks;
     struct yo_metrics *metrics;
     struct yo_order *drains, *closes;
+    struct yo_store *store; /* NULL: histories are in memory only */
     struct yo_crowd *crowd; /* connections of all workers */
     struct yo_bans *bans;   /* has a lock of its own */
     pthread_mutex_t bans_file; /* held while it is written */

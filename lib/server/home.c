@@ -40,12 +40,23 @@ void yo_home_init(struct yo_home *home, const struct yomo_mem *mem,
     yo_list_init(&home->keeping);
     yo_list_init(&home->cooling);
     home->uneasy = 0;
+    yo_list_init(&home->loading);
     home->lingering_count = 0;
+    home->store = NULL;
+    home->loads = 0;
     home->now = 0;
 }
 
 static void room_free(struct yo_home *home, struct yo_home_room *hr)
 {
+    struct yo_link *link;
+
+    yo_home_store_rest(home, hr);
+    while ((link = yo_list_pop_front(&hr->waiting)) != NULL) { /* all ends */
+        yo_note_free(YO_CONTAINER(YO_CONTAINER(link, struct yo_letter, link),
+                                  struct yo_note, letter));
+    }
+    yo_list_remove(&hr->load);
     yo_list_remove(&hr->linger);
     yo_list_remove(&hr->keep);
     yo_home_changes_forget(home, hr);
@@ -109,6 +120,8 @@ static struct yo_home_room *room_make(struct yo_home *home, struct yo_blob *key)
         return NULL;
     }
     yo_list_init(&hr->linger);
+    yo_list_init(&hr->load);
+    yo_list_init(&hr->waiting);
     yo_list_init(&hr->keep);
     yo_list_init(&hr->cooling);
     hr->room.observers_max = home->config->observers_max;
@@ -140,6 +153,7 @@ int yo_home_open(struct yo_home *home, struct yo_blob *key, struct yo_home_room 
         room_free(home, hr);
         return YOMO_ERR_NOMEM;
     }
+    yo_home_load(home, hr);
     count_rooms(home);
     *out = hr;
     return YOMO_OK;
@@ -147,7 +161,7 @@ int yo_home_open(struct yo_home *home, struct yo_blob *key, struct yo_home_room 
 
 void yo_home_rest_if_empty(struct yo_home *home, struct yo_home_room *hr)
 {
-    if (hr->room.members.count > 0 || hr->lingers) {
+    if (hr->room.members.count > 0 || hr->lingers || hr->loading) {
         return;
     }
     if (home->config->room_linger == 0 || hr->room.sequence == 0 || hr->closing) {
@@ -176,6 +190,7 @@ void yo_home_tick(struct yo_home *home, yo_time now)
     struct yo_link looked_at;
 
     home->now = now;
+    yo_home_store_tick(home, now);
     while (!yo_list_empty(&home->lingering)) {
         struct yo_home_room *hr =
             YO_CONTAINER(home->lingering.next, struct yo_home_room, linger);
@@ -205,7 +220,7 @@ void yo_home_close(struct yo_home *home, struct yo_span key)
     if (node) {
         struct yo_home_room *hr = YO_CONTAINER(node, struct yo_home_room, node);
         hr->closing = true;
-        if (hr->room.members.count == 0) {
+        if (hr->room.members.count == 0 && !hr->loading) {
             drop(home, hr);
         }
     }
@@ -221,6 +236,9 @@ void yo_home_answer(struct yo_home *home, struct yo_note *note, enum yo_note_kin
 void yo_home_take(struct yo_home *home, struct yo_note *note, yo_time now)
 {
     home->now = now;
+    if (yo_home_waits(home, note)) {
+        return;
+    }
     switch (note->kind) {
     case YO_NOTE_JOIN:
         yo_home_join(home, note);

@@ -17,6 +17,9 @@
 struct yo_pages;
 struct yo_told;
 
+struct yo_store;
+struct yo_told;
+
 struct yo_home {
     const struct yomo_mem *mem;
     const struct yo_config *config;
@@ -30,6 +33,9 @@ struct yo_home {
     struct yo_link keeping;   /* rooms by when they were last looked at for what is too
                                  old in their history */
     size_t lingering_count;
+    struct yo_store *store; /* NULL: histories are in memory only */
+    struct yo_link loading; /* rooms that wait for it, by when they asked */
+    uint64_t loads;         /* how often one did */
     struct yo_link cooling; /* rooms that were told of changes lately (changes.c) */
     size_t uneasy;          /* how many of them have something to tell */
     yo_time now; /* of the note that is being taken */
@@ -47,6 +53,12 @@ struct yo_home_room {
     struct yo_span name; /* in `key` */
     struct yo_room room;
     uint64_t epoch; /* of its order */
+    bool loading;         /* the store is asked; notes wait */
+    bool stored;          /* what is said goes to the store */
+    uint64_t store_hole;  /* up to here the store has missed something; 0: nothing */
+    uint64_t load_number; /* which answer counts */
+    yo_time load_until;
+    struct yo_link load, waiting; /* in home->loading; of notes */
     struct yo_history history;
     struct yo_link linger, keep, cooling; /* in the home's lists */
     yo_time cool_at;                      /* until then changes wait */
@@ -87,6 +99,25 @@ void yo_home_keep(struct yo_home *home, struct yo_home_room *hr,
 /* What the one who comes with `join` asks to be told of the past, as the note's `said`.
  * YOMO_ERR_NOMEM. */
 int yo_home_recall(struct yo_home *home, struct yo_home_room *hr, struct yo_note *join);
+
+/* Write down one message; and pages of them. */
+int yo_home_tell_past(struct yo_told *told, const struct yo_past *past);
+void yo_home_hand_over(struct yo_told *told, struct yo_note *note);
+
+/* The store (stored.c), if there is one: a room is opened; a note for it must wait;
+ * time passes; something was said; nobody uses it any more. */
+void yo_home_load(struct yo_home *home, struct yo_home_room *hr);
+bool yo_home_waits(struct yo_home *home, struct yo_note *note);
+void yo_home_store_tick(struct yo_home *home, yo_time now);
+void yo_home_store_past(struct yo_home *home, struct yo_home_room *hr,
+                        const struct yo_past *past);
+void yo_home_store_rest(struct yo_home *home, struct yo_home_room *hr);
+
+/* Let the store answer the older half of a question, whose newer one is [first, end) of
+ * what memory has, with so many `bytes`. Takes the note, unless it returns false. */
+bool yo_home_recall_stored(struct yo_home *home, struct yo_home_room *hr,
+                           struct yo_note *note, size_t first, size_t end, uint64_t max,
+                           size_t bytes);
 
 /* Is a message of this room kept at all? */
 bool yo_home_keeps(const struct yo_home_room *hr);

@@ -49,6 +49,19 @@ typedef _Atomic uint64_t yo_metric;
     X(rooms, "gauge", "yomo_rooms", NULL, "Rooms with somebody in them") \
     X(rooms_lingering, "gauge", "yomo_rooms_lingering", NULL, \
       "Rooms that nobody is in, with an order and a history that are still kept") \
+    X(store_failing, "gauge", "yomo_history_store_failing", NULL, \
+      "1 while the store of histories does not work and rooms go on from memory") \
+    X(store_waiting, "gauge", "yomo_history_store_waiting_bytes", NULL, \
+      "Bytes of messages that are not stored yet") \
+    X(store_stored, "counter", "yomo_history_stored_total", NULL, \
+      "Messages that the store of histories has taken") \
+    X(store_lost, "counter", "yomo_history_not_stored_total", NULL, \
+      "Messages that it has not, since too many waited: what was stored of their room " \
+      "before them is let go of") \
+    X(store_errors, "counter", "yomo_history_store_errors_total", NULL, \
+      "Failures of the store; what waits is tried again each second") \
+    X(store_late, "counter", "yomo_history_store_late_total", NULL, \
+      "Rooms that were opened without it, since it did not answer in time") \
     X(members, "gauge", "yomo_members", NULL, "Members of rooms, one for each room") \
     X(observers, "gauge", "yomo_observers", NULL, \
       "Those who hear a room without being seen, one for each room") \

@@ -51,6 +51,7 @@ void yo_home_keep(struct yo_home *home, struct yo_home_room *hr,
     }
 
     yo_history_put(&hr->history, &past, home->now);
+    yo_home_store_past(home, hr, &past);
     if (yo_list_empty(&hr->keep) && yo_history_deadline(&hr->history) != YO_NEVER) {
         yo_list_push_back(&home->keeping, &hr->keep);
     }
@@ -58,7 +59,7 @@ void yo_home_keep(struct yo_home *home, struct yo_home_room *hr,
 
 /* --- telling --- */
 
-static int tell(struct yo_told *told, const struct yo_past *past)
+int yo_home_tell_past(struct yo_told *told, const struct yo_past *past)
 {
     struct yo_message message;
     struct yo_wire_past wire;
@@ -75,16 +76,20 @@ static int tell(struct yo_told *told, const struct yo_past *past)
     return yo_told_add(told, &wire);
 }
 
-/* The first of those before index `end` that go into one answer of at most `max`. */
-static size_t window(const struct yo_record *record, size_t end, uint64_t max)
+/* The first of those before index `end` that go into one answer of at most `max`, and
+ * their bytes. */
+static size_t window(const struct yo_record *record, size_t end, uint64_t max,
+                     size_t *bytes)
 {
-    size_t first = end, bytes = 0;
+    size_t first = end;
 
+    *bytes = 0;
     while (first > 0 && end - first < max) {
-        bytes += yo_record_at(record, first - 1)->message->size;
-        if (bytes > YO_HISTORY_ANSWER_SIZE && first < end) {
+        size_t size = yo_record_at(record, first - 1)->message->size;
+        if (*bytes + size > YO_HISTORY_ANSWER_SIZE && first < end) {
             break;
         }
+        *bytes += size;
         first--;
     }
     return first;
@@ -98,7 +103,7 @@ static int tell_window(struct yo_told *told, const struct yo_record *record,
     for (size_t i = first; i < end && rv == YOMO_OK; i++) {
         const struct yo_past *past = yo_record_at(record, i);
         if (past->until > now) {
-            rv = tell(told, past);
+            rv = yo_home_tell_past(told, past);
         }
     }
     return rv;
@@ -134,12 +139,12 @@ static int tell_since(struct yo_home *home, struct yo_home_room *hr, uint64_t si
 {
     const struct yo_record *record = &hr->history.shown;
     const struct yo_position position = yo_position_at(since);
-    size_t after = yo_record_after(record, since), first;
+    size_t after = yo_record_after(record, since), first, bytes;
     uint64_t missing = 0, last = 0;
     bool gap = yo_record_gap(record, &position, &missing, &last);
     int rv = YOMO_OK;
 
-    first = window(record, record->count, YO_HISTORY_ANSWER_MAX);
+    first = window(record, record->count, YO_HISTORY_ANSWER_MAX, &bytes);
     if (first > after) {
         missing = since + 1;
         last = yo_record_at(record, first - 1)->place;
@@ -172,9 +177,10 @@ int yo_home_recall(struct yo_home *home, struct yo_home_room *hr, struct yo_note
     if (join->since != 0 && !other) {
         rv = tell_since(home, hr, join->since, &told);
     } else if (rv == YOMO_OK) {
+        size_t bytes;
         uint64_t max =
             join->hist < YO_HISTORY_ANSWER_MAX ? join->hist : YO_HISTORY_ANSWER_MAX;
-        rv = tell_window(&told, record, window(record, record->count, max),
+        rv = tell_window(&told, record, window(record, record->count, max, &bytes),
                          record->count, home->now);
     }
     rv = rv == YOMO_OK ? yo_told_end(&told, 0) : rv;
@@ -185,19 +191,13 @@ int yo_home_recall(struct yo_home *home, struct yo_home_room *hr, struct yo_note
     return rv;
 }
 
-static int answer(struct yo_home *home, struct yo_home_room *hr, struct yo_note *note)
+static int answer(struct yo_home *home, struct yo_home_room *hr, struct yo_note *note,
+                  size_t first, size_t end)
 {
     const struct yo_record *record = &hr->history.shown;
-    uint64_t max = note->hist == 0 ? YO_HISTORY_ANSWER_DEFAULT : note->hist;
     struct yo_told told;
-    size_t first, end;
     int rv;
 
-    yo_history_expire(&hr->history, home->now);
-    end = note->sequence == 0 ? record->count
-                              : yo_record_after(record, note->sequence - 1);
-    first =
-        window(record, end, max < YO_HISTORY_ANSWER_MAX ? max : YO_HISTORY_ANSWER_MAX);
     yo_told_begin(&told, home->mem, hr->name, note->number);
     rv = tell_window(&told, record, first, end, home->now);
     if (rv == YOMO_OK) {
@@ -210,13 +210,37 @@ static int answer(struct yo_home *home, struct yo_home_room *hr, struct yo_note 
     return rv;
 }
 
+/* Has the store what memory has not any more? */
+static bool older_stored(const struct yo_home_room *hr)
+{
+    for (int p = 0; p < YO_PRIORITIES && hr->stored; p++) {
+        if (hr->history.shown.gone[p] != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void yo_home_history(struct yo_home *home, struct yo_note *note)
 {
     struct yo_home_room *hr = yo_home_find(home, note->room);
-    int rv = YOMO_ERR_NOT_FOUND;
+    uint64_t max = note->hist == 0 ? YO_HISTORY_ANSWER_DEFAULT : note->hist;
+    const struct yo_record *record;
+    size_t first, end, bytes;
 
-    if (hr && yo_room_find(&hr->room, note->session)) {
-        rv = answer(home, hr, note);
+    if (!hr || !yo_room_find(&hr->room, note->session)) {
+        yo_home_answer(home, note, YO_NOTE_TOLD, YOMO_ERR_NOT_FOUND, 0);
+        return;
     }
-    yo_home_answer(home, note, YO_NOTE_TOLD, rv, 0);
+    max = max < YO_HISTORY_ANSWER_MAX ? max : YO_HISTORY_ANSWER_MAX;
+    record = &hr->history.shown;
+    yo_history_expire(&hr->history, home->now);
+    end = note->sequence == 0 ? record->count
+                              : yo_record_after(record, note->sequence - 1);
+    first = window(record, end, max, &bytes);
+    if (first == 0 && end < max && bytes < YO_HISTORY_ANSWER_SIZE && older_stored(hr) &&
+        yo_home_recall_stored(home, hr, note, first, end, max, bytes)) {
+        return;
+    }
+    yo_home_answer(home, note, YO_NOTE_TOLD, answer(home, hr, note, first, end), 0);
 }

@@ -49,6 +49,9 @@ void yo_home_join(struct yo_home *home, struct yo_note *note)
     struct yo_member *member = NULL;
     int rv = hr ? YOMO_OK : yo_home_open(home, note->room, &hr);
 
+    if (rv == YOMO_OK && yo_home_waits(home, note)) {
+        return; /* for what the store knows of it */
+    }
     if (rv == YOMO_OK && hr->closing) {
         rv = YOMO_ERR_KICKED;
     }

@@ -14,6 +14,8 @@
 #include "server/auth/keys.h"
 #include "server/hooks.h"
 
+#define STORE_GRACE_MS 5000 /* a store that fails is tried so long at the end */
+
 int32_t yomo_server_create(yomo_server **out, const yomo_options *options,
                            const yomo_server_callbacks *callbacks, void *user)
 {
@@ -72,6 +74,9 @@ static void drop_workers(struct yomo_server *server)
     for (uint32_t i = 0; i < server->worker_count; i++) {
         yo_worker_free(server->workers[i]);
     }
+    /* Homes have said their last word; its answers still find the mailboxes. */
+    yo_store_close(server->store, STORE_GRACE_MS);
+    server->store = NULL;
     for (uint32_t i = 0; server->desks && i < server->worker_count; i++) {
         yo_mailbox_unref(server->desks[i].box);
     }

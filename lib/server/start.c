@@ -116,6 +116,21 @@ static int make_workers(struct yomo_server *server, struct yo_buf *why)
     return rv;
 }
 
+static int make_store(struct yomo_server *server, struct yo_buf *why)
+{
+    const struct yo_config *config = &server->config;
+    const struct yo_store_bounds bounds = {.messages = config->shown.messages,
+                                           .age_ms = config->shown.age / YO_MS};
+    struct yo_backend *backend;
+    int rv = yo_backend_create(&backend, config->mem,
+                               yo_options_text(config->options, "history-store"),
+                               &bounds, why);
+
+    return rv == YOMO_OK && backend
+               ? yo_store_create(&server->store, config->mem, config->log, backend)
+               : rv;
+}
+
 /* The address in "192.0.2.1:0" or "[::1]:0". */
 static struct yo_span host_of(const char *text)
 {
@@ -176,6 +191,7 @@ static int prepare(struct yomo_server *server, struct yo_buf *why)
     rv = rv == YOMO_OK ? yo_admin_read_secret(server, why) : rv;
     rv = rv == YOMO_OK ? yo_server_read_bans(server, why) : rv;
     rv = rv == YOMO_OK ? make_arrays(server) : rv;
+    rv = rv == YOMO_OK ? make_store(server, why) : rv;
     rv = rv == YOMO_OK ? make_workers(server, why) : rv;
     return rv == YOMO_OK ? write_listening(server) : rv;
 }

@@ -316,6 +316,7 @@ static void init(struct yo_worker *worker, const struct yo_worker_options *optio
     yo_task_init(&worker->turn_end, turn_end);
     yo_home_init(&worker->home, worker->mem, worker->config, &worker->office,
                  worker->metrics);
+    worker->home.store = options->server ? options->server->store : NULL;
     yo_local_init(&worker->local, worker);
 }
 
