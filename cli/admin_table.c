@@ -22,7 +22,8 @@ static const struct list {
     struct column columns[COLUMNS_MAX];
 } lists[] = {
     {"rooms",
-     {{"app", "APP", false}, {"room", "ROOM", false}, {"members", "MEMBERS", false}}},
+     {{"app", "APP", false}, {"room", "ROOM", false}, {"members", "MEMBERS", false},
+      {"observers", "OBSERVERS", false}}},
     {"members",
      {{"session", "SESSION", false},
       {"id", "ID", false},

@@ -115,6 +115,10 @@ YOMO_API uint64_t yomo_listing_session(const yomo_listing *page, uint32_t index)
 YOMO_API int32_t yomo_listing_transport(const yomo_listing *page, uint32_t index);
 /** How many are in the room. */
 YOMO_API uint64_t yomo_listing_members(const yomo_listing *page, uint32_t index);
+/** How many hear the room unseen (yomo_join_set_observe). */
+YOMO_API uint64_t yomo_listing_observers(const yomo_listing *page, uint32_t index);
+/** 1 for a member who is not seen in the room. */
+YOMO_API int32_t yomo_listing_is_observer(const yomo_listing *page, uint32_t index);
 /** When a member joined, in milliseconds since 1970. */
 YOMO_API uint64_t yomo_listing_since(const yomo_listing *page, uint32_t index);
 /** When a ban ends, in milliseconds since 1970. */

@@ -58,6 +58,7 @@ static void put_row(struct yo_buf *out, enum yo_admin_list list,
         put_text(out, "app", row->app);
         put_text(out, "room", row->room);
         put_number(out, "members", row->members);
+        put_number(out, "observers", row->observers);
         break;
     case YO_LIST_MEMBERS: /* JavaScript's numbers cannot hold a session */
         snprintf(session, sizeof(session), "%" PRIu64, row->session);
@@ -66,6 +67,10 @@ static void put_row(struct yo_buf *out, enum yo_admin_list list,
         put_text(out, "address", row->address);
         put_text(out, "transport", yo_span_of(transport_name(row->transport)));
         put_text(out, "client", yo_span_of(row->presencejs ? "presencejs" : "yomo"));
+        if (row->observer && !out->failed) {
+            begin(out, "observer");
+            (void)yo_buf_append_text(out, "true");
+        }
         if (row->since_ms > 0) {
             put_number(out, "since", row->since_ms);
         }

@@ -262,6 +262,18 @@ uint64_t yomo_listing_until(const yomo_listing *page, uint32_t index)
     return row ? row->until_ms : 0;
 }
 
+uint64_t yomo_listing_observers(const yomo_listing *page, uint32_t index)
+{
+    const struct yo_row *row = row_at(page, index);
+    return row ? row->observers : 0;
+}
+
+int32_t yomo_listing_is_observer(const yomo_listing *page, uint32_t index)
+{
+    const struct yo_row *row = row_at(page, index);
+    return row && row->observer;
+}
+
 int32_t yomo_listing_transport(const yomo_listing *page, uint32_t index)
 {
     const struct yo_row *row = row_at(page, index);

@@ -15,9 +15,9 @@
 struct yo_row {
     struct yo_span key; /* its place in the order */
     struct yo_span app, room, id, address, reason;
-    uint64_t session, members, since_ms, until_ms;
+    uint64_t session, members, observers, since_ms, until_ms;
     int32_t transport; /* YOMO_TRANSPORT_... */
-    bool presencejs;
+    bool presencejs, observer;
 };
 
 struct yomo_listing {

@@ -108,7 +108,8 @@ static void list_rooms(struct yo_act *act, const struct yo_worker *worker)
         struct yo_row row = {.key = yo_blob_span(hr->key),
                              .app = yo_room_key_app(hr->key),
                              .room = yo_room_key_name(hr->key),
-                             .members = hr->room.count};
+                             .members = hr->room.count,
+                             .observers = hr->room.count_observers};
         if (yo_listing_wants(&act->page, row.key) && begins(row.room, act->prefix) &&
             (!act->app.data || yo_span_equal(act->app, row.app)) &&
             (!act->end.sees || act->end.sees(act->end.user, row.app, row.room))) {
@@ -147,7 +148,8 @@ static void list_members(struct yo_act *act, const struct yo_worker *worker)
                                             .address = yo_span_of(peer->address),
                                             .session = session,
                                             .transport = (int32_t)peer->transport,
-                                            .presencejs = peer->presencejs});
+                                            .presencejs = peer->presencejs,
+                                           .observer = seat->observer});
         }
     }
     if (node) {
@@ -161,7 +163,8 @@ static void list_members(struct yo_act *act, const struct yo_worker *worker)
                                             .id = yo_span_of(member->id),
                                             .session = member->session,
                                             .since_ms = member->since_ms,
-                                            .presencejs = member->presencejs});
+                                            .presencejs = member->presencejs,
+                                            .observer = member->observer});
         }
     }
 }

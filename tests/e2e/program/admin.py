@@ -384,14 +384,15 @@ class Program(Case):
         server = self.serve_admin()
         self.joined(server, "r", "--id", "b\u00f6b\x1b[2J")
         rows = [line.split() for line in self.good(server, "rooms").splitlines()]
-        self.assertEqual(rows, [["APP", "ROOM", "MEMBERS"], ["default", "r", "1"]])
+        self.assertEqual(rows, [["APP", "ROOM", "MEMBERS", "OBSERVERS"],
+                                ["default", "r", "1", "0"]])
         out = self.good(server, "members", "--room", "r")
         self.assertIn("b\u00f6b", out)
         self.assertNotIn("\x1b", out)
         self.assertIn("websocket" if TRANSPORTS == ["websocket"] else "webtransport", out)
         self.assertRegex(self.good(server, "stats"), r"(?m)^members  1$")
         rooms = json.loads(self.good(server, "rooms", "--json"))["rooms"]
-        self.assertEqual(rooms, [{"app": "default", "room": "r", "members": 1}])
+        self.assertEqual(rooms, [{"app": "default", "room": "r", "members": 1, "observers": 0}])
         self.assertEqual(len(self.good(server, "bans").splitlines()), 1)
 
     def test_what_changes_something(self):

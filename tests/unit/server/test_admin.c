@@ -339,6 +339,35 @@ static void who_is_away_loses_the_seat(void **unused)
     rig_close(&rig);
 }
 
+static void who_only_hears_is_put_out_too(void **unused)
+{
+    struct answer answer = {0};
+    struct rig rig;
+    struct client *ears[2];
+
+    (void)unused;
+    rig_open(&rig, 2, NULL, NULL);
+    for (uint32_t i = 0; i < 2; i++) {
+        ears[i] = rig_connect(&rig, i, WS, "yomo=1&id=ear");
+        client_send(ears[i], &(struct yo_message){.op = YO_OP_CHANNEL_JOIN,
+                                                  .channel = yo_span_of("r"),
+                                                  .observe = true});
+        client_forget(ears[i]);
+    }
+    assert_int_equal(rig_count(&rig, observers), 2);
+    serve(&rig, true);
+    assert_int_equal(
+        yomo_server_close_room(rig.server, NULL, "r", NULL, on_count, &answer), YOMO_OK);
+    rig_settle(&rig);
+    assert_int_equal(answer.count, 2);
+    expect_op(ears[0], YO_OP_CHANNEL_LEAVE);
+    expect_op(ears[1], YO_OP_CHANNEL_LEAVE);
+    assert_int_equal(rig_count(&rig, observers), 0);
+    assert_int_equal(rig_count(&rig, rooms) + rig_count(&rig, rooms_lingering), 0);
+    serve(&rig, false);
+    rig_close(&rig);
+}
+
 static void lists_come_in_pages(void **unused)
 {
     static const char *const names[] = {"b", "d", "a", "e", "c"};
@@ -484,6 +513,7 @@ int main(void)
         cmocka_unit_test(a_ban_from_a_room_is_for_that_room),
         cmocka_unit_test(a_closed_room_is_gone_and_may_be_opened_anew),
         cmocka_unit_test(who_is_away_loses_the_seat),
+        cmocka_unit_test(who_only_hears_is_put_out_too),
         cmocka_unit_test(lists_come_in_pages),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(everything_may_fail_and_nothing_is_left),

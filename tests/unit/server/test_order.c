@@ -13,7 +13,7 @@
 #include "wire/decode.h"
 
 #define WS YOMO_TRANSPORT_WEBSOCKET
-#define ADMIN ",\"yomo\":{\"rooms\":{\"*\":[\"join\",\"send\"],\"r\":[\"admin\"]}}"
+#define ADMIN ",\"yomo\":{\"rooms\":{\"*\":[\"join\",\"send\",\"presence\"],\"r\":[\"admin\"]}}"
 
 static const char secret[] = "0123456789abcdef0123456789abcdef";
 static char key_file[] = "/tmp/yomo-order-keys-XXXXXX";
