@@ -357,7 +357,8 @@ static void who_only_hears_is_put_out_too(void **unused)
     assert_int_equal(rig_count(&rig, observers), 2);
     serve(&rig, true);
     assert_int_equal(
-        yomo_server_close_room(rig.server, NULL, "r", NULL, on_count, &answer), YOMO_OK);
+        yomo_server_close_room(rig.server, NULL, "r", NULL, on_count, &answer),
+        YOMO_OK);
     rig_settle(&rig);
     assert_int_equal(answer.count, 2);
     expect_op(ears[0], YO_OP_CHANNEL_LEAVE);
@@ -366,6 +367,62 @@ static void who_only_hears_is_put_out_too(void **unused)
     assert_int_equal(rig_count(&rig, rooms) + rig_count(&rig, rooms_lingering), 0);
     serve(&rig, false);
     rig_close(&rig);
+}
+
+/* A session goes from worker 0 to worker 1, and is put out after so many turns of
+ * either: wherever it is by then, nothing of it is left, and its client does not come
+ * back. */
+static bool kick_during_a_move(unsigned turns, enum yomo_transport_kind kind)
+{
+    struct rig rig;
+    struct answer answer = {0};
+    struct yo_message move = {.op = YO_OP_MOVE};
+    struct client *old, *fresh, *bob;
+    struct heard *hello;
+    struct yo_blob *blob;
+    char token[80] = "";
+    bool moved;
+
+    rig_open(&rig, 2, NULL, NULL);
+    bob = member(&rig, 0, "yomo=1&id=bob", "r");
+    old = rig_connect(&rig, 0, kind, "yomo=1&id=mallory");
+    hello = expect_op(old, YO_OP_HELLO);
+    memcpy(token, hello->message.token.data, hello->message.token.size);
+    client_join(old, "r", NULL);
+    fresh = rig_connect(&rig, 1, WS, "yomo=1&id=mallory");
+    serve(&rig, true);
+    move.token = yo_span_of(token);
+    assert_int_equal(yo_encode_blob(&blob, &yo_mem_libc, YO_DIALECT_YOMO, &move),
+                     YOMO_OK);
+    client_say(fresh, YO_LANE_CONTROL, yo_blob_span(blob));
+    yo_blob_unref(blob);
+    for (unsigned i = 0; i < turns; i++) {
+        (void)yo_loop_turn(rig_worker(&rig, i % 2)->loop);
+    }
+    moved = rig_count(&rig, moved) > 0;
+    assert_int_equal(
+        yomo_server_kick(rig.server, NULL, NULL, "mallory", 0, NULL, on_count, &answer),
+        YOMO_OK);
+    rig_settle(&rig);
+    assert_int_equal(answer.calls, 1);
+    assert_true(fresh->closing && fresh->why.code == YO_CODE_KICKED);
+    assert_true(old->closing);
+    assert_int_equal(rig_count(&rig, members), 1);
+    assert_false(bob->closing);
+    serve(&rig, false);
+    rig_close(&rig);
+    return moved;
+}
+
+static void who_moves_is_met_wherever_it_is(void **unused)
+{
+    (void)unused;
+    for (unsigned turns = 0; !kick_during_a_move(turns, WT); turns++) {
+        assert_true(turns < 100);
+    }
+    for (unsigned turns = 0; turns < 10; turns++) { /* it waits for the fence */
+        (void)kick_during_a_move(turns, WS);
+    }
 }
 
 static void lists_come_in_pages(void **unused)
@@ -514,6 +571,7 @@ int main(void)
         cmocka_unit_test(a_closed_room_is_gone_and_may_be_opened_anew),
         cmocka_unit_test(who_is_away_loses_the_seat),
         cmocka_unit_test(who_only_hears_is_put_out_too),
+        cmocka_unit_test(who_moves_is_met_wherever_it_is),
         cmocka_unit_test(lists_come_in_pages),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(everything_may_fail_and_nothing_is_left),
