@@ -95,6 +95,8 @@ void client_data(struct client *client, const char *room, const char *event,
                  const char *json, enum yomo_delivery delivery);
 void client_close(struct client *client); /* it goes away */
 void client_break(struct client *client); /* its connection breaks */
+/* Its transport can tell what may not have arrived, as QUIC can. */
+void client_reclaims(struct client *client);
 void client_unblock(struct client *client, size_t room);
 
 /* The next message that it was sent, or NULL; good until the next call. */

@@ -220,6 +220,58 @@ static void a_server_that_ends_in_the_middle(void **unused)
     rig_close(&rig);
 }
 
+/* What was sent and not acknowledged goes first, then what waited by its priority: a
+ * receiver that drops by `q` within each priority loses nothing. */
+static void nothing_is_lost_or_overtaken_within_a_priority(void **unused)
+{
+    static const enum yomo_priority sent[] = {
+        YOMO_URGENT, YOMO_BULK,   YOMO_NORMAL, /* taken by the transport */
+        YOMO_BULK,   YOMO_NORMAL, YOMO_URGENT, YOMO_BULK, YOMO_URGENT};
+    static const uint8_t payload[] = {0x82, 0xa5, 'e', 'v', 'e', 'n', 't',  0xa1,
+                                      'e',  0xa4, 'd', 'a', 't', 'a', 0xa1, '1'};
+    const size_t taken = 3, all = sizeof(sent) / sizeof(sent[0]);
+    uint64_t last[3] = {0};
+    struct heard *heard;
+    struct rig rig;
+    char token[80];
+    size_t got = 0;
+    (void)unused;
+    rig_open(&rig, 2, NULL, NULL);
+    struct client *bob = arrive(&rig, 0, WS, "bob", NULL);
+    client_join(bob, "r", NULL);
+    struct client *old = arrive(&rig, 0, WT, "alice", token);
+    client_join(old, "r", NULL);
+    client_reclaims(old);
+    client_forget(old);
+    for (size_t i = 0; i < all; i++) {
+        old->room = i < taken ? SIZE_MAX : 0;
+        client_send(bob,
+                    &(struct yo_message){.op = YO_OP_DATA,
+                                         .channel = yo_span_of("r"),
+                                         .payload = yo_span(payload, sizeof(payload)),
+                                         .priority = sent[i]});
+        rig_settle(&rig);
+    }
+    struct client *new = arrive(&rig, 1, WS, "alice", NULL);
+    ask(&rig, new, token);
+    while ((heard = client_next(new)) != NULL) {
+        enum yomo_priority priority = heard->message.priority;
+        if (heard->message.op != YO_OP_DATA) {
+            continue;
+        }
+        assert_true(heard->message.sequence > last[priority]);
+        last[priority] = heard->message.sequence;
+        if (got < taken) {
+            assert_int_equal(priority, sent[got]);
+        } else if (got < taken + 2) {
+            assert_int_equal(priority, YOMO_URGENT);
+        }
+        got++;
+    }
+    assert_int_equal(got, all);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +280,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_refused_and_nothing_has_happened),
         cmocka_unit_test(a_token_serves_once),
         cmocka_unit_test(an_end_that_goes_in_the_middle),
+        cmocka_unit_test(nothing_is_lost_or_overtaken_within_a_priority),
         cmocka_unit_test(a_server_that_ends_in_the_middle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
