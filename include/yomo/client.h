@@ -473,6 +473,10 @@ YOMO_API const char *yomo_peer_id(const yomo_peer *peer);
 YOMO_API uint64_t yomo_peer_session(const yomo_peer *peer);
 /** Its state as JSON, NUL behind it; "{}" when it has none. `size` may be NULL. */
 YOMO_API const char *yomo_peer_state(const yomo_peer *peer, size_t *size);
+/** What its token, or the server's program, says of it: JSON, NUL behind it; "{}" when
+ * nothing. It cannot set that itself, and any other can rely on it. YOMO_PEER_STATE tells
+ * that it is another. */
+YOMO_API const char *yomo_peer_data(const yomo_peer *peer, size_t *size);
 /** Its state as bytes, if it set bytes; else NULL. */
 YOMO_API const void *yomo_peer_state_bytes(const yomo_peer *peer, size_t *size);
 /** When it joined: milliseconds since 1970 by the server's clock; 0 when not known. */

@@ -138,6 +138,10 @@ YOMO_API int32_t yomo_auth_transport(const yomo_auth *auth);
  * answer. Errors: INVALID, NOMEM. */
 YOMO_API int32_t yomo_auth_set_id(yomo_auth *auth, const char *id);
 YOMO_API int32_t yomo_auth_set_app(yomo_auth *auth, const char *app);
+/** What everybody in its rooms is told of it, and what it cannot change itself: a JSON object
+ * of at most 4,096 bytes (as MessagePack), in place of what its token says
+ * (`yomo.data`). Before the answer. Errors: INVALID, JSON, TOO_BIG, NOMEM. */
+YOMO_API int32_t yomo_auth_set_data(yomo_auth *auth, const char *json);
 /** The answers to YOMO_LATER; `auth` is gone after either. Thread: any. */
 YOMO_API void yomo_auth_accept(yomo_auth *auth);
 YOMO_API void yomo_auth_refuse(yomo_auth *auth, int32_t error);

@@ -50,8 +50,12 @@ static void there(struct yomo_room *room, struct yo_roster_entry *old,
     struct yomo_client *client = room->client;
     struct yo_roster *roster = &room->roster;
     struct yo_roster_entry *entry;
+    /* Who comes, or is in a snapshot, is told of with its data. */
+    bool whole =
+        effect->change == YOMO_PEER_PRESENT || effect->change == YOMO_PEER_JOINED;
     int rv = yo_roster_entry_create(roster, &entry, effect->session, effect->peer,
-                                    effect->payload, effect->since_ms);
+                                    effect->payload, effect->data, whole ? NULL : old,
+                                    effect->since_ms);
     if (rv == YOMO_ERR_NOMEM) {
         yo_link_drop(client, rv, ""); /* the next connection tells it anew */
         return;
@@ -98,7 +102,7 @@ static void set_stale(struct yomo_room *room, struct yo_roster_entry *entry, boo
 static bool tells_nothing(const struct yo_roster_entry *old,
                           const struct yo_effect *effect)
 {
-    return old && !effect->payload.data;
+    return old && !effect->payload.data && !effect->data.data;
 }
 
 void yo_mirror_peer(struct yomo_room *room, const struct yo_effect *effect)
@@ -130,7 +134,8 @@ void yo_mirror_sweep(struct yomo_room *room)
 {
     struct yo_roster *roster = &room->roster;
     room->sweep_at = YO_NEVER;
-    YO_LIST_EACH(link, next, &roster->order) {
+    YO_LIST_EACH(link, next, &roster->order)
+    {
         struct yo_roster_entry *entry =
             YO_CONTAINER(link, struct yo_roster_entry, order);
         if (entry->seen != roster->round) {

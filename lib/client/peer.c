@@ -19,6 +19,14 @@ const char *yomo_peer_state(const yomo_peer *peer, size_t *size)
     return peer ? peer->state : "{}";
 }
 
+const char *yomo_peer_data(const yomo_peer *peer, size_t *size)
+{
+    if (size) {
+        *size = peer ? peer->data_size : 2;
+    }
+    return peer ? peer->data : "{}";
+}
+
 const void *yomo_peer_state_bytes(const yomo_peer *peer, size_t *size)
 {
     if (size) {
@@ -57,7 +65,7 @@ void yomo_peers_free(yomo_peers *peers)
 
 static size_t text_size(const struct yomo_peer *peer)
 {
-    return peer->id_size + 1 + peer->state_size + 1 +
+    return peer->id_size + 1 + peer->state_size + 1 + peer->data_size + 1 +
            (peer->bytes ? peer->bytes_size + 1 : 0);
 }
 
@@ -97,6 +105,7 @@ yomo_peers *yo_roster_copy(const struct yo_roster *roster, const struct yomo_mem
         *to = *from;
         to->id = copy_text(&at, from->id, from->id_size);
         to->state = copy_text(&at, from->state, from->state_size);
+        to->data = copy_text(&at, from->data, from->data_size);
         if (from->bytes) {
             to->bytes = copy_text(&at, from->bytes, from->bytes_size);
         }

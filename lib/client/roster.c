@@ -24,7 +24,8 @@ void yo_roster_finish(struct yo_roster *roster)
     if (!roster->mem) {
         return;
     }
-    YO_LIST_EACH(link, next, &roster->order) {
+    YO_LIST_EACH(link, next, &roster->order)
+    {
         struct yo_roster_entry *entry =
             YO_CONTAINER(link, struct yo_roster_entry, order);
         yo_roster_remove(roster, entry);
@@ -79,7 +80,7 @@ static struct yo_span state_bytes(struct yo_span payload)
 }
 
 static void fill(struct yo_roster_entry *entry, struct yo_span id, struct yo_span state,
-                 struct yo_span bytes)
+                 struct yo_span data, struct yo_span bytes)
 {
     struct yomo_peer *peer = &entry->peer;
     char *at = entry->text;
@@ -90,40 +91,60 @@ static void fill(struct yo_roster_entry *entry, struct yo_span id, struct yo_spa
     peer->id_size = id.size;
     peer->state = put_text(&at, state);
     peer->state_size = state.size;
+    peer->data = put_text(&at, data);
+    peer->data_size = data.size;
     if (bytes.data) {
         peer->bytes = put_text(&at, bytes);
         peer->bytes_size = bytes.size;
     }
 }
 
+/* The JSON of a map, or `absent`. */
+static int write_json(struct yo_buf *out, struct yo_span map, struct yo_span absent)
+{
+    return map.data ? yo_mp_to_json(out, map) : yo_buf_append_span(out, absent);
+}
+
+static struct yo_roster_entry *entry_alloc(const struct yo_roster *roster, size_t text)
+{
+    struct yo_roster_entry *entry = yo_malloc(roster->mem, sizeof(*entry) + text);
+    if (entry) {
+        memset(entry, 0, sizeof(*entry));
+        yo_list_init(&entry->order);
+    }
+    return entry;
+}
+
 int yo_roster_entry_create(const struct yo_roster *roster, struct yo_roster_entry **out,
                            uint64_t session, struct yo_span id, struct yo_span payload,
+                           struct yo_span data, const struct yo_roster_entry *old,
                            uint64_t since_ms)
 {
-    struct yo_buf state;
-    yo_buf_init(&state, roster->mem);
+    struct yo_span none = yo_span_of("{}");
+    struct yo_span before = old ? yo_span(old->peer.data, old->peer.data_size) : none;
+    struct yo_span bytes = state_bytes(payload);
+    struct yo_roster_entry *entry = NULL;
+    struct yo_buf state, told;
     if (id.size > ID_SIZE_MAX) {
         return YOMO_ERR_MALFORMED;
     }
-    int rv = payload.data ? yo_mp_to_json(&state, payload)
-                          : yo_buf_append_text(&state, "{}");
-    struct yo_span bytes = state_bytes(payload);
-    struct yo_roster_entry *entry = NULL;
+    yo_buf_init(&state, roster->mem);
+    yo_buf_init(&told, roster->mem);
+    int rv = write_json(&state, payload, none);
+    rv = rv == YOMO_OK ? write_json(&told, data, before) : rv;
     if (rv == YOMO_OK) {
-        entry =
-            yo_malloc(roster->mem, sizeof(*entry) + 1 + sizeof(session) + id.size * 2 +
-                                       1 + state.size + 1 + bytes.size + 1);
+        entry = entry_alloc(roster, 1 + sizeof(session) + id.size * 2 + 1 + state.size +
+                                        1 + told.size + 1 + bytes.size + 1);
         rv = entry ? YOMO_OK : YOMO_ERR_NOMEM;
     }
     if (rv == YOMO_OK) {
-        memset(entry, 0, sizeof(*entry));
         entry->peer.session = session;
         entry->peer.since_ms = since_ms;
-        yo_list_init(&entry->order);
-        fill(entry, id, yo_buf_span(&state), bytes);
+        fill(entry, id, yo_buf_span(&state), yo_buf_span(&told), bytes);
         *out = entry;
     }
     yo_buf_finish(&state);
+    yo_buf_finish(&told);
     return rv;
 }
 
@@ -155,7 +176,9 @@ bool yo_roster_same(const struct yo_roster_entry *old,
     const struct yomo_peer *b = &entry->peer;
     return yo_span_equal(yo_span(a->id, a->id_size), yo_span(b->id, b->id_size)) &&
            yo_span_equal(yo_span(a->state, a->state_size),
-                         yo_span(b->state, b->state_size));
+                         yo_span(b->state, b->state_size)) &&
+           yo_span_equal(yo_span(a->data, a->data_size),
+                         yo_span(b->data, b->data_size));
 }
 
 int yo_roster_put(struct yo_roster *roster, struct yo_roster_entry *old,

@@ -22,8 +22,9 @@ struct yomo_peer {
     uint64_t session, since_ms;
     const char *id;    /* NUL behind each of these */
     const char *state; /* JSON */
+    const char *data;  /* JSON: what its token says of it */
     const void *bytes; /* NULL unless it set bytes */
-    size_t id_size, state_size, bytes_size;
+    size_t id_size, state_size, data_size, bytes_size;
     bool stale; /* its connection broke */
 };
 
@@ -48,10 +49,12 @@ void yo_roster_finish(struct yo_roster *roster);
 /* A new connection begins to tell who is there. */
 void yo_roster_begin(struct yo_roster *roster);
 
-/* An entry to be put. `payload` is a state (one MessagePack map) or absent.
+/* An entry to be put. `payload` is a state (one MessagePack map) or absent, and so is
+ * `data`, which is then that of `old`; `old` may be NULL.
  * YOMO_ERR_NOMEM, YOMO_ERR_MALFORMED. */
 int yo_roster_entry_create(const struct yo_roster *roster, struct yo_roster_entry **out,
                            uint64_t session, struct yo_span id, struct yo_span payload,
+                           struct yo_span data, const struct yo_roster_entry *old,
                            uint64_t since_ms);
 void yo_roster_entry_destroy(const struct yo_roster *roster,
                              struct yo_roster_entry *entry);

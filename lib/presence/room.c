@@ -214,6 +214,7 @@ void yo_member_free(struct yo_room *room, struct yo_member *member)
 {
     yo_free(room->mem, member->id);
     yo_blob_unref(member->state);
+    yo_blob_unref(member->data);
     yo_free(room->mem, member);
 }
 
@@ -276,6 +277,7 @@ static struct yo_member *member_create(struct yo_room *room,
     member->presencejs = entry->presencejs;
     member->seat = entry->seat;
     member->observer = entry->observer;
+    member->data = entry->data ? yo_blob_ref(entry->data) : NULL;
     if (entry->state && !entry->observer) {
         member->state = yo_blob_ref(entry->state);
         member->version = 1;
@@ -412,6 +414,23 @@ int yo_room_set_state(struct yo_room *room, uint64_t session, struct yo_blob *st
     mark_active(room, member);
     tell_shown(changes, to, before);
     YO_CHECK(yo_room_check(room));
+    return YOMO_OK;
+}
+
+int yo_room_set_data(struct yo_room *room, uint64_t session, struct yo_blob *data)
+{
+    struct yo_member *member = yo_room_find(room, session);
+
+    if (!member) {
+        return YOMO_ERR_NOT_FOUND;
+    }
+    if (!same_state(member->data, data)) {
+        yo_blob_unref(member->data);
+        member->data = data ? yo_blob_ref(data) : NULL;
+        if (!member->observer) {
+            yo_untold_data(room, member);
+        }
+    }
     return YOMO_OK;
 }
 

@@ -36,6 +36,7 @@ struct yo_member {
     struct yo_label *group; /* of all with that label; owns the text (room.c) */
     struct yo_blob *state; /* the payload (one MessagePack map), NULL: none yet */
     uint64_t version;      /* of the state; grows by one with each change */
+    struct yo_blob *data;  /* what its token says of it (one MessagePack map), or NULL */
     uint64_t since_ms;     /* wall clock */
     uint64_t joined_at;    /* its place in the order, which it was told; the caller's */
     bool presencejs;       /* which kind of member it is itself */
@@ -79,6 +80,8 @@ struct yo_change {
     struct yo_blob *state;    /* ONLINE, STATE; borrowed; NULL: it has none (presencejs,
                                  which cannot read that, is told {id: label}) */
     uint64_t version, since_ms;
+    struct yo_span data; /* to the extension: its data; absent: none with ONLINE, as
+                            before with STATE */
 };
 
 /* What presencejs is to be told of one call, in this order; good until the next call on the
@@ -105,6 +108,7 @@ struct yo_room_entry {
     struct yo_span id;
     struct yo_span label;  /* absent or empty: the id */
     struct yo_blob *state; /* NULL: none; the room takes its own reference */
+    struct yo_blob *data;  /* the same */
     uint64_t since_ms;
     bool presencejs;
     bool observer; /* nobody is told of it, and it has no state */
@@ -123,6 +127,9 @@ int yo_room_set_state(struct yo_room *room, uint64_t session, struct yo_blob *st
 
 /* Out. YOMO_ERR_NOT_FOUND; never fails for want of memory. */
 int yo_room_leave(struct yo_room *room, uint64_t session, struct yo_changes *changes);
+
+/* Other data (NULL: none). The same bytes as before change nothing. YOMO_ERR_NOT_FOUND. */
+int yo_room_set_data(struct yo_room *room, uint64_t session, struct yo_blob *data);
 
 /* Its connection broke, or it is there again. YOMO_ERR_NOT_FOUND; what it was before
  * changes nothing, and never fails for want of memory. presencejs hears nothing of it.

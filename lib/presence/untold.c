@@ -2,7 +2,8 @@
 /* untold.c - invariants, asserted by yo_room_check():
  *  1. a member is in the room's list exactly while `what` is not 0;
  *  2. LEFT stands alone, and a member that has it is not in the room any more;
- *  3. CAME and STATE do not stand together: who comes is told with its newest state. */
+ *  3. CAME stands beside neither STATE nor DATA: who comes is told with what is newest;
+ *     DATA is told as a STATE. */
 #include "presence/untold.h"
 
 #include "base/check.h"
@@ -36,6 +37,13 @@ void yo_untold_state(struct yo_room *room, struct yo_member *member)
 {
     if (!(member->untold.what & YO_UNTOLD_CAME)) {
         begin(room, member, member->untold.what | YO_UNTOLD_STATE);
+    }
+}
+
+void yo_untold_data(struct yo_room *room, struct yo_member *member)
+{
+    if (!(member->untold.what & YO_UNTOLD_CAME)) {
+        begin(room, member, member->untold.what | YO_UNTOLD_DATA);
     }
 }
 
@@ -73,6 +81,17 @@ struct yo_member *yo_room_untold(const struct yo_room *room,
                                  : YO_CONTAINER(link, struct yo_member, untold.link);
 }
 
+/* What is told of its data: that there is none any more is an empty map. */
+static struct yo_span data_of(const struct yo_member *member, unsigned what)
+{
+    static const uint8_t empty[] = {0x80};
+
+    if (member->data && (what & (YO_UNTOLD_CAME | YO_UNTOLD_DATA))) {
+        return yo_blob_span(member->data);
+    }
+    return what & YO_UNTOLD_DATA ? yo_span(empty, sizeof(empty)) : YO_SPAN_NONE;
+}
+
 static struct yo_change change_of(const struct yo_member *member,
                                   enum yo_change_kind kind)
 {
@@ -92,9 +111,10 @@ size_t yo_member_untold(const struct yo_member *member,
 
     if (what & YO_UNTOLD_LEFT) {
         out[count++] = change_of(member, YO_CHANGE_OFFLINE);
-    } else if (what & (YO_UNTOLD_CAME | YO_UNTOLD_STATE)) {
-        out[count++] = change_of(member, what & YO_UNTOLD_CAME ? YO_CHANGE_ONLINE
-                                                               : YO_CHANGE_STATE);
+    } else if (what & (YO_UNTOLD_CAME | YO_UNTOLD_STATE | YO_UNTOLD_DATA)) {
+        out[count] = change_of(member, what & YO_UNTOLD_CAME ? YO_CHANGE_ONLINE
+                                                             : YO_CHANGE_STATE);
+        out[count++].data = data_of(member, what);
     }
     if (what & YO_UNTOLD_STALE) {
         out[count++] =

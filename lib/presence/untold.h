@@ -23,6 +23,7 @@ enum {
     YO_UNTOLD_STATE = 2,
     YO_UNTOLD_LEFT = 4,
     YO_UNTOLD_STALE = 8, /* whether its connection is there now is another */
+    YO_UNTOLD_DATA = 16
 };
 
 /* Part of yo_member. */
@@ -35,6 +36,7 @@ struct yo_untold {
 /* For room.c. */
 void yo_untold_came(struct yo_room *room, struct yo_member *member);
 void yo_untold_state(struct yo_room *room, struct yo_member *member);
+void yo_untold_data(struct yo_room *room, struct yo_member *member);
 void yo_untold_stale(struct yo_room *room, struct yo_member *member);
 
 /* It is out of the room. Returns whether it is to be kept until that is told. */

@@ -10,7 +10,9 @@
 #include "base/text.h"
 #include "server/door.h"
 #include "server/tokens.h"
+#include "wire/json.h"
 #include "wire/limits.h"
+#include "wire/msgpack.h"
 
 /* A name that may be shown to others: not empty, not too long, UTF-8, no NUL in it. */
 static bool good_name(struct yo_span name, size_t max)
@@ -163,6 +165,7 @@ void yo_auth_free(struct yomo_auth *auth)
     yo_free(mem, auth->token);
     yo_free(mem, auth->origin);
     yo_grants_free(auth->grants);
+    yo_blob_unref(auth->data);
     yo_free(mem, auth);
     yo_server_unref(server);
 }
@@ -227,4 +230,33 @@ int32_t yomo_auth_set_app(yomo_auth *auth, const char *app)
 {
     YO_REQUIRE(auth);
     return set_name(auth, &auth->app, app, YO_APP_SIZE_MAX);
+}
+
+int32_t yomo_auth_set_data(yomo_auth *auth, const char *json)
+{
+    const struct yomo_mem *mem;
+    struct yo_blob *data = NULL;
+    struct yo_buf map;
+    int rv;
+
+    YO_REQUIRE(auth && json);
+    mem = auth->server->config.mem;
+    yo_buf_init(&map, mem);
+    rv = yo_json_to_mp(&map, yo_span_of(json));
+    if (rv == YOMO_OK && yo_mp_check_portable(yo_buf_span(&map)) != YO_MP_MAP) {
+        rv = YOMO_ERR_JSON;
+    }
+    if (rv == YOMO_OK && map.size > YO_MEMBER_DATA_SIZE_MAX) {
+        rv = YOMO_ERR_TOO_BIG;
+    }
+    if (rv == YOMO_OK) {
+        data = yo_blob_create(mem, yo_buf_span(&map));
+        rv = data ? YOMO_OK : YOMO_ERR_NOMEM;
+    }
+    yo_buf_finish(&map);
+    if (rv == YOMO_OK) {
+        yo_blob_unref(auth->data);
+        auth->data = data;
+    }
+    return rv;
 }

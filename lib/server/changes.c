@@ -108,6 +108,7 @@ static int tell_one(struct yo_home *home, struct yo_home_room *hr,
         message.payload = change->state ? yo_blob_span(change->state) : YO_SPAN_NONE;
         message.version = change->version;
         message.timestamp = change->since_ms;
+        message.data = change->data;
     }
     rv = yo_encode_blob(&blob, home->mem, YO_DIALECT_YOMO, &message);
     if (rv == YOMO_OK) {
@@ -132,6 +133,7 @@ static int add_to(struct yo_pages *pages, const struct yo_change *change)
         entry.state = change->state ? yo_blob_span(change->state) : YO_SPAN_NONE;
         entry.version = change->version;
         entry.since_ms = change->since_ms;
+        entry.data = change->data;
     }
     return yo_pages_add(pages, &entry);
 }

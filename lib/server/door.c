@@ -70,7 +70,8 @@ static void let_in(struct yo_worker *worker, struct yomo_auth *auth, yo_time now
                                      .app = auth->app,
                                      .extension = auth->extension,
                                      .proven = auth->proven,
-                                     .grants = auth->grants};
+                                     .grants = auth->grants,
+                                     .data = auth->data};
     struct yo_peer *peer = yo_peer_create(worker, &admission, auth->transport);
     struct yo_conn *conn = auth->conn;
 

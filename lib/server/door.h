@@ -30,6 +30,7 @@ struct yomo_auth {
     bool refused; /* a carrier that is being closed */
     bool proven;  /* the token or the host gave it its id */
     struct yo_grants *grants; /* of its token; NULL: no tokens here */
+    struct yo_blob *data;     /* by the host: what is told of it; NULL: the token's */
     const char *why;          /* static: more about an error, for the log */
     int error;    /* the answer */
     char *id, *app, *public_key, *token, *origin;

@@ -252,6 +252,9 @@ void yo_home_take(struct yo_home *home, struct yo_note *note, yo_time now)
     case YO_NOTE_STATE:
         yo_home_state(home, note);
         break;
+    case YO_NOTE_DATA:
+        yo_home_data(home, note);
+        break;
     case YO_NOTE_STALE:
         yo_home_stale(home, note);
         break;

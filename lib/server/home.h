@@ -136,6 +136,7 @@ void yo_home_join(struct yo_home *home, struct yo_note *note);
 void yo_home_leave(struct yo_home *home, struct yo_note *note);
 int yo_home_move(struct yo_home *home, struct yo_note *note);
 void yo_home_stale(struct yo_home *home, struct yo_note *note);
+void yo_home_data(struct yo_home *home, struct yo_note *note);
 void yo_home_state(struct yo_home *home, struct yo_note *note);
 void yo_home_history(struct yo_home *home, struct yo_note *note);
 void yo_home_publish(struct yo_home *home, struct yo_note *note);

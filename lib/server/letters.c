@@ -81,6 +81,7 @@ void yo_note_free(struct yo_note *note)
     }
     yo_blob_unref(note->targets);
     yo_blob_unref(note->payload);
+    yo_blob_unref(note->data);
     yo_blob_unref(note->room);
     yo_free(note->mem, note);
 }

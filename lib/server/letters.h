@@ -34,6 +34,7 @@ enum yo_note_kind {
     YO_NOTE_LEAVE,  /* session */
     YO_NOTE_STATE,  /* session, label, payload (state) */
     YO_NOTE_STALE,  /* session: its connection broke; its seat is kept */
+    YO_NOTE_DATA,   /* session, data (may be NULL): what its token says of it */
     YO_NOTE_MOVE, /* session, ticket, to, number, twin: its member is worker `to`'s from
                      now on, where the session `number` takes it */
     YO_NOTE_HISTORY, /* session, ticket, number, sequence (before it), hist (at most) */
@@ -85,6 +86,7 @@ struct yo_note {
     struct yo_blob *targets; /* PUBLISH: the array `to`, NULL: everybody; DELIVER:
                                 uint64_t sessions, NULL: everybody there */
     struct yo_blob *payload; /* may be NULL */
+    struct yo_blob *data; /* JOIN, DATA: may be NULL */
     struct yo_blob *encoded[YO_DIALECTS]; /* NULL: nobody there speaks it */
     struct yo_blob **parcels;             /* messages for the one who joined */
     size_t parcel_count;

@@ -265,6 +265,7 @@ static int ask(struct yo_local *local, struct yo_peer *peer,
         return rv;
     }
     note->observer = seat->observer;
+    note->data = peer->data ? yo_blob_ref(peer->data) : NULL;
     note->since_ms = yo_wall_ms();
     note->since = effect->since;
     note->hist = effect->hist;
@@ -341,6 +342,21 @@ int yo_local_arrive(struct yo_local *local, struct yo_peer *peer,
     return YOMO_OK;
 }
 
+/* The home finds out whether that is something new. */
+static void tell_data(struct yo_local *local, struct yo_seat *seat)
+{
+    struct yo_blob *data = seat->peer->data;
+    struct yo_note *note = yo_seat_note(local, YO_NOTE_DATA, seat, YO_SPAN_NONE,
+                                        YO_SPAN_NONE, YO_SPAN_NONE);
+
+    if (note) {
+        note->data = data ? yo_blob_ref(data) : NULL;
+        yo_office_put(&local->worker->office, seat->room->home, note);
+    } else { /* it comes again, and then it is told */
+        yo_peer_end(seat->peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
+    }
+}
+
 void yo_local_recheck(struct yo_local *local, struct yo_peer *peer, yo_time now)
 {
     struct yo_effects effects; /* not the worker's: those may be being carried out */
@@ -351,6 +367,7 @@ void yo_local_recheck(struct yo_local *local, struct yo_peer *peer, yo_time now)
         struct yo_seat *seat = YO_CONTAINER(link, struct yo_seat, in_peer);
         seat->may = (uint8_t)may_in(peer, yo_room_key_name(seat->room->key));
         if (seat->may & YO_MAY_JOIN) {
+            tell_data(local, seat);
             continue;
         }
         yo_effects_clear(&effects);

@@ -64,6 +64,13 @@ struct yo_peer *yo_peer_create(struct yo_worker *worker,
     }
     yo_list_push_back(&worker->peers, &peer->in_worker);
     peer->grants = admission->grants;
+    peer->data_is_hosts = admission->data != NULL;
+    peer->data = admission->data ? yo_blob_ref(admission->data) : NULL;
+    if (yo_peer_take_data(peer) != YOMO_OK) {
+        peer->grants = NULL; /* still the caller's */
+        yo_peer_destroy(peer);
+        return NULL;
+    }
     peer->expiry = YO_NEVER;
     return peer;
 }
@@ -113,6 +120,7 @@ void yo_peer_destroy(struct yo_peer *peer)
     yo_buf_finish(&peer->ending);
     yo_free(worker->mem, peer->id);
     yo_free(worker->mem, peer->app);
+    yo_blob_unref(peer->data);
     yo_grants_free(peer->grants);
     yo_tally_unref(worker->server, peer->tally);
     yo_free(worker->mem, peer);

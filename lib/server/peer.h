@@ -30,6 +30,7 @@ struct yo_admission {
     bool extension;
     bool proven; /* the id is not just a claim */
     struct yo_grants *grants; /* the peer's, once it is made; NULL: all is allowed */
+    struct yo_blob *data;     /* by the host, in place of the token's; NULL: none */
 };
 
 struct yo_peer {
@@ -41,6 +42,8 @@ struct yo_peer {
     char *id, *app;
     struct yo_grants *grants; /* of its token; NULL: all is allowed */
     yo_time expiry;           /* of them */
+    struct yo_blob *data;     /* what its token or the host says of it, or NULL */
+    bool data_is_hosts;       /* another token does not change it */
     struct yo_conn *conn;
     struct yo_server_session *session;
     struct yo_outbox outbox;
@@ -141,6 +144,7 @@ void yo_peer_measure(struct yo_peer *peer, yo_time now);
 
 /* The rights of a peer (rights.c): set its expiry by its grants, in milliseconds from now
  * (0: for ever); a token in place of the one that it came with. */
+int yo_peer_take_data(struct yo_peer *peer); /* of its token; YOMO_ERR_NOMEM */
 uint64_t yo_peer_note_expiry(struct yo_peer *peer, yo_time now);
 void yo_peer_take_token(struct yo_peer *peer, struct yo_span token, yo_time now);
 

@@ -35,6 +35,25 @@ uint64_t yo_peer_note_expiry(struct yo_peer *peer, yo_time now)
     return ms;
 }
 
+int yo_peer_take_data(struct yo_peer *peer)
+{
+    struct yo_span data = peer->grants ? yo_grants_data(peer->grants) : YO_SPAN_NONE;
+    struct yo_blob *blob = NULL;
+
+    if (peer->data_is_hosts) {
+        return YOMO_OK;
+    }
+    if (data.data) {
+        blob = yo_blob_create(peer->worker->mem, data);
+        if (!blob) {
+            return YOMO_ERR_NOMEM;
+        }
+    }
+    yo_blob_unref(peer->data);
+    peer->data = blob;
+    return YOMO_OK;
+}
+
 /* Is it for the same person as the one before, and for this application? The host may
  * have named the peer otherwise than its token does. */
 static bool same(const struct yo_peer *peer, const struct yo_grants *grants)
@@ -82,6 +101,10 @@ void yo_peer_take_token(struct yo_peer *peer, struct yo_span token, yo_time now)
         yo_grants_free(peer->grants);
         peer->grants = grants;
         ms = yo_peer_note_expiry(peer, now);
+        if (yo_peer_take_data(peer) != YOMO_OK) {
+            yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
+            return;
+        }
     }
     yo_effects_init(&answer, worker->mem);
     if (yo_server_token(peer->session, ms, rv, &answer) == YOMO_OK) {

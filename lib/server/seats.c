@@ -15,6 +15,7 @@ static int let_in(struct yo_home *home, struct yo_home_room *hr, struct yo_note 
                                   .id = note->id,
                                   .label = note->label,
                                   .state = note->payload,
+                                  .data = note->data,
                                   .since_ms = note->since_ms,
                                   .presencejs = note->presencejs,
                                   .observer = note->observer,
@@ -128,6 +129,16 @@ int yo_home_move(struct yo_home *home, struct yo_note *note)
     yo_office_put(home->office, note->to, note->twin);
     note->twin = NULL;
     return YOMO_OK;
+}
+
+void yo_home_data(struct yo_home *home, struct yo_note *note)
+{
+    struct yo_home_room *hr = yo_home_find(home, note->room);
+
+    if (hr && yo_room_set_data(&hr->room, note->session, note->data) == YOMO_OK) {
+        yo_home_changed(home, hr);
+    }
+    yo_note_free(note);
 }
 
 void yo_home_stale(struct yo_home *home, struct yo_note *note)

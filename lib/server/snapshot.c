@@ -39,6 +39,7 @@ int yo_home_pages(struct yo_home *home, struct yo_home_room *hr,
             .session = member->session,
             .peer = yo_span_of(member->id),
             .state = member->state ? yo_blob_span(member->state) : YO_SPAN_NONE,
+            .data = member->data ? yo_blob_span(member->data) : YO_SPAN_NONE,
             .version = member->version,
             .since_ms = member->since_ms,
             .stale = member->stale};

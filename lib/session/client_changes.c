@@ -42,7 +42,8 @@ int yo_client_check_members(struct yo_span members, uint32_t *count)
     }
     for (uint32_t i = 0; i < *count; i++) {
         if (yo_members_next(&reader, &member) != YOMO_OK || member.session == 0 ||
-            (member.state.data && yo_check_state(member.state) != YOMO_OK)) {
+            (member.state.data && yo_check_state(member.state) != YOMO_OK) ||
+            (member.data.data && yo_check_state(member.data) != YOMO_OK)) {
             return YOMO_ERR_MALFORMED;
         }
     }
@@ -64,6 +65,7 @@ void yo_client_tell_changes(const struct yo_client_session *session,
                                        .session = member.session,
                                        .peer = member.peer,
                                        .payload = member.state,
+                                       .data = member.data,
                                        .version = member.version,
                                        .sequence = changes->sequence,
                                        .timestamp = member.since_ms};

@@ -314,6 +314,7 @@ struct yo_effect *yo_client_tell_peer(const struct yo_message *message, int chan
         peer->session = message->session;
         peer->peer = message->peer;
         peer->payload = message->payload;
+        peer->data = message->data;
         peer->version = message->version;
         peer->sequence = message->sequence;
         peer->since_ms = message->timestamp;
@@ -359,7 +360,8 @@ static void on_change(struct yo_client_session *session, struct yo_client_room *
         return;
     }
     if (message->session == 0 ||
-        (message->payload.data && yo_check_state(message->payload) != YOMO_OK)) {
+        (message->payload.data && yo_check_state(message->payload) != YOMO_OK) ||
+        (message->data.data && yo_check_state(message->data) != YOMO_OK)) {
         yo_client_broken(session, in, "a change without a session, or a broken state");
         return;
     }
@@ -576,6 +578,7 @@ static void tell_page(const struct yo_client_session *session,
                                           .session = member.session,
                                           .peer = member.peer,
                                           .payload = member.state,
+                                          .data = member.data,
                                           .version = member.version,
                                           .sequence = page->sequence,
                                           .timestamp = member.since_ms};

@@ -52,6 +52,7 @@ enum yo_effect_kind {
 struct yo_effect {
     enum yo_effect_kind kind;
     uint32_t lane;
+    struct yo_span data; /* PEER: member data, absent: none when it comes, else as before */
     struct yo_span room, peer, payload, event, key, label, text, bytes, token;
     enum yo_op op; /* ORDER */
     uint64_t session, version, number, sequence, since_ms, epoch, after_ms;

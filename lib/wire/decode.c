@@ -33,6 +33,7 @@ enum key {
     KEY_M,
     KEY_MORE,
     KEY_OB,
+    KEY_DT,
     KEY_TO,
     KEY_ME,
     KEY_DM,
@@ -64,7 +65,7 @@ static const struct {
     [KEY_Q] = {"q", 1},       [KEY_TS] = {"ts", 2},       [KEY_CODE] = {"code", 4},
     [KEY_MSG] = {"msg", 3},   [KEY_VER] = {"ver", 3},     [KEY_EPOCH] = {"epoch", 5},
     [KEY_LIM] = {"lim", 3},   [KEY_TOK] = {"tok", 3},     [KEY_M] = {"m", 1},
-    [KEY_MORE] = {"more", 4}, [KEY_OB] = {"ob", 2},       [KEY_TO] = {"to", 2},
+    [KEY_MORE] = {"more", 4}, [KEY_OB] = {"ob", 2}, [KEY_DT] = {"dt", 2},       [KEY_TO] = {"to", 2},
     [KEY_ME] = {"me", 2},     [KEY_DM] = {"dm", 2},       [KEY_RQ] = {"rq", 2},
     [KEY_RE] = {"re", 2},     [KEY_TTL] = {"ttl", 3},     [KEY_PR] = {"pr", 2},
     [KEY_PC] = {"pc", 2},     [KEY_SINCE] = {"since", 5}, [KEY_HIST] = {"hist", 4},
@@ -380,6 +381,9 @@ static void read_field(struct yo_mp_reader *reader, enum key key, struct names *
     case KEY_MORE:
         message->more = read_bool(reader);
         break;
+    case KEY_DT:
+        message->data = read_payload(reader);
+        break;
     case KEY_OB:
         message->observe = read_bool(reader);
         break;
@@ -522,6 +526,9 @@ static void read_member_field(struct yo_mp_reader *reader, unsigned key,
     case 6:
         member->change = yo_mp_read_uint(reader);
         break;
+    case 7:
+        member->data = read_payload(reader);
+        break;
     default:
         yo_mp_skip(reader);
         break;
@@ -530,7 +537,7 @@ static void read_member_field(struct yo_mp_reader *reader, unsigned key,
 
 int yo_members_next(struct yo_mp_reader *reader, struct yo_wire_member *member)
 {
-    static const char *const names[] = {"sid", "p", "pl", "v", "at", "st", "o"};
+    static const char *const names[] = {"sid", "p", "pl", "v", "at", "st", "o", "dt"};
     const unsigned known = sizeof(names) / sizeof(names[0]);
     struct yo_wire_member fields = {.session = 0};
     uint64_t seen = 0;

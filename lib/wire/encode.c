@@ -89,6 +89,7 @@ static uint32_t count_extension(const struct yo_message *message)
            (message->text.size > 0) + (message->protocol != 0) + (message->epoch != 0) +
            has_limits(&message->limits) + (message->token.size > 0) +
            (message->members.data != NULL) + message->more + message->observe +
+           (message->data.data != NULL) +
            (message->targets.data != NULL) + message->echo + message->direct +
            (message->request != 0) + (message->reply != 0) + (message->ttl_ms != 0) +
            (message->priority != YOMO_NORMAL) + (message->pace_ms != 0) +
@@ -164,6 +165,10 @@ static void put_extension(struct yo_buf *out, const struct yo_message *message)
     }
     put_key_true(out, "more", message->more);
     put_key_true(out, "ob", message->observe);
+    if (message->data.data) {
+        yo_mp_put_cstr(out, "dt");
+        yo_mp_put_bin(out, message->data);
+    }
     put_targeting(out, message);
     put_past(out, message);
     put_key_uint(out, "qu", message->urgent);
@@ -188,7 +193,8 @@ static size_t size_bound(const struct yo_message *message)
     const struct yo_span parts[] = {
         message->channel, message->payload, message->peer,
         message->mesh,    message->key,     message->text,
-        message->members, message->token,   message->targets};
+        message->members, message->token,   message->targets,
+        message->data};
     size_t size = OVERHEAD_MAX;
 
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
@@ -440,7 +446,8 @@ int yo_member_write(struct yo_buf *out, const struct yo_wire_member *member)
     }
     yo_mp_put_map(out, 2u + (member->state.data != NULL) + (member->version != 0) +
                            (member->since_ms != 0) + member->stale +
-                           (member->change != 0));
+                           (member->change != 0) +
+                           (member->data.data != NULL));
     put_key_uint(out, "o", member->change);
     yo_mp_put_cstr(out, "sid");
     yo_mp_put_uint(out, member->session);
@@ -454,6 +461,10 @@ int yo_member_write(struct yo_buf *out, const struct yo_wire_member *member)
     if (member->stale) {
         yo_mp_put_cstr(out, "st");
         yo_mp_put_bool(out, true);
+    }
+    if (member->data.data) {
+        yo_mp_put_cstr(out, "dt");
+        yo_mp_put_bin(out, member->data);
     }
     return finish(out, start);
 }

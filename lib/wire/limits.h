@@ -15,6 +15,7 @@
 #define YO_TARGETS_MAX 100u             /* members that one message names (to) */
 #define YO_TEXT_SIZE_MAX 1024u          /* bytes of an error's text */
 #define YO_TOKEN_SIZE_MAX 8192u         /* bytes of a token of any kind */
+#define YO_MEMBER_DATA_SIZE_MAX 4096u   /* bytes of what a token says of a member */
 #define YO_NESTING_MAX 32u              /* maps and arrays inside each other */
 
 #define YO_PROTOCOL_VERSION 1u

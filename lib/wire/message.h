@@ -83,6 +83,7 @@ struct yo_message {
                                      history: that of messages */
     bool more;                    /* more: further pages follow */
     bool observe; /* ob: channel_join, to hear without being seen */
+    struct yo_span data; /* dt: member data, one MessagePack map; or absent */
 
     /* whom data is for, and how (docs/protocol.md, "To some members") */
     struct yo_span targets; /* to: the encoded array of targets; empty: the host */
@@ -121,6 +122,7 @@ struct yo_wire_member {
     uint64_t session;
     struct yo_span peer;
     struct yo_span state; /* pl; absent when it has none */
+    struct yo_span data;  /* dt; absent: it has none, or what it had */
     uint64_t version;
     uint64_t since_ms; /* at: wall clock, milliseconds since 1970 */
     bool stale;        /* st: its connection broke, its seat is kept */

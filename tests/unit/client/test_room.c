@@ -187,6 +187,50 @@ static void an_observer_is_not_seen(void **state)
     stage_end(&s);
 }
 
+/* What the newest roster says of eve. */
+static void expect_data(yomo_room *room, const char *data)
+{
+    yomo_peers *peers;
+    assert_int_equal(yomo_room_peers(room, &peers), YOMO_OK);
+    assert_string_equal(yomo_peer_data(yomo_peers_at(peers, 1), NULL), data);
+    yomo_peers_free(peers);
+}
+
+static void what_a_token_says_of_a_peer_is_kept(void **state)
+{
+    struct stage s;
+    yomo_room *room;
+    (void)state;
+    struct fake_conn *conn = begin_in_room(&s, NULL, &room);
+    struct yo_message message = {.op = YO_OP_PEER_ONLINE,
+                                 .channel = yo_span_of("r"),
+                                 .peer = yo_span_of("eve"),
+                                 .session = 12,
+                                 .sequence = 100,
+                                 .data = yo_span("\x81\xa1r\x01", 4)};
+    stage_say(&s, conn, 2, &message);
+    stage_story(&s, "came r eve {}\n");
+    expect_data(room, "{\"r\":1}");
+    change(&s, conn, YO_OP_PEER_STATE, &eve, 2); /* another state: the data stay */
+    stage_story(&s, "state r eve {\"id\":\"eve\"}\n");
+    expect_data(room, "{\"r\":1}");
+    message.op = YO_OP_PEER_STATE;
+    message.sequence = 103;
+    message.payload = yo_span("\x81\xa2id\xa3"
+                              "eve",
+                              8);
+    message.data = yo_span("\x80", 1);
+    stage_say(&s, conn, 2, &message);
+    stage_story(&s, "state r eve {\"id\":\"eve\"}\n");
+    expect_data(room, "{}");
+    message.sequence = 104; /* no map: it is not used */
+    message.data = yo_span("\xc0", 1);
+    stage_say(&s, conn, 2, &message);
+    stage_story(&s, "");
+    assert_string_equal(yomo_peer_data(NULL, NULL), "{}");
+    stage_end(&s);
+}
+
 static void peers_come_change_and_go(void **state)
 {
     struct stage s;
@@ -722,6 +766,7 @@ int main(void)
         cmocka_unit_test(the_own_state_carries_the_id),
         cmocka_unit_test(a_join_may_bring_its_state_as_json_or_bytes),
         cmocka_unit_test(an_observer_is_not_seen),
+        cmocka_unit_test(what_a_token_says_of_a_peer_is_kept),
         cmocka_unit_test(peers_come_change_and_go),
         cmocka_unit_test(after_a_loss_only_the_differences_are_told),
         cmocka_unit_test(messages_reach_the_program_and_its_subscribers),

@@ -21,7 +21,8 @@ static int make(struct yo_roster *roster, struct yo_roster_entry **entry,
         json ? yo_state_from_json(&payload, yo_span_of(id), yo_span_of(json)) : YOMO_OK;
     if (rv == YOMO_OK) {
         rv = yo_roster_entry_create(roster, entry, session, yo_span_of(id),
-                                    json ? yo_buf_span(&payload) : YO_SPAN_NONE, 1000);
+                                    json ? yo_buf_span(&payload) : YO_SPAN_NONE,
+                                    YO_SPAN_NONE, NULL, 1000);
     }
     yo_buf_finish(&payload);
     return rv;
@@ -119,7 +120,7 @@ static void bytes_are_given_as_they_were_set(void **state)
     assert_int_equal(
         yo_state_from_bytes(&payload, yo_span_of("a"), yo_span("\0\xff", 2)), YOMO_OK);
     assert_int_equal(yo_roster_entry_create(&roster, &entry, 1, yo_span_of("a"),
-                                            yo_buf_span(&payload), 0),
+                                            yo_buf_span(&payload), YO_SPAN_NONE, NULL, 0),
                      YOMO_OK);
     const void *bytes = yomo_peer_state_bytes(&entry->peer, &size);
     assert_int_equal(size, 2);
@@ -136,7 +137,7 @@ static void a_state_that_is_broken_is_refused(void **state)
     struct yo_roster_entry *entry;
     yo_roster_init(&roster, &yo_mem_libc);
     assert_int_equal(yo_roster_entry_create(&roster, &entry, 1, yo_span_of("a"),
-                                            yo_span("\x81", 1), 0),
+                                            yo_span("\x81", 1), YO_SPAN_NONE, NULL, 0),
                      YOMO_ERR_MALFORMED);
     yo_roster_finish(&roster);
 }

@@ -25,7 +25,8 @@ static void observe(struct client *client, const char *room)
 {
     const struct yo_message join = {.op = YO_OP_CHANNEL_JOIN,
                                     .channel = yo_span_of(room),
-                                    .payload = yo_span("\x80", 1), /* counts for nothing */
+                                    .payload =
+                                        yo_span("\x80", 1), /* counts for nothing */
                                     .observe = true};
 
     client_send(client, &join);
@@ -109,9 +110,8 @@ static void observers_keep_a_room(void **state)
     a = come(&rig, 0, "yomo=1&id=a");
     o = come(&rig, 0, "yomo=1&id=o");
     observe(o, "r");
-    assert_int_equal(page_size((expect_op(o, YO_OP_CHANNEL_JOIN),
-                                expect_op(o, YO_OP_SNAPSHOT))),
-                     0);
+    assert_int_equal(
+        page_size((expect_op(o, YO_OP_CHANNEL_JOIN), expect_op(o, YO_OP_SNAPSHOT))), 0);
     assert_int_equal(rig_count(&rig, rooms), 1);
     join(a, 0);
     expect_from(o, YO_OP_PEER_ONLINE, "a");

@@ -14,6 +14,8 @@
 #include "server/tokens.h"
 #include "support/bytes.h"
 #include "support/until.h"
+#include "wire/decode.h"
+#include "wire/json.h"
 
 #define WS YOMO_TRANSPORT_WEBSOCKET
 
@@ -260,6 +262,131 @@ static void a_new_token_takes_the_place_of_the_old_one(void **unused)
     rig_close(&rig);
 }
 
+static void expect_data(struct heard *heard, const char *json)
+{
+    struct yo_buf text;
+
+    yo_buf_init(&text, &yo_mem_libc);
+    if (json) {
+        assert_int_equal(yo_mp_to_json(&text, heard->message.data), YOMO_OK);
+        assert_true(yo_span_is(yo_buf_span(&text), json));
+    } else {
+        assert_null(heard->message.data.data);
+    }
+    yo_buf_finish(&text);
+}
+
+/* `dt` of the only entry. */
+static void expect_shown(struct heard *page, const char *json)
+{
+    struct yo_wire_member member;
+    struct yo_mp_reader reader;
+    uint32_t count;
+
+    assert_int_equal(yo_members_init(&reader, page->message.members, &count), YOMO_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(yo_members_next(&reader, &member), YOMO_OK);
+    page->message.data = member.data;
+    expect_data(page, json);
+}
+
+static void what_a_token_says_of_a_member_is_told(void **unused)
+{
+    static const char data[] = ",\"sub\":\"a\",\"yomo\":{\"data\":{\"role\":\"%s\"}}";
+    struct rig rig;
+    struct client *a, *b, *c, *page;
+    char claims[128];
+
+    (void)unused;
+    rig_open(&rig, 1, NULL, "token-keys", key_file, NULL);
+    snprintf(claims, sizeof(claims), data, "editor");
+    a = knock(&rig, "yomo=1", claims, 600);
+    b = knock(&rig, "yomo=1&id=b", "", 600);
+    c = knock(&rig, "yomo=1&id=c", "", 600);
+    page = knock(&rig, "id=page", "", 600);
+    client_join(b, "r", NULL);
+    client_join(page, "r", NULL);
+    client_forget(a);
+    client_forget(b);
+    client_forget(page);
+    /* A client's own counts for nothing. */
+    client_send(a, &(struct yo_message){.op = YO_OP_CHANNEL_JOIN,
+                                        .channel = yo_span_of("r"),
+                                        .data = yo_span("\x81\xa1x\x01", 4)});
+    expect_data(expect_from(b, YO_OP_PEER_ONLINE, "a"), "{\"role\":\"editor\"}");
+    client_state(a, "r", "{\"id\":\"a\"}");
+    expect_data(expect_from(b, YO_OP_PEER_STATE, "a"), NULL); /* as before */
+    client_leave(b, "r");
+    client_leave(page, "r");
+    client_forget(c);
+    client_join(c, "r", NULL);
+    expect_op(c, YO_OP_CHANNEL_JOIN);
+    expect_shown(expect_op(c, YO_OP_SNAPSHOT), "{\"role\":\"editor\"}");
+
+    client_forget(a);
+    client_join(page, "r", NULL);
+    client_forget(page);
+    client_forget(c);
+    client_forget(a);
+    snprintf(claims, sizeof(claims), data, "owner");
+    send_token(a, claims, 600);
+    expect_data(expect_from(c, YO_OP_PEER_STATE, "a"), "{\"role\":\"owner\"}");
+    send_token(a, claims, 500); /* the same again */
+    expect_nothing(c);
+    rig_close(&rig);
+
+    rig_open(&rig, 1, NULL, "token-keys", key_file, NULL);
+    a = knock(&rig, "yomo=1", claims, 600);
+    b = knock(&rig, "yomo=1&id=b", "", 600);
+    client_join(b, "r", NULL);
+    client_join(a, "r", NULL);
+    client_forget(a);
+    client_forget(b);
+    send_token(a, ",\"sub\":\"a\"", 600); /* which says nothing of it any more */
+    expect_data(expect_from(b, YO_OP_PEER_STATE, "a"), "{}");
+    rig_close(&rig);
+}
+
+static int32_t vouch(void *user, yomo_auth *auth)
+{
+    (void)user;
+    if (strcmp(yomo_auth_id(auth), "a") == 0) {
+        char big[6000] = "{\"x\":\"";
+        memset(big + 6, 'x', 5000);
+        strcpy(big + 5006, "\"}");
+        assert_int_equal(yomo_auth_set_data(auth, "[1]"), YOMO_ERR_JSON);
+        assert_int_equal(yomo_auth_set_data(auth, "{"), YOMO_ERR_JSON);
+        assert_int_equal(yomo_auth_set_data(auth, NULL), YOMO_ERR_INVALID);
+        assert_int_equal(yomo_auth_set_data(auth, big), YOMO_ERR_TOO_BIG);
+        assert_int_equal(yomo_auth_set_data(auth, "{\"by\":\"token\"}"), YOMO_OK);
+        assert_int_equal(yomo_auth_set_data(auth, "{\"by\":\"host\"}"), YOMO_OK);
+    }
+    return YOMO_OK;
+}
+
+static void what_the_host_says_wins(void **unused)
+{
+    static const yomo_server_callbacks hooks = {.size = sizeof(hooks),
+                                                .authenticate = vouch};
+    static const char claims[] = ",\"sub\":\"a\",\"yomo\":{\"data\":{\"x\":1}}";
+    struct rig rig;
+    struct client *a, *b;
+
+    (void)unused;
+    rig_open(&rig, 1, &hooks, "token-keys", key_file, NULL);
+    a = knock(&rig, "yomo=1", claims, 600);
+    b = knock(&rig, "yomo=1&id=b", "", 600);
+    client_join(b, "r", NULL);
+    client_forget(a);
+    client_forget(b);
+    client_join(a, "r", NULL);
+    expect_data(expect_from(b, YO_OP_PEER_ONLINE, "a"), "{\"by\":\"host\"}");
+    client_forget(a);
+    send_token(a, claims, 500);
+    expect_nothing(b);
+    rig_close(&rig);
+}
+
 static void somebody_elses_token_is_refused(void **unused)
 {
     static const char *const others[] = {",\"sub\":\"mallory\"", "",
@@ -306,6 +433,8 @@ int main(void)
         cmocka_unit_test(applications_are_kept_apart),
         cmocka_unit_test(a_connection_ends_with_its_token),
         cmocka_unit_test(a_new_token_takes_the_place_of_the_old_one),
+        cmocka_unit_test(what_a_token_says_of_a_member_is_told),
+        cmocka_unit_test(what_the_host_says_wins),
         cmocka_unit_test(somebody_elses_token_is_refused),
         cmocka_unit_test(a_bad_new_token_leaves_the_old_one_in_place),
         cmocka_unit_test(a_secret_that_is_read_again_counts_from_then_on),

@@ -42,6 +42,16 @@ static void put_payload(struct yo_buf *out, struct yo_span payload)
     }
 }
 
+static void put_data(struct yo_buf *out, struct yo_span data)
+{
+    if (data.data) {
+        yo_buf_append_text(out, " dt=");
+        if (yo_mp_to_json(out, data) != YOMO_OK) {
+            yo_buf_append_text(out, "?");
+        }
+    }
+}
+
 static void put_error(struct yo_buf *out, int64_t code)
 {
     if (code != 0) {
@@ -94,6 +104,7 @@ static void put_members(struct yo_buf *out, const struct yo_message *message)
         yo_buf_append_span(out, member.peer);
         yo_buf_printf(out, "/%" PRIu64, member.session);
         put_payload(out, member.state);
+        put_data(out, member.data);
         yo_buf_append_text(out, member.stale ? " stale" : "");
     }
     yo_buf_append_text(out, "]");
@@ -152,6 +163,7 @@ void story_message(struct yo_buf *out, const struct yo_message *message)
     }
     yo_buf_append_text(out, message->more ? " more" : "");
     yo_buf_append_text(out, message->observe ? " ob" : "");
+    put_data(out, message->data);
     put_targets(out, message->targets);
     yo_buf_append_text(out, message->echo ? " me" : "");
     yo_buf_append_text(out, message->direct ? " dm" : "");
@@ -219,6 +231,7 @@ static void put_fields(struct yo_buf *out, const struct yo_effect *effect)
     } else {
         put_payload(out, effect->payload);
     }
+    put_data(out, effect->data);
     put_text(out, "event", effect->event);
     put_text(out, "k", effect->key);
     put_text(out, "label", effect->label);

@@ -750,6 +750,8 @@ static void broken_changes_are_not_used(void **state)
         "91 82 a3736964 02 a16f a161",                /* a kind that is no number */
         "91 83 a3736964 02 a170 a161 a2706c c40190",  /* a state that is no map */
         "91 83 a3736964 02 a170 a161 a3736964 02",    /* a key that comes twice */
+        "91 83 a3736964 02 a170 a161 a26474 c40190",  /* data that are no map */
+        "91 83 a3736964 02 a170 a161 a26474 a161",    /* or no bytes */
     };
     struct yo_message broken = about(YO_OP_CHANGES, "r", NULL);
     char many[1500] = "dc 0065";
