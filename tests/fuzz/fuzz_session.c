@@ -40,9 +40,9 @@ static void touch(void)
 
     for (size_t i = 0; i < effects.count; i++) {
         const struct yo_effect *effect = &effects.list[i];
-        const struct yo_span spans[] = {effect->room,  effect->peer, effect->payload,
-                                        effect->event, effect->key,  effect->label,
-                                        effect->text,  effect->bytes};
+        const struct yo_span spans[] = {effect->room,  effect->peer,  effect->payload,
+                                        effect->event, effect->key,   effect->label,
+                                        effect->text,  effect->bytes, effect->targets};
         for (size_t s = 0; s < sizeof(spans) / sizeof(spans[0]); s++) {
             for (size_t b = 0; b < spans[s].size; b++) {
                 sum += spans[s].data[b];
@@ -133,7 +133,8 @@ static void be_client(struct yo_span input, bool datagrams)
         if (turn % 8 == 6) {
             yo_client_leave(session, yo_span_of("room-1"), now, &effects);
         } else {
-            yo_client_join(session, yo_span_of("room-1"), YO_SPAN_NONE, NULL, now, &effects);
+            yo_client_join(session, yo_span_of("room-1"), YO_SPAN_NONE, NULL, now,
+                           &effects);
         }
         if (yo_client_session_deadline(session) <= now) {
             yo_effects_clear(&effects);
