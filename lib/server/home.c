@@ -213,12 +213,29 @@ void yo_home_tick(struct yo_home *home, yo_time now)
     yo_list_splice(&home->keeping, &looked_at);
 }
 
-void yo_home_close(struct yo_home *home, struct yo_span key)
+/* One that nobody is in may be known to the store: it is opened to be forgotten there. */
+static struct yo_home_room *find_to_close(struct yo_home *home, struct yo_span key)
 {
     struct yo_map_node *node = yo_map_get(&home->rooms, key);
+    struct yo_home_room *hr = NULL;
+    struct yo_blob *blob;
 
-    if (node) {
-        struct yo_home_room *hr = YO_CONTAINER(node, struct yo_home_room, node);
+    if (node || !home->store) {
+        return node ? YO_CONTAINER(node, struct yo_home_room, node) : NULL;
+    }
+    blob = yo_room_key(home->mem, key);
+    if (!blob || yo_home_open(home, blob, &hr) != YOMO_OK) {
+        hr = NULL;
+    }
+    yo_blob_unref(blob);
+    return hr;
+}
+
+void yo_home_close(struct yo_home *home, struct yo_span key)
+{
+    struct yo_home_room *hr = find_to_close(home, key);
+
+    if (hr) {
         hr->closing = true;
         if (hr->room.members.count == 0 && !hr->loading) {
             drop(home, hr);

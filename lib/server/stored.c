@@ -227,7 +227,8 @@ void yo_home_store_rest(struct yo_home *home, struct yo_home_room *hr)
 
     if (order) { /* else it is taken for one that crashed */
         order->place = hr->room.sequence;
-        order->hole = hr->store_hole;
+        /* What an operator has closed is forgotten; the order goes on. */
+        order->hole = hr->closing ? hr->room.sequence : hr->store_hole;
         (void)yo_store_put(home->store, order);
     }
 }

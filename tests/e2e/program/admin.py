@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -203,6 +204,31 @@ class Operators(Case):
         self.ask(server, "publish", {"room": "other", "event": "e", "data": {"a": [1]}})
         message = other.record("message")
         self.assertEqual((message["from"], message["data"]), ("operator", {"a": [1]}))
+
+    def test_a_closed_room_is_gone_from_the_store_too(self):
+        flags = ["--history-messages", "100", "--room-linger", "0", "--history-store",
+                 "sqlite:" + self.path("history.db")]
+        server = self.serve_admin(*flags)
+        def said(room):
+            code, out, err = self.run_client(server, "history", room)
+            self.assertEqual((code, err), (0, ""))
+            return [json.loads(line)["data"] for line in out.splitlines()]
+        for room in ("used", "unused", "other"):
+            for data in ("1", "2"):
+                self.assertEqual(self.run_client(server, "pub", room, "e", data)[0], 0)
+            self.assertEqual(said(room), [1, 2])
+        sub = self.joined(server, "used")
+        self.ask(server, "close", {"room": "used"})
+        self.assertEqual(sub.wait(), REFUSED)
+        self.ask(server, "close", {"room": "unused"}) # nobody is in it: on disk alone
+        for room, left in (("used", []), ("unused", []), ("other", [1, 2])):
+            self.assertEqual(self.until(lambda: said(room), lambda now: now == left), left)
+        self.assertEqual(self.run_client(server, "pub", "used", "e", "3")[0], 0)
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait(), 0)
+        server = self.serve_admin(*flags)
+        for room, left in (("used", [3]), ("unused", []), ("other", [1, 2])):
+            self.assertEqual(said(room), left)
 
     def test_bytes_are_published(self):
         server = self.serve_admin()
