@@ -252,6 +252,20 @@ class Manners(Case):
             self.assertIn("bearer", headers["www-authenticate"])
         self.assertFalse([line for line in server.err.seen if SECRET in line])
 
+    def test_another_secret_counts_after_a_reload(self):
+        server = self.serve_admin()
+        self.ask(server, "ban", {"id": "mallory", "seconds": 3600})
+        other = SECRET[::-1]
+        self.secret_file(text=other)
+        server.signal(signal.SIGHUP)
+        server.err.until("were read again")
+        self.assertEqual(self.curl(server, "bans")[0], 401)
+        self.assertEqual(len(self.ask(server, "bans", secret=other)["bans"]), 1)
+        self.secret_file(text="short") # what was in use stays in use
+        server.signal(signal.SIGHUP)
+        server.err.until("stays in use")
+        self.ask(server, "stats", secret=other)
+
     def test_pages_are_refused(self):
         server = self.serve_admin()
         for header in ("Origin: http://localhost:8080", "Origin: null",
