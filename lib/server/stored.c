@@ -192,6 +192,17 @@ void yo_home_store_tick(struct yo_home *home, yo_time now)
 
 /* --- while it is used ------------------------------------------------------------ */
 
+/* Is the newest message the first of the room's order? */
+static bool is_first(const struct yo_record *record)
+{
+    for (int p = 0; p < YO_PRIORITIES; p++) {
+        if (record->gone[p] != 0) {
+            return false;
+        }
+    }
+    return record->count == 1;
+}
+
 void yo_home_store_past(struct yo_home *home, struct yo_home_room *hr,
                         const struct yo_past *past)
 {
@@ -209,6 +220,7 @@ void yo_home_store_past(struct yo_home *home, struct yo_home_room *hr,
                                             .number = past->number,
                                             .at_ms = past->at_ms,
                                             .priority = past->priority,
+                                            .first = is_first(&hr->history.shown),
                                             .message = yo_blob_ref(past->message)};
         if (yo_store_put(home->store, order)) {
             hr->store_hole = 0;

@@ -26,6 +26,7 @@
 struct yo_stored {
     uint64_t place, session, number, at_ms;
     uint32_t priority;
+    bool first; /* of its order: a room that is not known yet has nothing missing */
     struct yo_blob *message; /* as the extension reads it */
 };
 

@@ -60,8 +60,8 @@ static const char *const texts[STATEMENTS] = {
     [FIND] = "SELECT epoch, place, in_use, trimmed FROM rooms WHERE key = ?1",
     [USE] = "UPDATE rooms SET in_use = 1, place = max(place, ?2), seen = ?3 "
             "WHERE key = ?1",
-    [ROOM] = "INSERT INTO rooms (key, epoch, place, in_use, seen) "
-             "VALUES (?1, ?2, ?3, 1, ?4) ON CONFLICT (key) DO UPDATE SET "
+    [ROOM] = "INSERT INTO rooms (key, epoch, place, in_use, seen, trimmed) "
+             "VALUES (?1, ?2, ?3, 1, ?4, ?5) ON CONFLICT (key) DO UPDATE SET "
              "place = max(place, excluded.place), seen = excluded.seen RETURNING id",
     [KEEP] = "INSERT OR IGNORE INTO messages "
              "(room, place, at, session, number, priority, message) "
@@ -392,6 +392,7 @@ static int know(struct sqlite *sqlite, struct yo_span room, uint64_t epoch,
     bind_number(one, 2, epoch);
     bind_number(one, 3, message->place);
     bind_number(one, 4, message->at_ms);
+    bind_number(one, 5, !message->first);
     if (sqlite3_step(one) != SQLITE_ROW) {
         return fail(sqlite, why);
     }

@@ -79,8 +79,12 @@ static void commit(void)
 static void keep_at(struct yo_span where, uint64_t place, uint64_t at_ms)
 {
     char text[16];
-    struct yo_stored message = {
-        .place = place, .session = 7, .number = 3, .at_ms = at_ms, .priority = 1};
+    struct yo_stored message = {.place = place,
+                                .session = 7,
+                                .number = 3,
+                                .at_ms = at_ms,
+                                .priority = 1,
+                                .first = place < 10};
 
     snprintf(text, sizeof(text), "m%u", (unsigned)place);
     message.message = yo_blob_create(&yo_mem_libc, yo_span_of(text));
@@ -182,6 +186,16 @@ static void what_was_given_up_is_not(void **state)
     assert_read(room, 0, 10, "2:m2 1:m1");
     keep(room, 2, 3); /* once more, and one of them twice */
     assert_read(room, 0, 10, "3:m3 2:m2 1:m1");
+}
+
+/* Its file was taken away, say: what was stored before is not there. */
+static void a_room_that_begins_in_the_middle_has_something_missing(void **state)
+{
+    (void)state;
+    keep(room, 50, 51);
+    keep(other, 1, 1);
+    assert_true(order_of(room).trimmed);
+    assert_false(order_of(other).trimmed);
 }
 
 static void the_last_place_never_goes_back(void **state)
@@ -307,6 +321,7 @@ int main(void)
         TEST(a_room_that_nobody_heard_of),
         TEST(what_is_committed_is_there_again),
         TEST(what_was_given_up_is_not),
+        TEST(a_room_that_begins_in_the_middle_has_something_missing),
         TEST(the_last_place_never_goes_back),
         TEST(what_is_forgotten_is_remembered_as_gone),
         TEST(it_tidies_up),
