@@ -58,7 +58,8 @@ static void asked_answer(struct yo_exchange *exchange, int status,
     yo_buf_append_span(&asked->body, body);
 }
 
-static const struct yo_exchange_ops ops = {asked_header, asked_answer};
+static const struct yo_exchange_ops ops = {.header = asked_header,
+                                           .answer = asked_answer};
 
 static char dir[64], outside[80];
 static struct yo_files *files;
