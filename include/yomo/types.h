@@ -42,7 +42,7 @@ struct uv_loop_s; /* libuv's uv_loop_t, for programs that have one */
 
 /** What the library promises for a message. */
 enum yomo_delivery {
-    /** Every message while connected, in order for each sender and room. */
+    /** Every message while connected, in order for each sender, room and priority. */
     YOMO_RELIABLE = 0,
     /** At most once; old ones give way when there is no room. */
     YOMO_UNRELIABLE = 1,
