@@ -74,6 +74,7 @@ struct yomo_client {
     size_t message_max;          /* of one encoded message */
     struct yo_map askings; /* requests that have had no outcome, by number */
     struct yo_heap asking_due;
+    uint64_t asking_session; /* session_id when it was last looked at */
     uint64_t replies_dropped;
     uint64_t next_number; /* of messages that want on_sent, and of subscriptions */
     int32_t transport;
@@ -375,7 +376,6 @@ void yo_asking_begun(struct yomo_client *client, uint64_t number, yo_time now);
 void yo_asking_sent(struct yomo_client *client, uint64_t number);
 void yo_asking_failed(struct yomo_client *client, uint64_t number, int error);
 void yo_asking_reply(struct yomo_room *room, const struct yo_effect *effect);
-void yo_asking_session(struct yomo_client *client); /* a connection is ready */
 void yo_asking_turn(struct yomo_client *client, yo_time now);
 yo_time yo_asking_deadline(const struct yomo_client *client);
 void yo_asking_end(struct yomo_room *room); /* the room is over */
