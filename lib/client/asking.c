@@ -164,8 +164,7 @@ void yo_asking_reply(struct yomo_room *room, const struct yo_effect *effect)
     yo_free(&client->mem, asking);
 }
 
-/* Those that another session carried, to which no reply can come. */
-static void end_of_session(struct yomo_client *client)
+void yo_asking_session(struct yomo_client *client)
 {
     struct asking *asking;
     do {
@@ -195,7 +194,7 @@ void yo_asking_turn(struct yomo_client *client, yo_time now)
     client->asking_session = client->session_id;
     yo_client_unlock(client);
     if (another) { /* whoever gave it: a hello, or the refusal of the old one */
-        end_of_session(client);
+        yo_asking_session(client);
     }
     for (;;) {
         yo_client_lock(client);

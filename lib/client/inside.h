@@ -376,6 +376,8 @@ void yo_asking_begun(struct yomo_client *client, uint64_t number, yo_time now);
 void yo_asking_sent(struct yomo_client *client, uint64_t number);
 void yo_asking_failed(struct yomo_client *client, uint64_t number, int error);
 void yo_asking_reply(struct yomo_room *room, const struct yo_effect *effect);
+/* Those that another session carried end: no reply can come to them. */
+void yo_asking_session(struct yomo_client *client);
 void yo_asking_turn(struct yomo_client *client, yo_time now);
 yo_time yo_asking_deadline(const struct yomo_client *client);
 void yo_asking_end(struct yomo_room *room); /* the room is over */

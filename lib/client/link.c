@@ -186,6 +186,7 @@ void yo_link_ready(struct yomo_client *client, const struct yo_effect *effect)
     }
     set_shared(client, client->kind, effect->session, most);
     yo_paths_begin(client, client->heard_at);
+    yo_asking_session(client);
     YO_LIST_EACH(link, next, &client->room_list) {
         struct yomo_room *room = YO_CONTAINER(link, struct yomo_room, room_link);
         if (room->state == YO_ROOM_JOINED) {
