@@ -201,6 +201,7 @@ int yo_room_init(struct yo_room *room, const struct yomo_mem *mem, struct yo_spa
     yo_list_init(&room->by_activity);
     yo_list_init(&room->by_age);
     yo_list_init(&room->untold);
+    yo_list_init(&room->sheets);
     room->app = yo_strndup(mem, app.data, app.size);
     room->name = yo_strndup(mem, name.data, name.size);
     if (!room->app || !room->name) {
@@ -231,12 +232,14 @@ void yo_room_finish(struct yo_room *room)
         next = yo_map_next(&room->members, node);
         yo_map_remove(&room->members, node);
         yo_list_remove(&member->same_label);
+        yo_list_remove(&member->on_sheet);
         if (member->group) {
             label_drop(room, member->group, NULL);
         }
         yo_user_leave(room, member);
         yo_member_free(room, member);
     }
+    yo_sheets_finish(room);
     yo_map_finish(&room->members);
     yo_map_finish(&room->labels);
     yo_map_finish(&room->users);
@@ -272,6 +275,7 @@ static struct yo_member *member_create(struct yo_room *room,
     yo_list_init(&member->same_label);
     yo_list_init(&member->same_user);
     yo_list_init(&member->untold.link);
+    yo_list_init(&member->on_sheet);
     member->session = entry->session;
     member->since_ms = entry->since_ms;
     member->presencejs = entry->presencejs;
@@ -319,7 +323,8 @@ int yo_room_join(struct yo_room *room, const struct yo_room_entry *entry,
     }
 
     /* Reserve: all that can fail comes before anything changes. */
-    if (yo_map_reserve(&room->members, 1) != YOMO_OK) {
+    if (yo_map_reserve(&room->members, 1) != YOMO_OK ||
+        (!entry->observer && yo_sheets_reserve(room) != YOMO_OK)) {
         return YOMO_ERR_NOMEM;
     }
     member = member_create(room, entry);
@@ -350,6 +355,7 @@ int yo_room_join(struct yo_room *room, const struct yo_room_entry *entry,
     yo_map_put(&room->members, &member->by_session, session_key(&member->session));
     yo_list_push_front(&room->by_activity, &member->by_activity);
     yo_list_push_back(&room->by_age, &member->by_age);
+    yo_sheet_enter(room, member);
     label_enter(label, member);
     room->count++;
     room->count_presencejs += member->presencejs;
@@ -409,6 +415,7 @@ int yo_room_set_state(struct yo_room *room, uint64_t session, struct yo_blob *st
         member->state = state ? yo_blob_ref(state) : NULL;
         member->version++;
         yo_untold_state(room, member);
+        yo_sheet_changed(room, member);
     }
     label_enter(to, member);
     mark_active(room, member);
@@ -429,6 +436,7 @@ int yo_room_set_data(struct yo_room *room, uint64_t session, struct yo_blob *dat
         member->data = data ? yo_blob_ref(data) : NULL;
         if (!member->observer) {
             yo_untold_data(room, member);
+            yo_sheet_changed(room, member);
         }
     }
     return YOMO_OK;
@@ -447,6 +455,7 @@ int yo_room_set_stale(struct yo_room *room, uint64_t session, bool stale,
         member->stale = stale;
         if (!member->observer) {
             yo_untold_stale(room, member);
+            yo_sheet_changed(room, member);
         }
     }
     return YOMO_OK;
@@ -469,6 +478,7 @@ int yo_room_leave(struct yo_room *room, uint64_t session, struct yo_changes *cha
         return YOMO_OK;
     }
     leave_label(room, member, changes);
+    yo_sheet_leave(room, member);
     yo_list_remove(&member->by_activity);
     yo_list_remove(&member->by_age);
     room->count--;
@@ -596,6 +606,7 @@ void yo_room_check(const struct yo_room *room)
     assert(active == room->count && aged == room->count && labelled == room->count);
     assert(presencejs == room->count_presencejs);
     check_untold(room);
+    yo_sheets_check(room);
     (void)active;
     (void)aged;
     (void)labelled;

@@ -19,12 +19,15 @@
 #include "base/map.h"
 #include "base/span.h"
 #include "base/time.h"
+#include "presence/sheets.h"
 #include "presence/untold.h"
 
 struct yo_member {
     struct yo_map_node by_session;
     struct yo_link by_activity; /* the one active most recently first */
     struct yo_link by_age;      /* the one that joined first, first */
+    struct yo_link on_sheet;    /* the same, of those on `sheet` */
+    struct yo_sheet *sheet;     /* where a snapshot has it (sheets.h); NULL: observers */
     struct yo_link same_label;  /* sessions with the same label, newest state first, those
                                    without a state last */
     uint64_t session;
@@ -55,6 +58,8 @@ struct yo_room {
     uint64_t mark;         /* grows with each message that names somebody */
     struct yo_link by_activity, by_age;
     uint64_t sequence;     /* of the last change or reliable message; starts at 0 */
+    struct yo_link sheets; /* all members that are seen */
+    struct yo_sheet *spare_sheet;
     struct yo_link untold; /* members of whom something is still to be told */
     size_t untold_count;   /* so many members */
     uint64_t shown;        /* snapshots that were taken so far */

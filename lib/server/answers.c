@@ -37,6 +37,25 @@ static void put_said(struct yo_peer *peer, uint32_t lane, const struct yo_note *
     }
 }
 
+/* However large it is, it is no reason to close the one who joins; but whoever joins
+ * again and again takes them too. */
+static void put_snapshot(struct yo_peer *peer, const struct yo_note *note)
+{
+    if (peer->outbox.snapshot_bytes > peer->outbox.reliable_max) {
+        yo_peer_end(peer, YO_CODE_SLOW, YOMO_ERR_SLOW, "too many snapshots wait");
+    }
+    for (size_t i = 0; i < note->parcel_count && !peer->closing; i++) {
+        if (peer->presencejs) {
+            yo_peer_put_presence(peer, note->parcels[i]);
+        } else {
+            yo_peer_put_out(peer, &(struct yo_outgoing){.message = note->parcels[i],
+                                                        .delivery = YOMO_RELIABLE,
+                                                        .lane = YO_LANE_CONTROL,
+                                                        .snapshot = true});
+        }
+    }
+}
+
 static void joined(struct yo_local *local, struct yo_note *note, yo_time now)
 {
     struct yo_worker *worker = local->worker;
@@ -62,9 +81,7 @@ static void joined(struct yo_local *local, struct yo_note *note, yo_time now)
         return;
     }
     seat->lane = yo_server_session_lane(peer->session, name);
-    for (size_t i = 0; i < note->parcel_count && !peer->closing; i++) {
-        yo_peer_put_presence(peer, note->parcels[i]);
-    }
+    put_snapshot(peer, note);
     if (!peer->closing) { /* else its seat is gone */
         put_said(peer, seat->lane, note);
     }

@@ -26,15 +26,13 @@ int yo_home_add_parcel(struct yo_home *home, struct yo_note *join, struct yo_blo
     return YOMO_OK;
 }
 
-int yo_home_pages(struct yo_home *home, struct yo_home_room *hr,
-                  struct yo_pages *pages)
+static int add_sheet(struct yo_pages *pages, const struct yo_sheet *sheet)
 {
     int rv = YOMO_OK;
 
-    yo_pages_begin(pages, home->mem, hr->name, hr->room.sequence);
-    YO_LIST_EACH(link, next, &hr->room.by_age)
+    YO_LIST_EACH(link, next, &sheet->members)
     {
-        const struct yo_member *member = YO_CONTAINER(link, struct yo_member, by_age);
+        const struct yo_member *member = YO_CONTAINER(link, struct yo_member, on_sheet);
         struct yo_wire_member entry = {
             .session = member->session,
             .peer = yo_span_of(member->id),
@@ -46,6 +44,46 @@ int yo_home_pages(struct yo_home *home, struct yo_home_room *hr,
         rv = yo_pages_add(pages, &entry);
         if (rv != YOMO_OK) {
             break;
+        }
+    }
+    return rv;
+}
+
+/* A sheet that others follow keeps its text for the next one who comes. */
+static int spell_sheet(struct yo_home *home, struct yo_home_room *hr,
+                       struct yo_sheet *sheet)
+{
+    struct yo_pages part;
+    int rv;
+
+    if (sheet->text) {
+        return YOMO_OK;
+    }
+    yo_pages_begin_part(&part, home->mem, hr->name);
+    rv = add_sheet(&part, sheet);
+    rv = rv == YOMO_OK ? yo_pages_end(&part) : rv;
+    if (rv == YOMO_OK) {
+        yo_sheet_keep(&hr->room, sheet, part.list, part.count);
+        part.list = NULL;
+        part.count = 0;
+    }
+    yo_pages_finish(&part);
+    return rv;
+}
+
+int yo_home_pages(struct yo_home *home, struct yo_home_room *hr, struct yo_pages *pages)
+{
+    struct yo_sheet *sheet = NULL;
+    int rv = YOMO_OK;
+
+    yo_pages_begin(pages, home->mem, hr->name, hr->room.sequence);
+    while (rv == YOMO_OK && (sheet = yo_room_next_sheet(&hr->room, sheet)) != NULL) {
+        if (yo_sheet_is_last(&hr->room, sheet)) {
+            rv = add_sheet(pages, sheet);
+        } else {
+            rv = spell_sheet(home, hr, sheet);
+            rv = rv == YOMO_OK ? yo_pages_put(pages, sheet->text, sheet->text_count)
+                               : rv;
         }
     }
     yo_room_show(&hr->room);
@@ -114,7 +152,8 @@ static int peer_states(struct yo_home *home, const struct yo_home_room *hr,
     return YOMO_OK;
 }
 
-int yo_home_snapshot(struct yo_home *home, struct yo_home_room *hr, struct yo_note *join)
+int yo_home_snapshot(struct yo_home *home, struct yo_home_room *hr,
+                     struct yo_note *join)
 {
     return join->presencejs ? peer_states(home, hr, join) : pages_for(home, hr, join);
 }

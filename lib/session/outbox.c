@@ -25,7 +25,7 @@ struct yo_outbox_item {
         *next; /* insisted, flying: what takes its place when it has landed */
     enum yomo_delivery delivery;
     uint32_t lane;
-    bool insist;
+    bool insist, snapshot;
     bool flying;
     uint8_t rank;    /* 0: most urgent */
     yo_time expires; /* YO_NEVER: it has no end */
@@ -112,6 +112,9 @@ static void wait(struct yo_outbox *box, struct yo_outbox_item *item, bool in_fro
 
 static size_t *bytes_of(struct yo_outbox *box, const struct yo_outbox_item *item)
 {
+    if (item->snapshot) {
+        return &box->snapshot_bytes;
+    }
     if (is_reliable(item)) {
         return &box->reliable_bytes;
     }
@@ -195,7 +198,7 @@ static int reserve_end(struct yo_outbox *box, const struct yo_outgoing *out)
 static int check_room(const struct yo_outbox *box, const struct yo_outgoing *out,
                       size_t freed)
 {
-    if ((out->insist || out->delivery == YOMO_RELIABLE) &&
+    if ((out->insist || out->delivery == YOMO_RELIABLE) && !out->snapshot &&
         (out->message->size > box->reliable_max ||
          box->reliable_bytes - freed > box->reliable_max - out->message->size)) {
         return YOMO_ERR_FULL;
@@ -354,6 +357,7 @@ item_create(struct yo_outbox *box, const struct yo_outgoing *out, struct yo_span
                                     .delivery = out->delivery,
                                     .lane = out->lane,
                                     .insist = out->insist,
+                                    .snapshot = out->snapshot && !out->insist,
                                     .rank = rank_of(out->priority),
                                     .expires = end_of(out),
                                     .version = out->version,
@@ -541,6 +545,7 @@ static int append_list(struct yo_outbox *to, struct yo_outbox *from,
             .delivery = item->delivery,
             .lane = item->lane,
             .insist = item->insist,
+            .snapshot = item->snapshot,
             .slot = item->slot_size > 0 ? yo_span(item->slot + 1, item->slot_size - 1)
                                         : YO_SPAN_NONE,
             .version = item->version,
@@ -573,7 +578,8 @@ bool yo_outbox_empty(const struct yo_outbox *box)
 
 size_t yo_outbox_bytes(const struct yo_outbox *box)
 {
-    return box->reliable_bytes + box->latest_bytes + box->unreliable_bytes;
+    return box->reliable_bytes + box->snapshot_bytes + box->latest_bytes +
+           box->unreliable_bytes;
 }
 
 uint64_t yo_outbox_audience(struct yo_span targets)

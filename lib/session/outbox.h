@@ -45,6 +45,7 @@ struct yo_outbox {
     struct yo_heap expiring; /* those that wait and have an end */
     size_t mortal_count;     /* those that have an end, waiting or flying */
     size_t reliable_bytes, unreliable_bytes, latest_bytes;
+    size_t snapshot_bytes; /* RELIABLE too, beside reliable_bytes */
     size_t latest_count, insisted_count; /* waiting or flying */
     size_t reliable_max, unreliable_max, latest_max;
     uint64_t next_token;
@@ -66,6 +67,8 @@ struct yo_outgoing {
     bool insist;         /* UNRELIABLE towards presencejs in datagrams, but sent again when
                             it is lost (its control messages): never dropped for room,
                             counts as RELIABLE bytes */
+    bool snapshot;       /* RELIABLE: who is in a room, which many share the memory of; takes
+                            no room away from others. The owner bounds how many */
     struct yo_span slot; /* LATEST: the name of its slot, copied; with `insist`: that of
                             what it takes the place of (absent: of nothing) */
     uint64_t version;    /* an older one than the slot's changes nothing */

@@ -36,6 +36,13 @@ void yo_pages_finish(struct yo_pages *pages)
     *pages = (struct yo_pages){0};
 }
 
+void yo_pages_begin_part(struct yo_pages *pages, const struct yomo_mem *mem,
+                         struct yo_span room)
+{
+    yo_pages_begin(pages, mem, room, 0);
+    pages->part = true;
+}
+
 static int reserve_one(struct yo_pages *pages)
 {
     size_t capacity = pages->capacity > 0 ? pages->capacity * 2 : 4;
@@ -60,7 +67,7 @@ static int put_page(struct yo_pages *pages, size_t size, bool more)
     uint64_t last = pages->sequence + (changes ? pages->members_count : 0);
     struct yo_message message = {.op = pages->op,
                                  .channel = pages->room,
-                                 .sequence = last,
+                                 .sequence = changes || !more ? last : 0,
                                  .more = more && !changes};
     struct yo_buf array;
     int rv = reserve_one(pages);
@@ -107,5 +114,17 @@ int yo_pages_add(struct yo_pages *pages, const struct yo_wire_member *member)
 
 int yo_pages_end(struct yo_pages *pages)
 {
-    return put_page(pages, pages->members.size, false);
+    return put_page(pages, pages->members.size, pages->part);
+}
+
+int yo_pages_put(struct yo_pages *pages, struct yo_blob *const *list, size_t count)
+{
+    assert(pages->members_count == 0);
+    for (size_t i = 0; i < count; i++) {
+        if (reserve_one(pages) != YOMO_OK) {
+            return YOMO_ERR_NOMEM;
+        }
+        pages->list[pages->count++] = yo_blob_ref(list[i]);
+    }
+    return YOMO_OK;
 }

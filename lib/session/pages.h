@@ -3,7 +3,7 @@
  *
  * A page has at most YO_PAGE_MEMBERS_MAX members and YO_PAGE_SIZE_MAX bytes of them,
  * except that one member who is larger has a page of its own. The last page, also when
- * it is empty, is without `more`.
+ * it is empty, is without `more`, and has the place of all of it.
  *
  *     yo_pages_begin(&pages, mem, room, sequence);
  *     for each member but the one who joins, the oldest first:
@@ -28,6 +28,7 @@
 struct yo_pages {
     const struct yomo_mem *mem;
     enum yo_op op;
+    bool part;
     struct yo_span room;    /* lent until yo_pages_end */
     uint64_t sequence;      /* the room's, when the snapshot was taken; of the last change
                                that is in a page */
@@ -42,10 +43,18 @@ void yo_pages_begin(struct yo_pages *pages, const struct yomo_mem *mem,
 /* `sequence` is the place of the last thing before the first of them. */
 void yo_pages_begin_changes(struct yo_pages *pages, const struct yomo_mem *mem,
                             struct yo_span room, uint64_t sequence);
+/* Part of a snapshot, the same whenever it is sent: all its pages have `more`, and no
+ * place. */
+void yo_pages_begin_part(struct yo_pages *pages, const struct yomo_mem *mem,
+                         struct yo_span room);
 void yo_pages_finish(struct yo_pages *pages); /* lets go of the blobs */
 
 /* YOMO_ERR_NOMEM; the pages are then as they were. */
 int yo_pages_add(struct yo_pages *pages, const struct yo_wire_member *member);
 int yo_pages_end(struct yo_pages *pages);
+
+/* Such a part, before any member is added; the pages take their own references.
+ * YOMO_ERR_NOMEM. */
+int yo_pages_put(struct yo_pages *pages, struct yo_blob *const *list, size_t count);
 
 #endif

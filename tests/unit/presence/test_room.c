@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/mem.h"
 #include "base/rand.h"
 #include "presence/room.h"
 #include "support/fault.h"
@@ -554,6 +555,83 @@ static void nobody_is_told_of_observers(void **state)
     assert_int_equal(room.count_observers, 1);
 }
 
+/* --- sheets --- */
+
+static void all_members_lie_on_sheets(void **state)
+{
+    struct yo_rand rand;
+    uint64_t next = 1, first = 1;
+    size_t sheets = 0;
+
+    (void)state;
+    waits = true;
+    room.members_max = 2000;
+    yo_rand_seed(&rand, 3);
+    for (int i = 0; i < 6000; i++) {
+        if (room.count < 1500 && yo_rand_below(&rand, 2) == 0) {
+            const struct yo_room_entry entry = {.session = next++,
+                                                .id = yo_span_of("x")};
+            struct yo_changes changes;
+            assert_int_equal(yo_room_join(&room, &entry, NULL, &changes), YOMO_OK);
+            yo_changes_finish(&changes);
+        } else if (next > first) {
+            struct yo_changes changes;
+            uint64_t who = first + yo_rand_below(&rand, next - first);
+            (void)yo_room_leave(&room, who, &changes);
+            yo_changes_finish(&changes);
+        }
+        yo_room_told(&room, 0);
+        if (i % 50 == 0) {
+            yo_room_check(&room);
+        }
+    }
+    for (struct yo_sheet *sheet = yo_room_next_sheet(&room, NULL); sheet;
+         sheet = yo_room_next_sheet(&room, sheet)) {
+        sheets++;
+    }
+    assert_true(sheets <= 4 * room.count / YO_SHEET_MEMBERS_MAX + 1);
+}
+
+static void a_sheet_keeps_its_text_until_something_changes(void **state)
+{
+    struct yo_sheet *sheet;
+    struct yo_blob **text;
+
+    (void)state;
+    room.members_max = 0;
+    for (uint64_t i = 1; i <= 150; i++) {
+        join(i, "x", "A");
+    }
+    sheet = yo_room_next_sheet(&room, NULL);
+    assert_int_equal(sheet->count, 100);
+    assert_false(yo_sheet_is_last(&room, sheet));
+    for (int what = 0; what < 4; what++) {
+        struct yo_changes changes;
+        text = yo_malloc(&fault.mem, sizeof(*text));
+        assert_non_null(text);
+        text[0] = blob("text");
+        yo_sheet_keep(&room, sheet, text, 1);
+        join(200 + (uint64_t)what, "y", NULL); /* lies on another */
+        set_state(120, what & 1 ? "B" : "C", NULL);
+        set_state(7, "A", NULL); /* the same as before */
+        assert_ptr_equal(sheet->text, text);
+        if (what == 0) {
+            set_state(7, "A2", NULL);
+        } else if (what == 1) {
+            set_stale(7, true);
+        } else if (what == 2) {
+            struct yo_blob *data = blob("D");
+            assert_int_equal(yo_room_set_data(&room, 7, data), YOMO_OK);
+            yo_blob_unref(data);
+        } else {
+            assert_int_equal(yo_room_leave(&room, 7, &changes), YOMO_OK);
+            yo_changes_finish(&changes);
+        }
+        assert_null(sheet->text);
+        set_state(7, "A", NULL);
+    }
+}
+
 /* --- activity --- */
 
 static void labels_are_walked_by_activity(void **state)
@@ -830,6 +908,8 @@ int main(void)
         TEST(who_left_and_came_back_is_told_so),
         TEST(a_broken_connection_waits_too),
         TEST(nobody_is_told_of_observers),
+        TEST(all_members_lie_on_sheets),
+        TEST(a_sheet_keeps_its_text_until_something_changes),
         TEST(labels_are_walked_by_activity),
         TEST(one_does_not_see_its_own_other_devices),
         TEST(age_is_the_order_of_joining),

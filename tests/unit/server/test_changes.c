@@ -430,7 +430,51 @@ static void told_messages_do_not_grow_with_the_square(void **state)
     (void)state;
     /* 50 ms are 500 joins: a telling of five or six messages. */
     assert_true(storm_of(1000) <= 15);
-    assert_true(storm_of(4000) <= 55);
+    assert_true(storm_of(10000) <= 130);
+}
+
+static size_t pages, shared, page_bytes;
+static uint64_t shown;
+
+static void count_pages(uint32_t worker, const struct yo_note *note)
+{
+    struct yo_message message;
+    uint32_t count;
+    struct yo_mp_reader reader;
+
+    (void)worker;
+    if (note->kind != YO_NOTE_JOINED || note->session < 10000) {
+        return;
+    }
+    for (size_t i = 0; i < note->parcel_count; i++) {
+        assert_int_equal(yo_decode(yo_blob_span(note->parcels[i]), &message), YOMO_OK);
+        assert_int_equal(yo_members_init(&reader, message.members, &count), YOMO_OK);
+        assert_int_equal(message.more, i + 1 < note->parcel_count);
+        shown += count;
+        pages++;
+        page_bytes += note->parcels[i]->size;
+        shared += atomic_load(&note->parcels[i]->refs) > 1;
+    }
+}
+
+/* What the 10,000th member is told, and that its memory is that of those before it. */
+static void a_large_snapshot_is_shared(void **state)
+{
+    (void)state;
+    begin(&yo_mem_libc, 50 * YO_MS);
+    quiet = true;
+    on_note = count_pages;
+    pages = shared = page_bytes = 0;
+    shown = 0;
+    for (uint64_t i = 1; i < 10000; i++) {
+        join(i, "{\"name\":\"somebody\"}");
+    }
+    join(10000, NULL);
+    assert_int_equal(shown, 9999);
+    assert_int_equal(pages, 100);
+    assert_int_equal(shared, 99);
+    assert_true(page_bytes < 700000);
+    finish();
 }
 
 /* --- what is told is what there is --------------------------------------------------
@@ -616,6 +660,7 @@ int main(void)
         cmocka_unit_test(many_go_in_pages),
         cmocka_unit_test(what_waits_goes_with_its_room),
         cmocka_unit_test(told_messages_do_not_grow_with_the_square),
+        cmocka_unit_test(a_large_snapshot_is_shared),
         cmocka_unit_test(whoever_listens_knows_who_is_there),
         cmocka_unit_test(who_cannot_be_told_comes_again),
     };

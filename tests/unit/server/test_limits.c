@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -281,9 +282,46 @@ static void an_overloaded_worker_takes_no_more_broadcasts(void **unused)
     rig_close(&rig);
 }
 
+/* However much it is to be told of those who are there, it is not closed for that. */
+static void a_large_snapshot_closes_nobody(void **unused)
+{
+    char state[1200] = "{\"x\":\"";
+    struct rig rig;
+    struct client *slow;
+
+    (void)unused;
+    memset(state + 6, 'x', 1000);
+    strcpy(state + 1006, "\"}");
+    rig_open(&rig, 1, NULL, "queue-size", "4k", NULL);
+    for (int i = 0; i < 20; i++) {
+        client_join(rig_connect(&rig, 0, YOMO_TRANSPORT_WEBSOCKET, "yomo=1"), "r",
+                    state);
+    }
+    slow = rig_connect(&rig, 0, YOMO_TRANSPORT_WEBSOCKET, "yomo=1");
+    expect_op(slow, YO_OP_HELLO);
+    slow->room = 0;
+    client_join(slow, "r", NULL);
+    assert_false(slow->closing);
+    client_unblock(slow, SIZE_MAX);
+    expect_op(slow, YO_OP_CHANNEL_JOIN);
+    for (bool more = true; more;) {
+        more = expect_op(slow, YO_OP_SNAPSHOT)->message.more;
+    }
+    /* But not one after the other, unread. */
+    slow->room = 0;
+    for (int i = 0; i < 5 && !slow->closing; i++) {
+        client_leave(slow, "r");
+        client_join(slow, "r", NULL);
+    }
+    assert_true(slow->closing);
+    assert_int_equal(slow->why.code, YO_CODE_SLOW);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_large_snapshot_closes_nobody),
         cmocka_unit_test(a_receiver_that_takes_nothing_for_too_long_is_closed),
         cmocka_unit_test(a_receiver_that_never_reads_is_closed_and_nobody_else_notices),
         cmocka_unit_test(a_slow_receiver_misses_what_may_be_missed),

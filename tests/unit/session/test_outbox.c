@@ -760,6 +760,38 @@ static void a_box_survives_every_failing_allocation(void **state)
     assert_true(fault_each(fill_a_box, NULL) > 8);
 }
 
+static void a_snapshot_takes_no_room_from_others(void **state)
+{
+    struct yo_blob *blob = yo_blob_create(&fault.mem, bytes_repeat("s", 90));
+    const struct yo_outgoing page = {
+        .message = blob, .delivery = YOMO_RELIABLE, .lane = 1, .snapshot = true};
+    const struct yo_outgoing data = {
+        .message = blob, .delivery = YOMO_RELIABLE, .lane = 1};
+    struct yo_outbox other;
+    struct yo_outbox_next next;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(yo_outbox_put(&box, &page), YOMO_OK);
+    }
+    assert_int_equal(box.snapshot_bytes, 270);
+    assert_int_equal(yo_outbox_put(&box, &data), YOMO_OK);
+    assert_int_equal(yo_outbox_put(&box, &data), YOMO_ERR_FULL);
+    assert_int_equal(yo_outbox_bytes(&box), 360);
+    yo_outbox_init(&other, &fault.mem,
+                   &(struct yo_outbox_limits){.reliable_bytes = 100});
+    assert_int_equal(yo_outbox_append(&other, &box), YOMO_OK);
+    assert_int_equal(other.snapshot_bytes, 270);
+    for (int i = 0; i < 4; i++) { /* in their order */
+        assert_int_equal(other.snapshot_bytes, 270 - 90 * i);
+        assert_true(yo_outbox_peek(&other, &next));
+        yo_outbox_sent(&other, false);
+    }
+    assert_int_equal(yo_outbox_bytes(&other), 0);
+    yo_outbox_finish(&other);
+    yo_blob_unref(blob);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -795,6 +827,7 @@ int main(void)
         TEST(an_appended_box_keeps_priorities_and_ends),
         TEST(any_order_keeps_the_bounds),
         TEST(a_box_survives_every_failing_allocation),
+        TEST(a_snapshot_takes_no_room_from_others),
     };
 
     return cmocka_run_group_tests_name("session/outbox", tests, NULL, NULL);
