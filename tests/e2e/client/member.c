@@ -55,8 +55,8 @@ static void on_message(void *user, yomo_room *room, const yomo_message *message)
 static void on_peer(void *user, yomo_room *room, const yomo_peer *peer, int32_t change)
 {
     struct member *member = user;
-    int *const counters[] = {&member->present, &member->came, &member->states,
-                             &member->went};
+    int *const counters[] = {&member->present, &member->came,  &member->states,
+                             &member->went,    &member->stale, &member->back};
     (void)room, (void)peer;
     count(member, counters[change]);
 }

@@ -16,7 +16,7 @@ struct member {
     pthread_mutex_t lock; /* for members on a thread of their own */
     pthread_cond_t changed;
     bool driven; /* by something else than member_until */
-    int opens, waits, joined, present, came, states, went, messages, sent, left, closed;
+    int opens, waits, joined, present, came, states, went, stale, back, messages, sent, left, closed;
     int32_t error, sent_error, left_error;
     char last[64], from[64];
 };
