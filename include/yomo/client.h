@@ -445,7 +445,8 @@ YOMO_API uint64_t yomo_history_before(const yomo_history *history);
 
 /** The place of the last message of this room that the program was told, and `*epoch` (may
  * be NULL), the order that it is a place of: for yomo_join_set_since. 0 before the room was
- * joined. Thread: any. */
+ * joined. Where messages of several priorities are sent, bulk ones with an earlier place may
+ * still have been on their way. Thread: any. */
 YOMO_API uint64_t yomo_room_position(const yomo_room *room, uint64_t *epoch);
 
 /** Inside on_gap: the first and the last place that is missing. A first place of 0: the

@@ -292,13 +292,22 @@ void yo_history_end(struct yomo_room *room)
 
 /* --- the position ---------------------------------------------------------------- */
 
+/* With the lock: nothing before `place` is missing any more. */
+static void up_to(struct yomo_room *room, uint64_t place)
+{
+    for (size_t i = 0; i < sizeof(room->places) / sizeof(room->places[0]); i++) {
+        room->places[i] = room->places[i] > place ? room->places[i] : place;
+    }
+}
+
 void yo_history_joined(struct yomo_room *room, const struct yo_effect *effect)
 {
     struct yomo_client *client = room->client;
     yo_client_lock(client);
     /* In the same order the position stays: what came since is told now. */
-    if (room->position == 0 || effect->epoch != room->order) {
-        room->position = effect->sequence;
+    if (room->places[YOMO_NORMAL] == 0 || effect->epoch != room->order) {
+        memset(room->places, 0, sizeof(room->places));
+        up_to(room, effect->sequence);
         room->order = effect->epoch;
     }
     room->former_session = room->own_session;
@@ -309,24 +318,21 @@ void yo_history_joined(struct yomo_room *room, const struct yo_effect *effect)
 void yo_history_wish(struct yomo_room *room, struct yo_join_wishes *wishes)
 {
     if (room->known && room->order != 0) {
-        wishes->since = room->position;
+        memcpy(wishes->since, room->places, sizeof(wishes->since));
         wishes->epoch = room->order;
         wishes->hist = 0;
     }
 }
 
-static void had(struct yomo_room *room, uint64_t place)
-{
-    if (place > room->position) {
-        yo_client_lock(room->client);
-        room->position = place;
-        yo_client_unlock(room->client);
-    }
-}
-
 bool yo_history_had(struct yomo_room *room, const struct yo_effect *effect)
 {
-    had(room, effect->sequence);
+    yo_client_lock(room->client);
+    if (effect->past) { /* pages have all priorities in one order */
+        up_to(room, effect->sequence);
+    } else if (effect->sequence > room->places[effect->priority]) {
+        room->places[effect->priority] = effect->sequence;
+    }
+    yo_client_unlock(room->client);
     return effect->past && effect->session != 0 &&
            effect->session == room->former_session;
 }
@@ -336,7 +342,9 @@ void yo_history_gap(struct yomo_room *room, const struct yo_effect *effect)
     struct yomo_client *client = room->client;
     const struct yomo_gap gap = {.first = effect->from, .last = effect->sequence};
     if (effect->from != 0) { /* else they are places of another order */
-        had(room, effect->sequence);
+        yo_client_lock(client);
+        up_to(room, effect->sequence);
+        yo_client_unlock(client);
     }
     if (client->on.on_gap) {
         client->on.on_gap(client->user, room, &gap);
@@ -348,7 +356,9 @@ uint64_t yomo_room_position(const yomo_room *room, uint64_t *epoch)
     uint64_t position = 0, order = 0;
     if (room) {
         yo_client_lock(room->client);
-        position = room->position;
+        for (size_t i = 0; i < sizeof(room->places) / sizeof(room->places[0]); i++) {
+            position = room->places[i] > position ? room->places[i] : position;
+        }
         order = room->order;
         yo_client_unlock(room->client);
     }

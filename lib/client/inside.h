@@ -184,7 +184,8 @@ struct yomo_room {
     size_t question_count;
     struct yo_link orders; /* of struct order (order.c), the loop's */
     size_t order_count;    /* with the lock */
-    uint64_t position, order; /* of the last message that was told; changed by the engine */
+    uint64_t places[YOMO_BULK + 1]; /* of the last message that was told, by priority */
+    uint64_t order;                 /* of them; both are changed by the engine only */
 
     /* The engine's. */
     enum yo_room_state state;

@@ -79,7 +79,9 @@ int32_t yomo_join_set_history(yomo_join *join, uint32_t count)
 int32_t yomo_join_set_since(yomo_join *join, uint64_t place, uint64_t epoch)
 {
     YO_REQUIRE(join && place != 0 && epoch != 0);
-    join->wishes.since = place;
+    for (size_t i = 0; i < sizeof(join->wishes.since) / sizeof(place); i++) {
+        join->wishes.since[i] = place;
+    }
     join->wishes.epoch = epoch;
     return YOMO_OK;
 }

@@ -27,7 +27,7 @@
 
 enum yo_note_kind {
     /* to the room's home */
-    YO_NOTE_JOIN,   /* session, ticket, id, label, payload (state), presencejs, since,
+    YO_NOTE_JOIN,   /* session, ticket, id, label, payload (state), presencejs, position,
                        hist, epoch */
     YO_NOTE_BOUNCE, /* a join that was refused before: comes back as REFUSED, in its
                        turn */
@@ -70,7 +70,7 @@ struct yo_note {
     struct yo_note *twin; /* MOVE: what will be ARRIVED, so that it cannot fail */
     bool resume;          /* MOVE: its connection broke, and it had all up to `position` */
     struct yo_position position;
-    uint64_t version, number, sequence, since_ms, since, hist, epoch;
+    uint64_t version, number, sequence, since_ms, hist, epoch;
     enum yomo_delivery delivery;
     int error;
     bool presencejs;                      /* JOIN, PUBLISH: what the member speaks */

@@ -267,7 +267,7 @@ static int ask(struct yo_local *local, struct yo_peer *peer,
     note->observer = seat->observer;
     note->data = peer->data ? yo_blob_ref(peer->data) : NULL;
     note->since_ms = yo_wall_ms();
-    note->since = effect->since;
+    memcpy(note->position.place, effect->places, sizeof(note->position.place));
     note->hist = effect->hist;
     note->epoch = effect->epoch;
     yo_office_put(&local->worker->office, seat->room->home, note);

@@ -133,40 +133,48 @@ static int tell_gap(struct yo_home *home, const struct yo_home_room *hr,
     return rv;
 }
 
-/* What came after `since`, or what of that is left. */
-static int tell_since(struct yo_home *home, struct yo_home_room *hr, uint64_t since,
-                      struct yo_told *told)
+/* What came after `position`, or what of that is left. */
+static int tell_since(struct yo_home *home, struct yo_home_room *hr,
+                      const struct yo_position *position, struct yo_told *told)
 {
     const struct yo_record *record = &hr->history.shown;
-    const struct yo_position position = yo_position_at(since);
-    size_t after = yo_record_after(record, since), first, bytes;
     uint64_t missing = 0, last = 0;
-    bool gap = yo_record_gap(record, &position, &missing, &last);
+    bool gap = yo_record_gap(record, position, &missing, &last);
+    size_t next = 0, first, after = record->count, bytes;
+    const struct yo_past *past = yo_record_next(record, position, &next);
     int rv = YOMO_OK;
 
+    if (past) {
+        after = next - 1;
+    }
     first = window(record, record->count, YO_HISTORY_ANSWER_MAX, &bytes);
-    if (first > after) {
-        missing = since + 1;
+    if (first > after) { /* too much for one answer: the newest are told */
+        missing = gap && missing < past->place ? missing : past->place;
         last = yo_record_at(record, first - 1)->place;
         gap = true;
-    } else {
-        first = after;
+        next = first;
+        past = yo_record_next(record, position, &next);
     }
     if (gap) {
         rv = tell_gap(home, hr, told, missing, last);
     }
-    return rv == YOMO_OK ? tell_window(told, record, first, record->count, home->now)
-                         : rv;
+    for (; past && rv == YOMO_OK; past = yo_record_next(record, position, &next)) {
+        if (past->until > home->now) {
+            rv = yo_home_tell_past(told, past);
+        }
+    }
+    return rv;
 }
 
 int yo_home_recall(struct yo_home *home, struct yo_home_room *hr, struct yo_note *join)
 {
     const struct yo_record *record = &hr->history.shown;
-    bool other = join->since != 0 && join->epoch != hr->epoch;
+    bool since = join->position.place[YOMO_NORMAL] != 0;
+    bool other = since && join->epoch != hr->epoch;
     struct yo_told told;
     int rv = YOMO_OK;
 
-    if (join->presencejs || (join->since == 0 && join->hist == 0)) {
+    if (join->presencejs || (!since && join->hist == 0)) {
         return YOMO_OK;
     }
     yo_history_expire(&hr->history, home->now);
@@ -174,8 +182,8 @@ int yo_home_recall(struct yo_home *home, struct yo_home_room *hr, struct yo_note
     if (other) {
         rv = tell_gap(home, hr, &told, 0, hr->room.sequence);
     }
-    if (join->since != 0 && !other) {
-        rv = tell_since(home, hr, join->since, &told);
+    if (since && !other) {
+        rv = tell_since(home, hr, &join->position, &told);
     } else if (rv == YOMO_OK) {
         size_t bytes;
         uint64_t max =

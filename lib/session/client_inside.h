@@ -35,6 +35,7 @@ struct yo_client_room {
     uint64_t epoch;       /* of the room's order, from the ACK on */
     uint64_t heard[3], seen; /* of the last data (by priority) and the last change that
                                 were told */
+    uint64_t past[3];     /* of the last message of the past, by priority */
     struct yo_buf state;  /* this member's own */
     struct yo_join_wishes wishes;
     bool observer;        /* it was let in as one */

@@ -92,17 +92,25 @@ static struct yo_span payload_of(const struct yo_buf *state)
     return state->size > 0 ? yo_buf_span(state) : YO_SPAN_NONE;
 }
 
+/* 0: the same as of what is normal. */
+static uint64_t other_place(const uint64_t since[3], enum yomo_priority priority)
+{
+    return since[priority] != since[YOMO_NORMAL] ? since[priority] : 0;
+}
+
 void yo_client_send_join(struct yo_client_session *session, struct yo_client_room *room,
                          yo_time now, struct yo_effects *effects)
 {
+    const uint64_t *since = room->wishes.since;
     const struct yo_message join = {.op = YO_OP_CHANNEL_JOIN,
                                     .channel = yo_client_room_name(room),
                                     .payload = room->wishes.observe
                                                    ? YO_SPAN_NONE
                                                    : payload_of(&room->state),
-                                    .since = room->wishes.since,
-                                    .epoch =
-                                        room->wishes.since ? room->wishes.epoch : 0,
+                                    .since = since[YOMO_NORMAL],
+                                    .urgent = other_place(since, YOMO_URGENT),
+                                    .bulk = other_place(since, YOMO_BULK),
+                                    .epoch = since[YOMO_NORMAL] ? room->wishes.epoch : 0,
                                     .hist = room->wishes.hist,
                                     .pace_ms = room->wishes.pace_ms,
                                     .observe = room->wishes.observe};
@@ -390,12 +398,11 @@ static int check_past(struct yo_span messages, uint32_t *count)
     return rv;
 }
 
-/* Whatever its priority: pages have all of them in one order. Live data that is urgent
- * may have come before the page. */
-static void heard_up_to(struct yo_client_room *room, uint64_t place)
+/* A page has what was said in the room's order, whatever its priority. */
+static void past_up_to(struct yo_client_room *room, uint64_t place)
 {
-    for (size_t i = 0; i < sizeof(room->heard) / sizeof(room->heard[0]); i++) {
-        room->heard[i] = room->heard[i] > place ? room->heard[i] : place;
+    for (size_t i = 0; i < sizeof(room->past) / sizeof(room->past[0]); i++) {
+        room->past[i] = room->past[i] > place ? room->past[i] : place;
     }
 }
 
@@ -411,7 +418,7 @@ static void tell_past(struct yo_client_room *room, const struct yo_message *page
     yo_members_init(&reader, page->members, &count);
     while (count-- > 0 && yo_past_next(&reader, &past, &event) == YOMO_OK) {
         struct yo_effect *effect;
-        if (past.sequence <= room->heard[YOMO_NORMAL]) {
+        if (past.sequence <= room->past[past.priority]) {
             continue;
         }
         effect = yo_effects_add(effects, YO_EFFECT_MESSAGE);
@@ -426,7 +433,8 @@ static void tell_past(struct yo_client_room *room, const struct yo_message *page
         effect->sequence = past.sequence;
         effect->since_ms = past.at_ms;
         effect->past = true;
-        heard_up_to(room, past.sequence);
+        effect->priority = past.priority;
+        past_up_to(room, past.sequence);
     }
 }
 
@@ -554,7 +562,7 @@ static void on_ack(struct yo_client_session *session, struct yo_client_room *roo
     room->epoch = in->message->epoch;
     room->observer = in->message->observe;
     if (room->epoch != 0 && room->epoch == room->wishes.epoch) {
-        heard_up_to(room, room->wishes.since);
+        memcpy(room->past, room->wishes.since, sizeof(room->past));
     }
     if (in->message->sequence > room->sequence) {
         room->sequence = in->message->sequence;
@@ -660,6 +668,7 @@ static void join_anew(struct yo_client_session *session, struct yo_client_room *
     room->acked = room->complete = room->rejoin = room->state_waits = false;
     room->sequence = room->seen = room->epoch = 0;
     memset(room->heard, 0, sizeof(room->heard));
+    memset(room->past, 0, sizeof(room->past));
 }
 
 static void on_left(struct yo_client_session *session, struct yo_client_room *room,

@@ -19,7 +19,7 @@ enum yo_effect_kind {
     YO_EFFECT_CLOSE, /* the connection, with `code`, `error`, `text` */
     YO_EFFECT_DROP,  /* a message was refused and counted: `error`, `text` for the log */
     /* server */
-    YO_EFFECT_JOIN,    /* room, payload, label, since (in the order `epoch`), hist */
+    YO_EFFECT_JOIN,    /* room, payload, label, places (in the order `epoch`; 0: none), hist */
     YO_EFFECT_LEAVE,   /* room */
     YO_EFFECT_STATE,   /* room, payload, label */
     YO_EFFECT_PUBLISH, /* room, payload, event, delivery, key, version, number, and below
@@ -56,8 +56,9 @@ struct yo_effect {
     struct yo_span room, peer, payload, event, key, label, text, bytes, token;
     enum yo_op op; /* ORDER */
     uint64_t session, version, number, sequence, since_ms, epoch, after_ms;
-    uint64_t since, hist, max, from;
-    uint64_t places[YOMO_BULK + 1]; /* CLAIM: the last that it had, by priority */
+    uint64_t hist, max, from;
+    uint64_t places[YOMO_BULK + 1]; /* CLAIM, JOIN: the last that it had, by
+                                        priority */
     enum yomo_delivery delivery;
     int change; /* enum yomo_peer_change */
     bool stale; /* PEER, PRESENT: its connection broke */

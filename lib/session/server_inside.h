@@ -86,6 +86,10 @@ void yo_server_on_leave(struct yo_server_session *session,
                         const struct yo_incoming *in);
 void yo_server_on_state(struct yo_server_session *session,
                         const struct yo_incoming *in);
+/* The last places that the client had: `normal`, and of the other priorities what the
+ * message says. */
+void yo_server_places(const struct yo_message *message, uint64_t normal,
+                      struct yo_effect *effect);
 void yo_server_on_history(struct yo_server_session *session,
                           const struct yo_incoming *in);
 void yo_server_on_online(struct yo_server_session *session,

@@ -247,7 +247,7 @@ static void join(struct yo_server_session *session, const struct yo_incoming *in
         effect->pace_ms = in->message->pace_ms < PACE_MS_MAX ? in->message->pace_ms
                                                              : PACE_MS_MAX;
         effect->observe = in->message->observe;
-        effect->since = in->message->since;
+        yo_server_places(in->message, in->message->since, effect);
         effect->hist = in->message->hist;
         effect->epoch = in->message->epoch;
     }

@@ -401,6 +401,14 @@ static void on_ping(struct yo_server_session *session, const struct yo_incoming 
     yo_server_send(session, in->effects, &pong);
 }
 
+void yo_server_places(const struct yo_message *message, uint64_t normal,
+                      struct yo_effect *effect)
+{
+    effect->places[YOMO_NORMAL] = normal;
+    effect->places[YOMO_URGENT] = message->urgent ? message->urgent : normal;
+    effect->places[YOMO_BULK] = message->bulk ? message->bulk : normal;
+}
+
 /* After a break: what it has had of each room, and then the token of the session. */
 static void on_resume(struct yo_server_session *session, const struct yo_incoming *in)
 {
@@ -423,10 +431,7 @@ static void on_resume(struct yo_server_session *session, const struct yo_incomin
     if (effect) {
         effect->room = message->channel;
         effect->token = message->token;
-        effect->places[YOMO_NORMAL] = message->sequence;
-        effect->places[YOMO_URGENT] =
-            message->urgent ? message->urgent : message->sequence;
-        effect->places[YOMO_BULK] = message->bulk ? message->bulk : message->sequence;
+        yo_server_places(message, message->sequence, effect);
         session->claims += claim;
     }
 }

@@ -54,16 +54,16 @@ static void tell_past(struct stage *s, struct fake_conn *conn, uint64_t number,
     yo_told_finish(&told);
 }
 
-static void say_gap(struct stage *s, struct fake_conn *conn, uint64_t from, uint64_t last)
+static void say_gap(struct stage *s, struct fake_conn *conn, uint64_t from,
+                    uint64_t last)
 {
-    const struct yo_message gap = {.op = YO_OP_GAP,
-                                   .channel = yo_span_of("r"),
-                                   .from = from,
-                                   .sequence = last};
+    const struct yo_message gap = {
+        .op = YO_OP_GAP, .channel = yo_span_of("r"), .from = from, .sequence = last};
     stage_say(s, conn, YO_LANE_ROOMS, &gap);
 }
 
-static void say_data(struct stage *s, struct fake_conn *conn, uint64_t place)
+static void say_data_of(struct stage *s, struct fake_conn *conn, uint64_t place,
+                        enum yomo_priority priority)
 {
     struct yo_buf payload;
     yo_buf_init(&payload, &yo_mem_libc);
@@ -73,9 +73,15 @@ static void say_data(struct stage *s, struct fake_conn *conn, uint64_t place)
                                     .peer = yo_span_of("bob"),
                                     .session = bob.session,
                                     .sequence = place,
+                                    .priority = priority,
                                     .payload = yo_buf_span(&payload)};
     stage_say(s, conn, YO_LANE_ROOMS, &data);
     yo_buf_finish(&payload);
+}
+
+static void say_data(struct stage *s, struct fake_conn *conn, uint64_t place)
+{
+    say_data_of(s, conn, place, YOMO_NORMAL);
 }
 
 /* Connected, and in room "r" at place 50 of order 9. */
@@ -170,6 +176,28 @@ static void a_room_that_is_joined_again_says_where_it_was(void **state)
     stage_story(&s, "went r bob {\"id\":\"bob\"}\njoined r\ngap r 54-55\n"
                     "past r bob e 57\npast r bob e 59\n");
     assert_int_equal(yomo_room_position(room, NULL), 59);
+    stage_end(&s);
+}
+
+static void each_priority_has_its_place(void **state)
+{
+    struct stage s;
+    yomo_room *room;
+    (void)state;
+    struct fake_conn *conn = begin_in_room(&s, &room);
+    say_data_of(&s, conn, 51, YOMO_BULK);
+    say_data_of(&s, conn, 56, YOMO_URGENT);
+    say_data_of(&s, conn, 54, YOMO_NORMAL);
+    assert_int_equal(yomo_room_position(room, NULL), 56);
+    conn = reconnect(&s, conn, 20);
+    struct yo_message join = next_join(&s, conn);
+    assert_true(join.since == 54 && join.urgent == 56 && join.bulk == 51);
+    s.place = 60;
+    stage_admit(&s, conn, "r", &bob, 1);
+    tell_past(&s, conn, 0, 0, bob.session, 58u, 0u); /* all before it has been told */
+    conn = reconnect(&s, conn, 30);
+    join = next_join(&s, conn);
+    assert_true(join.since == 58 && join.urgent == 0 && join.bulk == 0);
     stage_end(&s);
 }
 
@@ -322,13 +350,12 @@ static void a_room_that_ends_answers_first(void **state)
     struct fake_conn *conn = begin_in_room(&s, &room);
     assert_int_equal(yomo_room_history(room, 0, 0, &id), YOMO_OK);
     stage_run(&s);
-    const struct yo_message out = {.op = YO_OP_CHANNEL_LEAVE,
-                                   .channel = yo_span_of("r"),
-                                   .code = YOMO_ERR_KICKED};
+    const struct yo_message out = {
+        .op = YO_OP_CHANNEL_LEAVE, .channel = yo_span_of("r"), .code = YOMO_ERR_KICKED};
     stage_say(&s, conn, YO_LANE_CONTROL, &out);
     char expected[64];
-    snprintf(expected, sizeof(expected), "history r %u CLOSED before=0\nleft r KICKED\n",
-             (unsigned)id);
+    snprintf(expected, sizeof(expected),
+             "history r %u CLOSED before=0\nleft r KICKED\n", (unsigned)id);
     stage_story(&s, expected);
     stage_end(&s);
 }
@@ -361,9 +388,8 @@ static void presencejs_has_no_history(void **state)
     struct fake_conn *conn = fake_last(&s.fake, WT);
     fake_open(conn, s.now);
     stage_pass(&s, 1100 * YO_MS); /* no hello */
-    const struct yo_message ack = {.op = YO_OP_CHANNEL_JOIN,
-                                   .channel = yo_span_of("r"),
-                                   .peer = yo_span("", 0)};
+    const struct yo_message ack = {
+        .op = YO_OP_CHANNEL_JOIN, .channel = yo_span_of("r"), .peer = yo_span("", 0)};
     stage_say(&s, conn, YO_LANE_DATAGRAM, &ack);
     s.story[0] = '\0';
     assert_int_equal(yomo_room_history(room, 0, 0, &id), YOMO_OK);
@@ -430,6 +456,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_join_may_ask_for_the_last_ones),
         cmocka_unit_test(a_room_that_is_joined_again_says_where_it_was),
+        cmocka_unit_test(each_priority_has_its_place),
         cmocka_unit_test(what_it_said_itself_is_no_news),
         cmocka_unit_test(a_new_order_is_told_as_a_gap_without_a_beginning),
         cmocka_unit_test(a_question_gets_its_answer),

@@ -219,7 +219,8 @@ static void put_fields(struct yo_buf *out, const struct yo_effect *effect)
         yo_buf_printf(out, " %s%s", changes[effect->change],
                       effect->stale ? " stale" : "");
     }
-    if (effect->kind == YO_EFFECT_CLAIM) {
+    if (effect->kind == YO_EFFECT_CLAIM ||
+        (effect->kind == YO_EFFECT_JOIN && effect->places[0] != 0)) {
         yo_buf_printf(out, " places=%" PRIu64 ",%" PRIu64 ",%" PRIu64,
                       effect->places[0], effect->places[1], effect->places[2]);
     }
@@ -242,7 +243,6 @@ static void put_fields(struct yo_buf *out, const struct yo_effect *effect)
     put_number(out, "epoch", effect->epoch);
     put_number(out, "after", effect->after_ms);
     put_number(out, "rtt", effect->rtt);
-    put_number(out, "since", effect->since);
     put_number(out, "hist", effect->hist);
     put_number(out, "max", effect->max);
     put_number(out, "from", effect->from);

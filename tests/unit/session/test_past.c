@@ -152,7 +152,7 @@ static void a_join_says_what_it_had(void **state)
                                     .epoch = 9,
                                     .hist = 20};
     (void)state;
-    to_server(&join, "join r label=me epoch=9 since=41 hist=20\n");
+    to_server(&join, "join r places=41,41,41 label=me epoch=9 hist=20\n");
     yo_effects_clear(&effects);
     assert_int_equal(yo_server_joined(server, yo_span_of("r"), 50, 9, 0, &effects),
                      YOMO_OK);
@@ -211,7 +211,7 @@ static void what_was_said_comes_before_what_is_said(void **state)
 
 static void what_was_had_is_not_told_again(void **state)
 {
-    const struct yo_join_wishes wishes = {.since = 40, .epoch = 9};
+    const struct yo_join_wishes wishes = {.since = {40, 40, 40}, .epoch = 9};
     struct yo_message live = data_at(52);
 
     (void)state;
@@ -223,9 +223,37 @@ static void what_was_had_is_not_told_again(void **state)
     to_client(2, &live, "message r p=bob sid=12 " PAST " event=e q=52\n");
 }
 
+/* Bulk messages may come later than others that have a later place. */
+static void each_priority_goes_on_where_it_was(void **state)
+{
+    const struct yo_join_wishes wishes = {.since = {40, 42, 20}, .epoch = 9};
+    struct yo_wire_past past = {.sequence = 30,
+                                .session = 12,
+                                .peer = yo_span_of("bob"),
+                                .payload = story_payload(SAID),
+                                .priority = YOMO_BULK};
+    struct yo_told told;
+
+    (void)state;
+    ask_in(&wishes, "send 1: channel_join c=r epoch=9 since=40 qu=42 qb=20\n");
+    be_let_in(50, 9, "joined r q=50 epoch=9\n");
+    yo_told_begin(&told, &yo_mem_libc, yo_span_of("r"), 0);
+    assert_int_equal(yo_told_add(&told, &past), YOMO_OK);
+    past.sequence = 41;
+    past.priority = YOMO_URGENT; /* was had */
+    assert_int_equal(yo_told_add(&told, &past), YOMO_OK);
+    past.priority = YOMO_NORMAL;
+    assert_int_equal(yo_told_add(&told, &past), YOMO_OK);
+    assert_int_equal(yo_told_end(&told, 0), YOMO_OK);
+    to_client_bytes(2, bytes_copy(yo_blob_span(told.list[0])),
+                    "message r p=bob sid=12 " PAST " event=e q=30 past\n"
+                    "message r p=bob sid=12 " PAST " event=e q=41 past\n");
+    yo_told_finish(&told);
+}
+
 static void in_another_order_places_mean_nothing(void **state)
 {
-    const struct yo_join_wishes wishes = {.since = 400, .epoch = 9};
+    const struct yo_join_wishes wishes = {.since = {400, 400, 400}, .epoch = 9};
     const struct yo_message gap = {
         .op = YO_OP_GAP, .channel = yo_span_of("r"), .sequence = 2};
     struct yo_message live = data_at(4);
@@ -239,7 +267,7 @@ static void in_another_order_places_mean_nothing(void **state)
 
 static void a_gap_is_told_in_its_turn(void **state)
 {
-    const struct yo_join_wishes wishes = {.since = 10, .epoch = 9};
+    const struct yo_join_wishes wishes = {.since = {10, 10, 10}, .epoch = 9};
     const struct yo_message gap = {
         .op = YO_OP_GAP, .channel = yo_span_of("r"), .from = 11, .sequence = 39};
     (void)state;
@@ -361,6 +389,7 @@ int main(void)
         TEST(a_question_has_a_number_and_a_room),
         TEST(what_was_said_comes_before_what_is_said),
         TEST(what_was_had_is_not_told_again),
+        TEST(each_priority_goes_on_where_it_was),
         TEST(in_another_order_places_mean_nothing),
         TEST(a_gap_is_told_in_its_turn),
         TEST(an_answer_is_handed_on_page_by_page),
