@@ -53,7 +53,8 @@ typedef struct yomo_client_callbacks {
     void (*on_status)(void *user, yomo_client *client, const yomo_status *status);
 
     /** The room was joined: on_peer has told who was there. Comes again when the room
-     * was joined again after a lost connection; on_peer then tells the differences. */
+     * was joined again after a lost connection, or its seat was taken again; on_peer has
+     * then told the differences. Messages that were missed follow. */
     void (*on_joined)(void *user, yomo_room *room);
 
     /** A message of any event arrived. `message` is lent for the call. */
@@ -67,7 +68,9 @@ typedef struct yomo_client_callbacks {
      * place (extension) or the transport acknowledged it, else an error: EXISTS when a
      * newer LATEST value took its place, FULL when it gave way for want of room, TIMEOUT
      * when its datagram was lost, CLOSED when the connection or the room ended before
-     * the answer came (it may have arrived), or what the server said. */
+     * the answer came (it may have arrived), or what the server said. After a break a
+     * RELIABLE message has its answer when the session was resumed; CLOSED only when it
+     * was not. */
     void (*on_sent)(void *user, yomo_room *room, uint64_t id, int32_t error);
 
     /** The room is over: left, refused (DENIED, FULL, ...), or the client closed. The
@@ -169,6 +172,33 @@ YOMO_API int32_t yomo_status_transport(const yomo_status *status); /**< when OPE
 YOMO_API uint64_t yomo_status_retry_ms(const yomo_status *status); /**< when WAITING */
 /** When OPEN: 1 when the server speaks the extension, 0 when it speaks presencejs only. */
 YOMO_API int32_t yomo_status_extension(const yomo_status *status);
+/** When OPEN: 1 when the session goes on after a break, in the seats that were kept for
+ * it; 0 when rooms are joined anew. */
+YOMO_API int32_t yomo_status_resumed(const yomo_status *status);
+/** @} */
+
+/** @name What waits, and what was given up @{ */
+
+/** The RELIABLE messages, and their bytes, that were sent with a call and are not known to
+ * have been read by the server (by a server without the extension: to have been handed to
+ * the transport): what the option `queue-size` bounds. Either may be NULL. */
+YOMO_API void yomo_client_waiting(const yomo_client *client, size_t *messages,
+                                  size_t *bytes);
+
+/** What yomo_client_counter counts, since the client was made. */
+enum yomo_client_count {
+    YOMO_COUNT_UNRELIABLE_AWAY = 0,    /**< dropped: there was no connection */
+    YOMO_COUNT_UNRELIABLE_DROPPED = 1, /**< gave way for want of room, or was waiting when
+                                            the connection ended */
+    YOMO_COUNT_LATEST_DROPPED = 2,     /**< gave way for want of room */
+    YOMO_COUNT_LATEST_REPLACED = 3,    /**< a newer value took its place */
+    YOMO_COUNT_UNSURE = 4,  /**< RELIABLE, sent, and nobody knows whether they were read,
+                                 since the session could not be resumed */
+    YOMO_COUNT_RESUMED = 5, /**< breaks after which the session went on */
+    YOMO_COUNT_REJOINED = 6 /**< rooms that were joined anew after a break */
+};
+
+YOMO_API uint64_t yomo_client_counter(const yomo_client *client, int32_t what);
 /** @} */
 
 /** Join `name`, with `state` as this member's state: a JSON object, or NULL for none.
@@ -255,8 +285,10 @@ YOMO_API void *yomo_room_user(const yomo_room *room);
 
 /** Send JSON to everyone else in the room.
  *
- * While the connection is away RELIABLE messages and the newest LATEST value wait for it
- * within the option `queue-size`; UNRELIABLE ones are dropped.
+ * While the connection is away RELIABLE messages wait for it within the option
+ * `queue-size`, and of LATEST the newest of each value; UNRELIABLE ones are dropped.
+ * yomo_client_waiting and yomo_client_counter tell of it. A RELIABLE message counts until
+ * the server has read it, so that after a break it can be sent again if it was not.
  *
  * Ownership: arguments are borrowed until the call returns.
  * Errors:    INVALID, JSON, TOO_BIG, FULL when the queue is full, CLOSED, NOMEM. After

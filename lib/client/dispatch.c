@@ -35,7 +35,9 @@ static void ready(struct yomo_client *client, const struct yo_effect *effect,
     }
     yo_link_ready(client, effect);
     yo_token_holds(client, effect->after_ms, now);
-    yo_engine_open(client, now);
+    if (!client->resume_due) {
+        yo_engine_open(client, false, now);
+    }
 }
 
 static void joined(struct yomo_room *room, const struct yo_effect *effect, yo_time now)
@@ -45,6 +47,13 @@ static void joined(struct yomo_room *room, const struct yo_effect *effect, yo_ti
         return;
     }
     room->state = YO_ROOM_JOINED;
+    if (effect->resumed) {
+        room->resumable = false;
+        yo_sending_resumed(room, effect->number);
+    } else {
+        (void)yo_keep_clear(room); /* which counts from the join */
+        yo_client_count(client, YOMO_COUNT_REJOINED, room->known);
+    }
     yo_history_joined(room, effect);
     if (client->extension) {
         yo_mirror_sweep(room); /* the snapshot was complete */
@@ -90,6 +99,14 @@ static void log_drop(struct yomo_client *client, const struct yo_effect *effect)
            effect->text.data ? (const char *)effect->text.data : "");
 }
 
+static void read(struct yomo_client *client, const struct yo_effect *effect)
+{
+    struct yomo_room *room = yo_client_room(client, effect->room);
+    if (room && room->state != YO_ROOM_OVER) {
+        yo_keep_read(room, effect->number);
+    }
+}
+
 /* What concerns one room. */
 static void for_room(struct yomo_client *client, const struct yo_effect *effect,
                      yo_time now)
@@ -98,6 +115,7 @@ static void for_room(struct yomo_client *client, const struct yo_effect *effect,
     if (!room || room->state == YO_ROOM_OVER || room->state == YO_ROOM_WAITING) {
         return; /* of a room that we do not want (any more) */
     }
+    yo_resume_told(client, now);
     switch (effect->kind) {
     case YO_EFFECT_JOINED:
         joined(room, effect, now);
@@ -178,6 +196,12 @@ static void carry_out(struct yomo_client *client, const struct yo_effect *effect
         break;
     case YO_EFFECT_MOVED:
         yo_move_fence_came(client);
+        break;
+    case YO_EFFECT_READ:
+        read(client, effect);
+        break;
+    case YO_EFFECT_RESUMED:
+        yo_resume_answer(client, effect, now);
         break;
     case YO_EFFECT_MOVE:
     case YO_EFFECT_FENCE:

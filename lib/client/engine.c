@@ -94,6 +94,7 @@ void yo_engine_init(struct yomo_client *client)
     client->next_serial = 1;
     yo_buf_init(&client->token, &client->mem);
     yo_move_init(client);
+    yo_resume_init(client);
     yo_paths_init(client);
     yo_link_init(client);
 }
@@ -105,6 +106,7 @@ void yo_engine_finish(struct yomo_client *client)
     }
     yo_link_end(client);
     yo_move_finish(client);
+    yo_resume_finish(client);
     yo_buf_finish(&client->token);
     yo_effects_finish(&client->effects);
     yo_map_finish(&client->serials);
@@ -117,9 +119,10 @@ void yo_engine_finish(struct yomo_client *client)
 }
 
 static void tell(struct yomo_client *client, enum yomo_client_state state,
-                 const struct yo_reason *why, uint64_t retry_ms)
+                 const struct yo_reason *why, uint64_t retry_ms, bool resumed)
 {
     struct yomo_status status = {
+        .resumed = resumed,
         .state = state,
         .error = why ? why->error : YOMO_OK,
         .text = why ? why->text : "",
@@ -165,7 +168,7 @@ static void attempt(struct yomo_client *client, yo_time now)
     client->udp_failed = false;
     enter(client, YO_PHASE_RACING);
     yo_connect_start(&client->race, &plan, now);
-    tell(client, YOMO_CLIENT_CONNECTING, NULL, 0);
+    tell(client, YOMO_CLIENT_CONNECTING, NULL, 0, false);
 }
 
 static void end_for_good(struct yomo_client *client, const struct yo_reason *why)
@@ -195,7 +198,7 @@ static void wait(struct yomo_client *client, const struct yo_reason *why, uint64
     YO_LOG(&client->log, YOMO_LOG_INFO, "client",
            "not connected (%s), next attempt in %llu ms", yomo_error_name(why->error),
            (unsigned long long)ms);
-    tell(client, YOMO_CLIENT_WAITING, why, ms);
+    tell(client, YOMO_CLIENT_WAITING, why, ms, false);
 }
 
 /* The race. */
@@ -251,13 +254,13 @@ static void on_race_idle(void *user, yo_time now)
 
 /* The connection. */
 
-void yo_engine_open(struct yomo_client *client, yo_time now)
+void yo_engine_open(struct yomo_client *client, bool resumed, yo_time now)
 {
     if (client->phase != YO_PHASE_OPEN) { /* else its hello came late */
         client->opened_at = now;
         enter(client, YO_PHASE_OPEN);
     }
-    tell(client, YOMO_CLIENT_OPEN, NULL, 0);
+    tell(client, YOMO_CLIENT_OPEN, NULL, 0, resumed);
 }
 
 void yo_engine_lost(struct yomo_client *client, const struct yo_reason *why,
@@ -269,6 +272,7 @@ void yo_engine_lost(struct yomo_client *client, const struct yo_reason *why,
         yo_backoff_reset(&client->backoff);
         client->failures = 0;
     }
+    yo_resume_keep(client, why);
     yo_link_end(client);
     if (!goaway) {
         yo_target_finish(&client->redirect);
@@ -324,7 +328,16 @@ static bool drained(const struct yomo_client *client)
     yo_client_lock(client);
     size_t held = client->held;
     yo_client_unlock(client);
-    return held == 0 && client->pending_reliable == 0 && !yo_move_asked(client) &&
+    YO_LIST_EACH(link, next, &client->room_list)
+    {
+        if (YO_CONTAINER(link, struct yomo_room, room_link)->again) {
+            return false;
+        }
+    }
+    if ((client->kept || client->resuming) && client->kept_bytes > 0) {
+        return false; /* some of it may have to go again */
+    }
+    return held == client->kept_bytes && client->pending_reliable == 0 && !yo_move_asked(client) &&
            yo_list_empty(&client->move.back);
 }
 
@@ -362,7 +375,7 @@ static void finish(struct yomo_client *client)
         yo_room_over(room, error, yo_span_of(client->why.text));
     }
     enter(client, YO_PHASE_OVER);
-    tell(client, YOMO_CLIENT_CLOSED, &client->why, 0);
+    tell(client, YOMO_CLIENT_CLOSED, &client->why, 0, false);
 }
 
 void yo_engine_end_now(struct yomo_client *client)

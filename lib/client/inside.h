@@ -33,6 +33,7 @@
 #include "session/outbox.h"
 #include "transport/dial.h"
 
+#define YOMO_COUNTS (YOMO_COUNT_REJOINED + 1)
 #define YO_CLIENT_ROOMS_MAX 1024          /* rooms one client may be in */
 #define YO_ROOM_SUBSCRIPTIONS_MAX 1024    /* subscriptions of one room */
 #define YO_CLIENT_STABLE (10 * YO_SECOND) /* open so long: the next wait is short */
@@ -50,7 +51,7 @@ enum yo_client_phase {
 };
 
 struct yomo_status {
-    int32_t state, error, transport, extension;
+    int32_t state, error, transport, extension, resumed;
     uint64_t retry_ms;
     const char *text;
 };
@@ -70,7 +71,9 @@ struct yomo_client {
     pthread_mutex_t lock;
     bool connect_asked, closing; /* calls that were made */
     struct yo_map rooms;         /* by name, from the join call until on_left */
-    size_t held;                 /* bytes in letters and RELIABLE ones in outboxes */
+    size_t held, held_count;     /* bytes, messages: in letters, RELIABLE ones in outboxes,
+                                    and those that are kept (keep.c) */
+    uint64_t counts[YOMO_COUNTS];
     size_t message_max;          /* of one encoded message */
     struct yo_map askings; /* requests that have had no outcome, by number */
     struct yo_heap asking_due;
@@ -123,6 +126,16 @@ struct yomo_client {
     struct yo_buf token;   /* moves the session elsewhere; empty: it cannot be */
     uint64_t epoch;        /* of the server */
     uint64_t control_came; /* messages on this connection's control lane */
+    /* After a break (resume.c). */
+    bool keeps;                     /* the server keeps seats, and this client messages */
+    struct yo_client_session *kept; /* of the connection that broke; NULL: none */
+    struct yo_buf kept_token;
+    uint64_t kept_epoch;
+    bool resume_due, resuming; /* at the end of this turn; asked, not answered */
+    yo_time resume_until;
+    size_t kept_bytes; /* of messages that were sent (keep.c) */
+    bool kept_asked;   /* how much was read */
+
     struct yo_move move;   /* to another connection */
     struct yo_paths paths; /* when and where to */
 
@@ -197,6 +210,13 @@ struct yomo_room {
     struct yo_link pump_link;
     struct yo_outbox box;
     size_t held;               /* its share of the client's, in `box` */
+    struct yo_link kept;       /* RELIABLE ones that were sent (keep.c) ... */
+    size_t kept_count;         /* ... so many of them ... */
+    struct yo_link *again;     /* ... from which on they are to be sent again; NULL */
+    uint64_t sent;             /* RELIABLE ones, since it was joined */
+    size_t held_count;         /* messages in `held` */
+    uint64_t counted[3];       /* the outbox's counters as far as the client has them */
+    bool resumable;            /* its seat may be had back */
     struct yo_link pending;    /* struct yo_sending that want on_sent, oldest first */
     struct yo_blob *own_state; /* payload */
     bool state_dirty;          /* the server has another one */
@@ -305,7 +325,8 @@ void yo_engine_turn(struct yomo_client *client, yo_time now); /* the end of a tu
 void yo_engine_end_now(struct yomo_client *client);           /* one that never ran */
 void yo_engine_hurry(struct yomo_client *client); /* wait for nothing any more */
 yo_time yo_engine_deadline(const struct yomo_client *client);
-void yo_engine_open(struct yomo_client *client, yo_time now); /* the dialect is known */
+/* The dialect is known; `resumed`: the session goes on after a break. */
+void yo_engine_open(struct yomo_client *client, bool resumed, yo_time now);
 /* The connection that stood is gone. */
 void yo_engine_lost(struct yomo_client *client, const struct yo_reason *why,
                     yo_time now);
@@ -400,10 +421,45 @@ void yo_sending_refused(struct yomo_client *client, uint64_t number, int error);
 void yo_sending_confirmed(struct yomo_client *client, uint64_t number, int error);
 void yo_sending_fate(struct yomo_client *client, uint64_t token, enum yo_fate fate);
 void yo_sending_lost(struct yomo_room *room);  /* the connection is gone */
-void yo_sending_moved(struct yomo_room *room); /* another took its place */
+void yo_sending_moved(struct yomo_room *room); /* another took its place, or may */
+void yo_sending_resumed(struct yomo_room *room, uint64_t read);
 void yo_sending_end(struct yomo_room *room);   /* the room is over */
 void yo_sending_turn(struct yomo_client *client, yo_time now); /* what is too old */
-void yo_client_release(struct yomo_client *client, size_t bytes); /* of `held` */
+
+/* waiting.c */
+void yo_client_release(struct yomo_client *client, size_t bytes,
+                       size_t messages); /* of `held` */
+void yo_client_count(struct yomo_client *client, int32_t what, uint64_t more);
+void yo_client_count_box(struct yomo_room *room);
+
+/* keep.c. make: before it is sent (NULL: no memory); add: it was sent, and its bytes are
+ * not the outbox's any more; or free. read, answered: by the server. again: what is left
+ * is to be sent again; next: the first of these, or NULL; went: it was sent. clear: give
+ * all up; returns how many there were. */
+struct yo_kept;
+bool yo_keep_wanted(const struct yomo_client *client, enum yomo_delivery delivery);
+struct yo_kept *yo_keep_make(struct yomo_client *client, struct yo_blob *message);
+void yo_keep_free(struct yomo_client *client, struct yo_kept *kept);
+void yo_keep_add(struct yomo_room *room, struct yo_kept *kept);
+void yo_keep_read(struct yomo_room *room, uint64_t read);
+void yo_keep_answered(struct yomo_room *room, uint64_t number);
+void yo_keep_again(struct yomo_room *room);
+struct yo_blob *yo_keep_next(const struct yomo_room *room);
+void yo_keep_went(struct yomo_room *room);
+size_t yo_keep_clear(struct yomo_room *room);
+
+/* resume.c */
+void yo_resume_init(struct yomo_client *client);
+void yo_resume_finish(struct yomo_client *client);
+/* The connection is gone: keep its session if it is good for something. */
+void yo_resume_keep(struct yomo_client *client, const struct yo_reason *why);
+/* A server said hello: is a session to be had back from it? */
+bool yo_resume_greeted(struct yomo_client *client);
+void yo_resume_turn(struct yomo_client *client, yo_time now);
+void yo_resume_told(struct yomo_client *client, yo_time now); /* something of a room */
+void yo_resume_answer(struct yomo_client *client, const struct yo_effect *effect,
+                      yo_time now);
+yo_time yo_resume_deadline(const struct yomo_client *client);
 
 /* room.c */
 int yo_room_create(struct yomo_room **out, struct yomo_client *client,

@@ -150,8 +150,9 @@ void yo_link_begin(struct yomo_client *client, struct yo_conn *conn,
 
 void yo_link_end(struct yomo_client *client)
 {
-    yo_client_session_destroy(client->session);
+    yo_client_session_destroy(client->session); /* unless it is kept */
     client->session = NULL;
+    client->kept_asked = false;
     yo_outbox_finish(&client->control);
     init_control(client);
     client->goaway = client->extension = false;
@@ -184,7 +185,10 @@ void yo_link_ready(struct yomo_client *client, const struct yo_effect *effect)
     if (client->extension) {
         client->ping_at = 0; /* the first round-trip time, at once */
     }
-    set_shared(client, client->kind, effect->session, most);
+    client->keeps = client->token.size > 0 && client->extension &&
+                    yo_client_session_grace(client->session) > 0;
+    set_shared(client, client->kind,
+               yo_resume_greeted(client) ? client->session_id : effect->session, most);
     yo_paths_begin(client, client->heard_at);
     yo_asking_session(client);
     YO_LIST_EACH(link, next, &client->room_list) {
@@ -249,6 +253,7 @@ static void note_rtt(struct yomo_client *client)
 
 void yo_link_pong(struct yomo_client *client, yo_time rtt, yo_time now)
 {
+    client->kept_asked = false;
     yo_paths_answered(client, now);
     if (client->rtt == 0) {
         client->rtt = rtt;
@@ -303,7 +308,8 @@ void yo_link_tick(struct yomo_client *client, yo_time now)
         }
         yo_dispatch(client, now);
     }
-    if (client->ping_at <= now && !client->ending) {
+    yo_resume_turn(client, now);
+    if (client->ping_at <= now && !client->ending && !client->resuming) {
         ping(client, now);
     }
     if (client->rooms_due <= now) {
@@ -323,7 +329,8 @@ yo_time yo_link_deadline(const struct yomo_client *client)
         return YO_NEVER; /* on_closed is all that is to come */
     }
     yo_time due = yo_client_session_deadline(client->session);
-    due = yo_time_min(due, client->ping_at);
+    due = yo_time_min(due, client->resuming ? YO_NEVER : client->ping_at);
+    due = yo_time_min(due, yo_resume_deadline(client));
     due = yo_time_min(due, silent_at(client));
     return yo_time_min(due, client->rooms_due);
 }

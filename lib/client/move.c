@@ -362,6 +362,7 @@ static const struct yo_conn_events move_events = {
 bool yo_move_possible(const struct yomo_client *client)
 {
     return client->phase == YO_PHASE_OPEN && client->conn && !client->ending &&
+           !client->resuming &&
            client->extension && client->token.size > 0 && !client->goaway &&
            !client->lingering && client->move.step == YO_MOVE_NONE;
 }
@@ -503,7 +504,7 @@ static void stand(struct yomo_client *client, yo_time now)
         return;
     }
     yo_paths_moved(client, now);
-    yo_engine_open(client, now);
+    yo_engine_open(client, false, now);
     YO_LIST_EACH(link, next, &move->held)
     {
         struct held *held = YO_CONTAINER(link, struct held, link);

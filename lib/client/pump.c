@@ -136,8 +136,35 @@ static void forget(struct yomo_room *room, const struct yo_outbox_next *next)
 {
     if (next->delivery == YOMO_RELIABLE) {
         room->held -= next->message->size;
-        yo_client_release(room->client, next->message->size);
+        room->held_count--;
+        yo_client_release(room->client, next->message->size, 1);
     }
+}
+
+/* After a break: what the server had not read. Returns whether all of it has gone. */
+static bool pump_again(struct yomo_room *room, const struct yo_conn_info *info,
+                       yo_time now)
+{
+    struct yomo_client *client = room->client;
+    struct yo_outbox_next next = {.delivery = YOMO_RELIABLE};
+    struct yo_packed packed;
+    struct route route;
+    while ((next.message = yo_keep_next(room)) != NULL) {
+        int rv = send_packed(room, &next, &packed, info, &route, now);
+        switch (judge(client, rv)) {
+        case RESULT_SENT:
+            yo_sending_took(client, packed.number, 0);
+            break;
+        case RESULT_DROPPED:
+            YO_LOG(&client->log, YOMO_LOG_WARN, "client",
+                   "a message was not sent again: %s", yomo_error_name(rv));
+            break;
+        case RESULT_STOP:
+            return false;
+        }
+        yo_keep_went(room);
+    }
+    return true;
 }
 
 /* Send some of what waits. Returns whether there is more that could be sent. */
@@ -148,14 +175,33 @@ static bool pump_box(struct yomo_room *room, const struct yo_conn_info *info,
     struct yo_outbox_next next;
     struct yo_packed packed;
     struct route route;
+    if (!pump_again(room, info, now)) {
+        return true;
+    }
     for (int i = 0; i < BATCH; i++) {
         if (!yo_outbox_peek(&room->box, &next)) {
             return false;
         }
+        struct yo_kept *kept = NULL;
+        if (yo_keep_wanted(client, next.delivery) &&
+            !(kept = yo_keep_make(client, next.message))) {
+            (void)judge(client, YOMO_ERR_NOMEM);
+            return true;
+        }
         int rv = send_packed(room, &next, &packed, info, &route, now);
-        switch (judge(client, rv)) {
+        enum result result = judge(client, rv);
+        if (result != RESULT_SENT) {
+            yo_keep_free(client, kept);
+            kept = NULL;
+        }
+        switch (result) {
         case RESULT_SENT:
-            forget(room, &next);
+            if (kept) {
+                room->held_count--;
+                yo_keep_add(room, kept);
+            } else {
+                forget(room, &next);
+            }
             yo_outbox_sent(&room->box, route.token != 0 && route.token == next.token);
             yo_sending_took(client, packed.number, route.token);
             break;
@@ -256,7 +302,7 @@ static bool may_leave(const struct yomo_room *room, yo_time now)
         return false;
     }
     return room->leave_until <= now ||
-           (room->state == YO_ROOM_JOINED && room->held == 0);
+           (room->state == YO_ROOM_JOINED && room->held == 0 && !room->again);
 }
 
 /* Do what the room needs. Returns whether it stays on the list. The room may be over,
@@ -307,6 +353,10 @@ void yo_pump(struct yomo_client *client, yo_time now)
         return;
     }
     pump_control(client, &info);
+    if (client->resume_due || client->resuming) { /* nothing else until it is answered */
+        yo_conn_flush(client->conn, now);
+        return;
+    }
     while (!client->blocked && !client->ending &&
            (link = yo_list_pop_front(&client->pump)) != NULL) {
         struct yomo_room *room =

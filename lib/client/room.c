@@ -37,6 +37,7 @@ int yo_room_create(struct yomo_room **out, struct yomo_client *client,
     yo_list_init(&room->room_link);
     yo_list_init(&room->pump_link);
     yo_list_init(&room->pending);
+    yo_list_init(&room->kept);
     yo_list_init(&room->questions);
     yo_list_init(&room->orders);
     yo_roster_init(&room->roster, &client->mem);
@@ -191,14 +192,23 @@ void yo_room_away(struct yomo_room *room)
         yo_room_over(room, YOMO_OK, YO_SPAN_NONE);
         return;
     }
+    room->resumable =
+        room->client->kept && (room->resumable || room->state == YO_ROOM_JOINED);
     room->state = YO_ROOM_WAITING;
     room->lane = 0;
     room->sweep_at = YO_NEVER;
+    room->again = NULL;
     yo_roster_begin(&room->roster);
     yo_outbox_rewind(&room->box);
+    yo_client_count_box(room);
     yo_history_lost(room);
     yo_order_lost(room);
-    yo_sending_lost(room);
+    if (room->resumable) { /* RELIABLE ones are not lost yet */
+        yo_sending_moved(room);
+    } else {
+        yo_client_count(room->client, YOMO_COUNT_UNSURE, yo_keep_clear(room));
+        yo_sending_lost(room);
+    }
 }
 
 void yo_room_moved(struct yomo_room *room)

@@ -248,6 +248,7 @@ static int admit(struct yo_sending *sending, const struct yo_manner *manner,
         }
     }
     client->held += size;
+    client->held_count++;
     yomo_room_ref(room);
     yo_client_post(client, &sending->letter);
     return YOMO_OK;

@@ -15,16 +15,6 @@
 #include "client/inside.h"
 #include "wire/decode.h"
 
-void yo_client_release(struct yomo_client *client, size_t bytes)
-{
-    if (bytes == 0) {
-        return;
-    }
-    yo_client_lock(client);
-    client->held -= bytes;
-    yo_client_unlock(client);
-}
-
 static void destroy(struct yo_sending *sending)
 {
     struct yomo_room *room = sending->room;
@@ -180,7 +170,11 @@ static bool comes_too_early(const struct yo_sending *sending)
 static int accept(struct yo_sending *sending, yo_time now)
 {
     struct yomo_room *room = sending->room;
-    if (room->state == YO_ROOM_OVER || comes_too_early(sending)) {
+    if (room->state == YO_ROOM_OVER) {
+        return YOMO_ERR_CLOSED;
+    }
+    if (comes_too_early(sending)) {
+        yo_client_count(room->client, YOMO_COUNT_UNRELIABLE_AWAY, 1);
         return YOMO_ERR_CLOSED;
     }
     int rv = sending->number ? remember(sending) : YOMO_OK;
@@ -200,8 +194,9 @@ void yo_sending_open(struct yo_letter *letter, void *user, yo_time now)
     int rv = accept(sending, now);
     if (rv == YOMO_OK && reliable) {
         room->held += size;
+        room->held_count++;
     } else {
-        yo_client_release(client, size);
+        yo_client_release(client, size, 1);
     }
     if (rv != YOMO_OK) {
         if (rv == YOMO_ERR_NOMEM) {
@@ -216,6 +211,7 @@ void yo_sending_open(struct yo_letter *letter, void *user, yo_time now)
     }
     if (!reliable) {
         tell_those_that_gave_way(room, YOMO_OK);
+        yo_client_count_box(room);
     }
     yo_room_push(room);
 }
@@ -223,7 +219,7 @@ void yo_sending_open(struct yo_letter *letter, void *user, yo_time now)
 void yo_sending_discard(struct yo_letter *letter)
 {
     struct yo_sending *sending = YO_CONTAINER(letter, struct yo_sending, letter);
-    yo_client_release(sending->room->client, sending->blob->size);
+    yo_client_release(sending->room->client, sending->blob->size, 1);
     destroy(sending);
 }
 
@@ -253,6 +249,10 @@ void yo_sending_refused(struct yomo_client *client, uint64_t number, int error)
 
 void yo_sending_confirmed(struct yomo_client *client, uint64_t number, int error)
 {
+    struct yo_sending *sending = find(client, number);
+    if (sending && sending->delivery == YOMO_RELIABLE) {
+        yo_keep_answered(sending->room, number);
+    }
     yo_sending_refused(client, number, error);
     yo_client_wake(client);
 }
@@ -327,8 +327,10 @@ static void expire(struct yomo_room *room, yo_time now)
         return;
     }
     size_t freed = before - room->box.reliable_bytes;
+    size_t left = yo_outbox_reliable(&room->box);
     room->held -= freed;
-    yo_client_release(room->client, freed);
+    yo_client_release(room->client, freed, room->held_count - left);
+    room->held_count = left;
     tell_those_that_gave_way(room, YOMO_ERR_TIMEOUT);
     yo_room_push(room); /* a leave may have waited for it */
 }
@@ -375,12 +377,25 @@ void yo_sending_moved(struct yomo_room *room)
     }
 }
 
+void yo_sending_resumed(struct yomo_room *room, uint64_t read)
+{
+    yo_keep_read(room, read);
+    yo_keep_again(room);
+    YO_LIST_EACH(link, next, &room->pending) {
+        struct yo_sending *sending = YO_CONTAINER(link, struct yo_sending, link);
+        if (!is_queued(sending)) { /* read, and its answer is lost: it was a refusal */
+            done(sending, YOMO_ERR_CLOSED);
+        }
+    }
+}
+
 void yo_sending_end(struct yomo_room *room)
 {
     yo_outbox_finish(&room->box);
     yo_asking_end(room);
-    yo_client_release(room->client, room->held);
-    room->held = 0;
+    yo_client_release(room->client, room->held, room->held_count);
+    room->held = room->held_count = 0;
+    (void)yo_keep_clear(room);
     YO_LIST_EACH(link, next, &room->pending) {
         done(YO_CONTAINER(link, struct yo_sending, link), YOMO_ERR_CLOSED);
     }

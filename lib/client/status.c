@@ -31,6 +31,11 @@ int32_t yomo_status_extension(const yomo_status *status)
     return status ? status->extension : 0;
 }
 
+int32_t yomo_status_resumed(const yomo_status *status)
+{
+    return status ? status->resumed : 0;
+}
+
 const char *yomo_transport_name(int32_t kind)
 {
     switch (kind) {

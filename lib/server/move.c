@@ -141,6 +141,7 @@ static void tell_refused(struct yo_peer *peer, int error)
     struct yo_blob *blob;
 
     yo_metric_add(&peer->worker->metrics->resume_refused, peer->resuming);
+    peer->outbox.reliable_max = peer->worker->config->outbox.reliable_bytes;
     peer->moving = 0;
     if (yo_encode_blob(&blob, peer->worker->mem, YO_DIALECT_YOMO, &message) !=
         YOMO_OK) {
@@ -193,6 +194,9 @@ void yo_move_ask(struct yo_peer *peer, struct yo_span token, bool resume, yo_tim
         return;
     }
     transfer->resume = resume;
+    if (resume) { /* it must not be too slow before it is told anything */
+        peer->outbox.reliable_max = SIZE_MAX;
+    }
     yo_list_splice(&transfer->claims, &peer->claims);
     if (to >= worker->count) {
         transfer_free(transfer);

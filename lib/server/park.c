@@ -81,7 +81,7 @@ void yo_park(struct yo_peer *peer, bool tell, yo_time now)
     assert(!peer->parked);
     YO_LOG(worker->log, YOMO_LOG_DEBUG, "server", "%s: the seats of \"%s\" are kept",
            peer->address, peer->id);
-    peer->parked = peer->closing = true;
+    peer->parked = peer->closing = peer->latest_only = true;
     yo_list_remove(&peer->dirty);
     yo_buf_clear(&peer->ending);
     yo_peer_unpace(peer);
@@ -141,7 +141,9 @@ void yo_park_put(struct yo_peer *peer, const struct yo_outgoing *out)
     if (yo_outbox_put(&peer->outbox, out) != YOMO_OK) {
         yo_metric_add(&peer->worker->metrics->dropped_memory, 1);
     }
-    weigh(peer);
+    if (peer->parked) {
+        weigh(peer);
+    }
     if (yo_park_full(peer->worker)) {
         yo_worker_defer(peer->worker);
     }

@@ -37,7 +37,7 @@ void yo_park_trim(struct yo_worker *worker);
 void yo_park_end(struct yo_peer *peer);
 void yo_park_end_all(struct yo_worker *worker);
 
-/* A LATEST value for who is parked. */
+/* A message for one who is parked, or on its way to be resumed: LATEST values wait. */
 void yo_park_put(struct yo_peer *peer, const struct yo_outgoing *out);
 
 #endif

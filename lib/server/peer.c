@@ -240,7 +240,7 @@ void yo_peer_put_out(struct yo_peer *peer, const struct yo_outgoing *outgoing)
     struct yo_outgoing out = *outgoing;
 
     out.insist = false;
-    if (peer->parked) {
+    if (peer->latest_only) {
         yo_park_put(peer, &out);
         return;
     }
@@ -278,7 +278,7 @@ static void send_effect(struct yo_peer *peer, const struct yo_effect *effect)
         yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
         return;
     }
-    if (!peer->closing) {
+    if (!peer->closing && !peer->latest_only) {
         /* In its turn, and once: what a page in datagrams may have missed, its session
          * says again; the outbox could do so after the page had answered. */
         put(peer, &(struct yo_outgoing){.message = message,

@@ -66,7 +66,8 @@ struct yo_peer {
     bool closing;
     struct yo_tally *tally; /* of what it asks the host (requests.h); NULL: nothing yet */
     /* Its seats are kept for a while (park.h). */
-    bool parked; /* conn may be NULL */
+    bool parked;      /* conn may be NULL */
+    bool latest_only; /* it is, or was until it is resumed: nothing else is queued */
     struct yo_link in_park;
     size_t park_bytes; /* its share of what all parked ones take */
     /* A move (move.h). */

@@ -99,7 +99,7 @@ void yo_resume_depart(struct yo_peer *peer, yo_time now)
         yo_local_keep(&peer->worker->local, peer, false);
         yo_timer_stop(&peer->timer);
     }
-    peer->departing = peer->blocked = true;
+    peer->departing = peer->blocked = peer->latest_only = true;
     peer->closing = false; /* LATEST values still come for it */
     yo_list_remove(&peer->dirty);
     transfer->error = yo_transfer_ask_homes(peer, transfer);
@@ -115,8 +115,6 @@ void yo_resume_depart(struct yo_peer *peer, yo_time now)
 
 /* --- the new peer ----------------------------------------------------------------- */
 
-/* What others said may be more than may wait for one receiver; it is the history's
- * memory, and has a bound of its own there. */
 static int put_all(struct yo_peer *peer, struct yo_blob *const *list, size_t count,
                    uint32_t lane)
 {
@@ -125,7 +123,6 @@ static int put_all(struct yo_peer *peer, struct yo_blob *const *list, size_t cou
     for (size_t i = 0; rv == YOMO_OK && i < count; i++) {
         const struct yo_outgoing out = {
             .message = list[i], .delivery = YOMO_RELIABLE, .lane = lane};
-        peer->outbox.reliable_max += list[i]->size;
         rv = yo_outbox_put(&peer->outbox, &out);
     }
     return rv;
@@ -163,6 +160,7 @@ int yo_resume_take_over(struct yo_peer *peer, struct yo_transfer *transfer, yo_t
     peer->before_counts = true;
     yo_transfer_swap(peer, transfer);
     yo_outbox_init(&since, peer->worker->mem, &peer->worker->config->outbox);
+    since.reliable_max = SIZE_MAX;
     rv = yo_outbox_append(&since, &peer->outbox);
     YO_LIST_EACH(link, next, &peer->arrived)
     {
@@ -180,5 +178,9 @@ int yo_resume_take_over(struct yo_peer *peer, struct yo_transfer *transfer, yo_t
     rv = rv == YOMO_OK ? yo_outbox_append(&peer->outbox, &transfer->outbox) : rv;
     rv = rv == YOMO_OK ? yo_outbox_append(&peer->outbox, &since) : rv;
     yo_outbox_finish(&since);
+    /* What was said meanwhile may be more than may wait for one receiver; it is the
+     * history's memory, and has a bound of its own there. */
+    peer->outbox.reliable_max =
+        peer->worker->config->outbox.reliable_bytes + peer->outbox.reliable_bytes;
     return rv;
 }

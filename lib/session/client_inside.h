@@ -36,6 +36,9 @@ struct yo_client_room {
     uint64_t heard[3], seen; /* of the last data (by priority) and the last change that
                                 were told */
     uint64_t past[3];     /* of the last message of the past, by priority */
+    bool resuming;        /* JOINING: not for the first time, after a break; ACKED: the
+                             server has said so */
+    uint64_t read;        /* how many of its messages the server has read, said then */
     struct yo_buf state;  /* this member's own */
     struct yo_join_wishes wishes;
     bool observer;        /* it was let in as one */
@@ -72,6 +75,8 @@ struct yo_client_session {
     uint32_t errors;
     yo_time heard, ping_due, ping_sent;
     uint64_t ping_number;
+    bool resuming;  /* it was asked for, and the answer is to come */
+    uint64_t fresh; /* what the session is else */
 };
 
 /* A message in hand. */
@@ -95,11 +100,19 @@ void yo_client_broken(struct yo_client_session *session, const struct yo_arrival
 void yo_client_want_close(struct yo_client_session *session, struct yo_effects *effects,
                           uint32_t code, int error, const char *text);
 
+void yo_client_heard(struct yo_client_session *session, yo_time now); /* anything */
+
+/* client_resume.c */
+void yo_client_on_resumed(struct yo_client_session *session,
+                          const struct yo_arrival *in);
+
 /* client_rooms.c */
 struct yo_client_room *yo_client_find(const struct yo_client_session *session,
                                       struct yo_span room);
 struct yo_span yo_client_room_name(const struct yo_client_room *room);
 void yo_client_forget(struct yo_client_session *session, struct yo_client_room *room);
+void yo_client_release_held(struct yo_client_session *session,
+                            struct yo_client_room *room);
 void yo_client_rooms_finish(struct yo_client_session *session);
 void yo_client_spent_free(struct yo_client_session *session);
 void yo_client_send_join(struct yo_client_session *session, struct yo_client_room *room,

@@ -57,7 +57,8 @@ static size_t held_size(const struct yo_held *held)
 }
 
 /* What the room holds is its no more; the memory is good until the next call. */
-static void release_held(struct yo_client_session *session, struct yo_client_room *room)
+void yo_client_release_held(struct yo_client_session *session,
+                            struct yo_client_room *room)
 {
     YO_LIST_EACH(link, next_link, &room->held)
     {
@@ -69,7 +70,7 @@ static void release_held(struct yo_client_session *session, struct yo_client_roo
 
 void yo_client_forget(struct yo_client_session *session, struct yo_client_room *room)
 {
-    release_held(session, room);
+    yo_client_release_held(session, room);
     yo_presencejs_forget_peers(session, room);
     yo_map_remove(&session->rooms, &room->by_name);
     yo_map_finish(&room->peers);
@@ -500,6 +501,9 @@ void yo_client_joined(struct yo_client_session *session, struct yo_client_room *
     joined->sequence = room->sequence;
     joined->epoch = room->epoch;
     joined->observe = room->observer;
+    joined->resumed = room->resuming;
+    joined->number = room->resuming ? room->read : 0;
+    room->resuming = false;
     room->phase = ROOM_IN;
     room->join_due = YO_NEVER;
     YO_LIST_EACH(link, next_link, &room->held)
@@ -530,7 +534,7 @@ void yo_client_joined(struct yo_client_session *session, struct yo_client_room *
         }
         yo_client_tell_once(room, &message);
     }
-    release_held(session, room);
+    yo_client_release_held(session, room);
 }
 
 /* A state that was set meanwhile goes out behind the ACK, on the room's lane. */
@@ -549,7 +553,7 @@ static void send_waiting_state(struct yo_client_session *session,
 static void on_ack(struct yo_client_session *session, struct yo_client_room *room,
                    const struct yo_arrival *in)
 {
-    if (room->phase != ROOM_JOINING || room->acked) {
+    if (room->phase != ROOM_JOINING || room->acked || room->resuming) {
         return;
     }
     send_waiting_state(session, room, in->effects);
@@ -616,7 +620,9 @@ static void on_page(struct yo_client_session *session, struct yo_client_room *ro
         return;
     }
     tell_page(session, page, in->effects);
-    if (page->sequence > room->sequence) {
+    if (room->resuming) { /* what was said before it is to come */
+        room->seen = page->sequence;
+    } else if (page->sequence > room->sequence) {
         room->sequence = page->sequence;
     }
     room->complete = !page->more;
@@ -662,7 +668,7 @@ static void join_anew(struct yo_client_session *session, struct yo_client_room *
     if (in->effects->failed) {
         return;
     }
-    release_held(session, room);
+    yo_client_release_held(session, room);
     room->phase = ROOM_JOINING;
     room->lane = session->next_lane++;
     room->acked = room->complete = room->rejoin = room->state_waits = false;

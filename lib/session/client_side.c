@@ -225,6 +225,16 @@ static void on_number(const struct yo_arrival *in, int error)
     }
 }
 
+static void on_read(const struct yo_arrival *in)
+{
+    struct yo_effect *read = yo_effects_add(in->effects, YO_EFFECT_READ);
+
+    if (read) {
+        read->room = in->message->channel;
+        read->number = in->message->read;
+    }
+}
+
 static void on_ping(struct yo_client_session *session, const struct yo_arrival *in)
 {
     const struct yo_message pong = {.op = YO_OP_PONG,
@@ -295,12 +305,17 @@ static void dispatch(struct yo_client_session *session, const struct yo_arrival 
     case YO_OP_MOVED:
         on_moved(in);
         break;
+    case YO_OP_RESUMED:
+        yo_client_on_resumed(session, in);
+        break;
     case YO_OP_UNKNOWN:
         yo_client_drop(in, YOMO_ERR_PROTO, "an op this client does not know");
         break;
     case YO_OP_ACK:
         if (in->message->number != 0) {
             on_number(in, 0);
+        } else if (in->message->read != 0) {
+            on_read(in);
         }
         break;
     case YO_OP_ERROR:
@@ -372,13 +387,18 @@ int yo_client_session_recv(struct yo_client_session *session, uint32_t lane,
     return yo_client_done(effects);
 }
 
+void yo_client_heard(struct yo_client_session *session, yo_time now)
+{
+    session->heard = now;
+    set_ping_due(session, now);
+}
+
 void yo_client_session_moved(struct yo_client_session *session, bool datagrams,
                              uint64_t skip, yo_time now)
 {
     session->datagrams = datagrams;
     session->skip = skip;
-    session->heard = now;
-    set_ping_due(session, now);
+    yo_client_heard(session, now);
 }
 
 /* --- time --- */

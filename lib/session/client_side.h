@@ -108,6 +108,25 @@ int yo_client_ping(struct yo_client_session *session, yo_time now,
 void yo_client_session_moved(struct yo_client_session *session, bool datagrams,
                              uint64_t skip, yo_time now);
 
+/* After a break: the session is kept, without calls, until there is another connection
+ * to the same run of the server (its epoch), whose hello came to the session `hello`.
+ * begin; for each room that is wanted resume_room (YOMO_ERR_NOT_FOUND: it was not in);
+ * then resume, with the token. Effects are SENDs; YOMO_ERR_NOMEM.
+ *
+ * Then, for each room that it has back, PEER for each member, JOINED (`resumed`; `number`:
+ * so many of its RELIABLE messages were read since it was joined) and what it missed; and
+ * RESUMED at the end: rooms without a JOINED are forgotten and may be joined. With an
+ * error all are, and `session` is the one of that hello. No other call until then. */
+uint64_t yo_client_session_grace(const struct yo_client_session *session); /* ms */
+bool yo_client_session_may_resume(const struct yo_client_session *session);
+void yo_client_resume_begin(struct yo_client_session *session,
+                            const struct yo_client_session *hello, bool datagrams,
+                            yo_time now);
+int yo_client_resume_room(struct yo_client_session *session, struct yo_span room,
+                          struct yo_effects *effects);
+int yo_client_resume(struct yo_client_session *session, struct yo_span token,
+                     struct yo_effects *effects);
+
 bool yo_client_session_extension(const struct yo_client_session *session);
 bool yo_client_session_ready(const struct yo_client_session *session);
 size_t yo_client_session_message_max(const struct yo_client_session *session);

@@ -46,7 +46,9 @@ enum yo_effect_kind {
     YO_EFFECT_CONFIRMED, /* number, error (0: it has its place) */
     YO_EFFECT_GOAWAY,    /* after_ms, text: another URL or empty */
     YO_EFFECT_PONG,      /* rtt */
-    YO_EFFECT_MOVED      /* nothing more comes on this connection */
+    YO_EFFECT_MOVED,     /* nothing more comes on this connection */
+    YO_EFFECT_READ,      /* room, number: so many of its RELIABLE messages were read */
+    YO_EFFECT_RESUMED    /* error (0: it goes on), session, token */
 };
 
 struct yo_effect {
@@ -66,6 +68,7 @@ struct yo_effect {
     int error;
     uint32_t code;
     bool extension;
+    bool resumed; /* JOINED: the seat was kept; number as in READ */
     /* Whom for, and how: PUBLISH, MESSAGE, REPLY (wire/message.h). */
     struct yo_span targets;
     bool echo, direct;

@@ -515,7 +515,9 @@ bool yo_outbox_fate(struct yo_outbox *box, uint64_t token, bool acked)
 void yo_outbox_rewind(struct yo_outbox *box)
 {
     for (int rank = 0; rank < YO_RANKS; rank++) {
-        forget_all(box, &box->unreliable[rank]);
+        for (; !yo_list_empty(&box->unreliable[rank]); box->dropped_unreliable++) {
+            forget(box, of_link(box->unreliable[rank].next));
+        }
     }
     /* From the newest: each goes in front of those that flew after it. */
     while (!yo_list_empty(&box->flying)) {
@@ -569,6 +571,19 @@ int yo_outbox_append(struct yo_outbox *to, struct yo_outbox *from)
         rv = rv == YOMO_OK ? append_list(to, from, &from->unreliable[rank]) : rv;
     }
     return rv;
+}
+
+size_t yo_outbox_reliable(const struct yo_outbox *box)
+{
+    size_t count = 0;
+
+    for (int rank = 0; rank < YO_RANKS; rank++) {
+        const struct yo_link *list = &box->reliable[rank];
+        for (const struct yo_link *link = list->next; link != list; link = link->next) {
+            count++;
+        }
+    }
+    return count;
 }
 
 bool yo_outbox_empty(const struct yo_outbox *box)

@@ -120,6 +120,7 @@ void yo_outbox_strip(struct yo_outbox *box);
  * the newer stays. YOMO_ERR_FULL, YOMO_ERR_NOMEM: some of it is left in `from`. */
 int yo_outbox_append(struct yo_outbox *to, struct yo_outbox *from);
 
+size_t yo_outbox_reliable(const struct yo_outbox *box); /* how many RELIABLE wait */
 bool yo_outbox_empty(const struct yo_outbox *box); /* nothing waits; some may fly */
 size_t yo_outbox_bytes(const struct yo_outbox *box);
 

@@ -35,6 +35,7 @@ static void on_status(void *user, yomo_client *client, const yomo_status *status
     (void)client;
     if (yomo_status_state(status) == YOMO_CLIENT_OPEN) {
         guest->opens++;
+        guest->resumed += yomo_status_resumed(status);
         guest->transport = yomo_status_transport(status);
     } else if (yomo_status_state(status) == YOMO_CLIENT_WAITING) {
         guest->waits++;
@@ -58,11 +59,16 @@ static void on_message(void *user, yomo_room *room, const yomo_message *message)
     long number = strtol(yomo_message_data(message, NULL), NULL, 10);
     (void)room;
     assert_in_range(sender, 0, GUEST_SENDERS - 1);
+    if (event[0] == 'x') {
+        guest->extras++;
+        return;
+    }
     if (event[0] == 'r') {
         if (number != guest->reliable[sender] + 1) {
             fprintf(stderr, "%s hears %ld after %ld of %c\n", guest->id, number,
                     guest->reliable[sender], 'a' + sender);
             guest->disorder++;
+            guest->twice += number <= guest->reliable[sender];
         }
         guest->reliable[sender] = number;
         return;
@@ -79,6 +85,18 @@ static void on_peer(void *user, yomo_room *room, const yomo_peer *peer, int32_t 
     (void)room, (void)peer;
     guest->came += change == YOMO_PEER_JOINED;
     guest->went += change == YOMO_PEER_LEFT;
+    guest->went_stale += change == YOMO_PEER_STALE;
+    guest->came_back += change == YOMO_PEER_BACK;
+}
+
+static void on_gap(void *user, yomo_room *room, const yomo_gap *gap)
+{
+    struct guest *guest = user;
+    (void)room;
+    guest->gaps++;
+    fprintf(stderr, "%s misses %llu to %llu\n", guest->id,
+            (unsigned long long)yomo_gap_first(gap),
+            (unsigned long long)yomo_gap_last(gap));
 }
 
 static void on_sent(void *user, yomo_room *room, uint64_t id, int32_t error)
@@ -159,6 +177,7 @@ void guest_join(struct guest *guest, const char *room)
         .on_sent = on_sent,
         .on_left = on_left,
         .on_closed = on_closed,
+        .on_gap = on_gap,
     };
     assert_int_equal(
         yomo_client_create(&guest->client, guest->options, &callbacks, guest), YOMO_OK);

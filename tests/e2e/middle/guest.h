@@ -21,9 +21,13 @@ struct guest {
     int opens, waits, joined, left, closed;
     int32_t transport; /* of the last OPEN */
     int came, went;    /* others; those who were there first not counted */
+    int went_stale, came_back;
+    int resumed, gaps;
+    int extras; /* messages of the event "x" */
     /* RELIABLE numbers: each sender counts up from 1. */
     long reliable[GUEST_SENDERS]; /* the last that came */
     int disorder;                 /* came twice, too early, or too late */
+    int twice;                    /* the first of these */
     /* LATEST: numbers that only grow, of each sender and key. */
     long latest[GUEST_SENDERS][GUEST_KEYS];
     int stale; /* a value that was not newer */

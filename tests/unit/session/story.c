@@ -194,6 +194,7 @@ static const char *const kinds[] = {
     [YO_EFFECT_FENCE] = "fence",     [YO_EFFECT_MOVED] = "moved",
     [YO_EFFECT_HISTORY] = "history", [YO_EFFECT_GAP] = "gap",
     [YO_EFFECT_CLAIM] = "claim",     [YO_EFFECT_RESUME] = "resume",
+    [YO_EFFECT_READ] = "read",       [YO_EFFECT_RESUMED] = "resumed",
 };
 
 static void put_send(struct yo_buf *out, const struct yo_effect *effect)
