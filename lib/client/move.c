@@ -494,9 +494,8 @@ static void stand(struct yomo_client *client, yo_time now)
     move->step = YO_MOVE_NONE;
     yo_link_adopt(client, conn, move->kind, skip, now);
     client->control_came = move->control_came;
-    yo_buf_clear(&client->token);
-    if (!whole || move->failed ||
-        yo_buf_append_span(&client->token, yo_buf_span(&move->token)) != YOMO_OK) {
+    yo_buf_swap(&client->token, &move->token);
+    if (!whole || move->failed) {
         yo_link_drop(client, whole ? YOMO_ERR_NOMEM : YOMO_ERR_CLOSED,
                      whole ? "" : "messages were lost in a move");
         clear(client);

@@ -69,6 +69,7 @@ void yo_resume_keep(struct yomo_client *client, const struct yo_reason *why)
         return;
     }
     if (client->kept || !client->session || !client->keeps ||
+        (under_way ? &client->kept_token : &client->token)->size == 0 ||
         !yo_client_session_may_resume(client->session)) {
         return;
     }

@@ -285,7 +285,10 @@ static void send_effect(struct yo_peer *peer, const struct yo_effect *effect)
                                         .delivery = YOMO_RELIABLE,
                                         .lane = effect->lane >= YO_LANE_CONTROL
                                                     ? effect->lane
-                                                    : YO_LANE_CONTROL});
+                                                    : YO_LANE_CONTROL,
+                                        /* The answer to a move comes first. */
+                                        .priority = peer->moving ? YOMO_URGENT
+                                                                 : YOMO_NORMAL});
     }
     yo_blob_unref(message);
 }

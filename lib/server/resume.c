@@ -122,7 +122,10 @@ static int put_all(struct yo_peer *peer, struct yo_blob *const *list, size_t cou
 
     for (size_t i = 0; rv == YOMO_OK && i < count; i++) {
         const struct yo_outgoing out = {
-            .message = list[i], .delivery = YOMO_RELIABLE, .lane = lane};
+            .message = list[i],
+            .delivery = YOMO_RELIABLE,
+            .lane = lane,
+            .priority = YOMO_URGENT}; /* before all that was said since */
         rv = yo_outbox_put(&peer->outbox, &out);
     }
     return rv;
