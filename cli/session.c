@@ -139,6 +139,16 @@ static void on_history(void *user, yomo_room *room, yomo_history *history)
     }
 }
 
+static void on_user(void *user, yomo_room *room, const yomo_user *who, int32_t change)
+{
+    struct session *session = user;
+
+    (void)room;
+    if (session->events->on_user && !session->ending) {
+        session->events->on_user(session, who, change);
+    }
+}
+
 static void on_gap(void *user, yomo_room *room, const yomo_gap *gap)
 {
     struct session *session = user;
@@ -219,6 +229,7 @@ static int begin(struct session *session, const char *room, const char *state)
         .on_closed = on_closed,
         .on_history = on_history,
         .on_gap = on_gap,
+        .on_user = on_user,
     };
     const struct args *args = session->args;
     const char *about = args->arguments[0];

@@ -16,6 +16,7 @@ struct session_events {
     void (*on_joined)(struct session *session); /* again after each lost connection */
     void (*on_message)(struct session *session, const yomo_message *message);
     void (*on_peer)(struct session *session, const yomo_peer *peer, int32_t change);
+    void (*on_user)(struct session *session, const yomo_user *who, int32_t change);
     void (*on_sent)(struct session *session, uint64_t id, int32_t error);
     void (*on_history)(struct session *session, yomo_history *history);
     void (*on_gap)(struct session *session, const yomo_gap *gap);

@@ -10,7 +10,7 @@
 
 struct sub {
     const char *event; /* NULL: all */
-    bool presence, observe;
+    bool presence, users, observe;
     uint64_t left; /* messages still to come; 0 with `counted` false: no end */
     bool counted;
     uint32_t history; /* how many of the last messages */
@@ -69,6 +69,44 @@ static void print_present(struct session *session)
     yomo_peers_free(peers);
 }
 
+static void print_user(struct session *session, const char *type, const yomo_user *who)
+{
+    struct sub *sub = session->user;
+    size_t size;
+    const char *state = yomo_user_state(who, &size);
+
+    begin_line(session, type);
+    text_put(&sub->line, ",\"from\":");
+    text_put_string(&sub->line, yomo_user_id(who));
+    text_format(&sub->line,
+                ",\"devices\":%" PRIu64 ",\"state\":", yomo_user_devices(who));
+    text_put_json(&sub->line, state, size);
+    print(session);
+}
+
+static void print_users(struct session *session)
+{
+    yomo_users *users;
+
+    if (yomo_room_users(session->room, &users) != YOMO_OK) {
+        session_fail(session, YOMO_ERR_NOMEM, NULL);
+        return;
+    }
+    for (size_t i = 0; i < yomo_users_count(users) && !session->ending; i++) {
+        print_user(session, "user_join", yomo_users_at(users, i));
+    }
+    yomo_users_free(users);
+}
+
+static void on_user(struct session *session, const yomo_user *who, int32_t change)
+{
+    struct sub *sub = session->user;
+
+    if (sub->users && session->joined) {
+        print_user(session, change == YOMO_PEER_LEFT ? "user_leave" : "user_join", who);
+    }
+}
+
 /* Who was there when the room was joined for the first time stands behind the "joined"
  * line; after a lost connection only the differences are told, as they come. */
 static void on_joined(struct session *session)
@@ -83,6 +121,9 @@ static void on_joined(struct session *session)
     print(session);
     if (first && sub->presence && !session->ending) {
         print_present(session);
+    }
+    if (first && sub->users && !session->ending) {
+        print_users(session);
     }
 }
 
@@ -164,10 +205,12 @@ static int run(struct args *args)
         .on_joined = on_joined,
         .on_message = on_message,
         .on_peer = on_peer,
+        .on_user = on_user,
     };
     struct sub sub = {
         .event = args_text(args, "event"),
         .presence = args_switch(args, "presence"),
+        .users = args_switch(args, "users"),
         .observe = args_switch(args, "observe"),
         .left = args_number(args, "count"),
         .history = args_number(args, "history") > UINT32_MAX
@@ -196,6 +239,8 @@ static const struct flag flags[] = {
      "The last N messages of the room first, as far as the backend keeps them."},
     {"presence", YOMO_TYPE_SWITCH, "false", NULL, NULL,
      "Who is there too: join, state, stale, back and leave."},
+    {"users", YOMO_TYPE_SWITCH, "false", NULL, NULL,
+     "Who is there, one person on several devices once: user_join and user_leave."},
     {"observe", YOMO_TYPE_SWITCH, "false", NULL, NULL,
      "Hear the room without being seen in it."},
     {"state", YOMO_TYPE_TEXT, NULL, NULL, "JSON",

@@ -94,6 +94,13 @@ typedef struct yomo_client_callbacks {
      * the server does not keep them any more. Their places are in `gap`, which is lent for
      * the call. What comes after them follows. */
     void (*on_gap)(void *user, yomo_room *room, const yomo_gap *gap);
+
+    /** A person came with the first of its devices (YOMO_PEER_JOINED, or YOMO_PEER_PRESENT
+     * when it was there already), or went with the last of them (YOMO_PEER_LEFT); after
+     * on_peer has told of that device. Devices of a person have one user id. This client
+     * itself is not among them, but other devices of its own user are. A device whose
+     * connection breaks and comes back changes nothing. `who` is lent for the call. */
+    void (*on_user)(void *user, yomo_room *room, const yomo_user *who, int32_t change);
 } yomo_client_callbacks;
 
 /** A new client, idle.
@@ -499,6 +506,21 @@ YOMO_API int32_t yomo_room_peers(yomo_room *room, yomo_peers **out);
 YOMO_API size_t yomo_peers_count(const yomo_peers *peers);
 YOMO_API const yomo_peer *yomo_peers_at(const yomo_peers *peers, size_t index);
 YOMO_API void yomo_peers_free(yomo_peers *peers);
+
+/** The same by person: a copy, in the order in which they came.
+ * Ownership: `*out` is the caller's, for yomo_users_free. Errors: CLOSED, NOMEM. */
+YOMO_API int32_t yomo_room_users(yomo_room *room, yomo_users **out);
+YOMO_API size_t yomo_users_count(const yomo_users *users);
+YOMO_API const yomo_user *yomo_users_at(const yomo_users *users, size_t index);
+YOMO_API void yomo_users_free(yomo_users *users);
+
+/** @name A person, inside on_user or from yomo_users_at @{ */
+YOMO_API const char *yomo_user_id(const yomo_user *user);
+/** On how many devices it is there; 0 when it went. */
+YOMO_API uint64_t yomo_user_devices(const yomo_user *user);
+/** The state of the device of which this client heard last, as JSON; `size` may be NULL. */
+YOMO_API const char *yomo_user_state(const yomo_user *user, size_t *size);
+/** @} */
 
 /** @name A peer, inside on_peer or from yomo_peers_at @{ */
 YOMO_API const char *yomo_peer_id(const yomo_peer *peer);

@@ -29,6 +29,8 @@ typedef struct yomo_client yomo_client;   /**< one connection to a backend, clie
 typedef struct yomo_room yomo_room;       /**< one room a client is in, client.h */
 typedef struct yomo_join yomo_join;       /**< what a join asks for, client.h */
 typedef struct yomo_peer yomo_peer;       /**< one member of a room, client.h */
+typedef struct yomo_user yomo_user;       /**< one person in a room, client.h */
+typedef struct yomo_users yomo_users;     /**< the persons at one moment, client.h */
 typedef struct yomo_peers yomo_peers;     /**< the members at one moment, client.h */
 typedef struct yomo_message yomo_message; /**< one received message, client.h */
 typedef struct yomo_history yomo_history; /**< what was said before, client.h */

@@ -14,6 +14,20 @@ static void tell(struct yomo_room *room, const struct yo_roster_entry *entry,
     }
 }
 
+/* The first device of a user came (or was there), or the last one went. */
+static void tell_user(struct yomo_room *room, const struct yo_roster_entry *entry,
+                      int32_t change)
+{
+    struct yomo_client *client = room->client;
+    const struct yomo_user user = {.devices = change != YOMO_PEER_LEFT,
+                                   .id = entry->peer.id,
+                                   .state = entry->peer.state,
+                                   .state_size = entry->peer.state_size};
+    if (client->on.on_user) {
+        client->on.on_user(client->user, room, &user, change);
+    }
+}
+
 static bool is_self(const struct yomo_room *room, const struct yo_effect *effect)
 {
     const struct yomo_client *client = room->client;
@@ -25,10 +39,14 @@ static bool is_self(const struct yomo_room *room, const struct yo_effect *effect
 
 static void left(struct yomo_room *room, struct yo_roster_entry *entry)
 {
+    bool last = entry->user->count == 1;
     yo_client_lock(room->client);
     yo_roster_remove(&room->roster, entry);
     yo_client_unlock(room->client);
     tell(room, entry, YOMO_PEER_LEFT);
+    if (last) {
+        tell_user(room, entry, YOMO_PEER_LEFT);
+    }
     yo_roster_entry_destroy(&room->roster, entry);
 }
 
@@ -81,10 +99,14 @@ static void there(struct yomo_room *room, struct yo_roster_entry *old,
         }
         return;
     }
+    bool first = !old && entry->user->count == 1;
     if (old) {
         yo_roster_entry_destroy(roster, old);
     }
     tell(room, entry, change);
+    if (first) {
+        tell_user(room, entry, change);
+    }
 }
 
 /* Its connection broke, or is there again. */
@@ -112,6 +134,11 @@ void yo_mirror_peer(struct yomo_room *room, const struct yo_effect *effect)
     }
     struct yo_roster_entry *old =
         yo_roster_find(&room->roster, effect->session, effect->peer);
+    if (old && effect->change != YOMO_PEER_LEFT && effect->peer.data &&
+        !yo_span_is(effect->peer, old->peer.id)) {
+        left(room, old); /* another person with its session: no server does that */
+        old = NULL;
+    }
     if (effect->change == YOMO_PEER_LEFT) {
         if (old) {
             left(room, old);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* roster.c - invariants:
  *  1. an entry is in `members` and in `order`, or in neither;
- *  2. its key is 'S' and the session where there is one, else 'P' and the id. */
+ *  2. an entry that is in is a device of the user with its id; each user has one;
+ *  3. its key is 'S' and the session where there is one, else 'P' and the id. */
 #include "client/roster.h"
 
 #include <yomo/error.h>
@@ -16,7 +17,9 @@ void yo_roster_init(struct yo_roster *roster, const struct yomo_mem *mem)
 {
     *roster = (struct yo_roster){.mem = mem};
     yo_map_init(&roster->members, mem);
+    yo_map_init(&roster->users, mem);
     yo_list_init(&roster->order);
+    yo_list_init(&roster->user_order);
 }
 
 void yo_roster_finish(struct yo_roster *roster)
@@ -32,6 +35,7 @@ void yo_roster_finish(struct yo_roster *roster)
         yo_roster_entry_destroy(roster, entry);
     }
     yo_map_finish(&roster->members);
+    yo_map_finish(&roster->users);
 }
 
 void yo_roster_begin(struct yo_roster *roster)
@@ -111,6 +115,7 @@ static struct yo_roster_entry *entry_alloc(const struct yo_roster *roster, size_
     if (entry) {
         memset(entry, 0, sizeof(*entry));
         yo_list_init(&entry->order);
+        yo_list_init(&entry->of_user);
     }
     return entry;
 }
@@ -181,12 +186,10 @@ bool yo_roster_same(const struct yo_roster_entry *old,
                          yo_span(b->data, b->data_size));
 }
 
-int yo_roster_put(struct yo_roster *roster, struct yo_roster_entry *old,
-                  struct yo_roster_entry *entry)
+/* In the place of `old`, or at the end. */
+static int place(struct yo_roster *roster, struct yo_roster_entry *old,
+                 struct yo_roster_entry *entry)
 {
-    if (!old && roster->members.count >= YO_ROSTER_MAX) {
-        return YOMO_ERR_FULL;
-    }
     if (old) {
         /* The place that the old one gives up is enough: this cannot fail. */
         yo_list_push_back(&old->order, &entry->order); /* in front of it */
@@ -197,12 +200,33 @@ int yo_roster_put(struct yo_roster *roster, struct yo_roster_entry *old,
         entry->peer.stale = old->peer.stale;
     }
     int rv = yo_map_put(&roster->members, &entry->node, entry->node.key);
-    if (rv != YOMO_OK) {
-        return rv;
-    }
-    if (!old) {
+    if (rv == YOMO_OK && !old) {
         yo_list_push_back(&roster->order, &entry->order);
     }
+    return rv;
+}
+
+int yo_roster_put(struct yo_roster *roster, struct yo_roster_entry *old,
+                  struct yo_roster_entry *entry)
+{
+    if (!old && roster->members.count >= YO_ROSTER_MAX) {
+        return YOMO_ERR_FULL;
+    }
+    struct yo_roster_user *user =
+        old ? old->user
+            : yo_roster_user_take(roster, yo_span(entry->peer.id, entry->peer.id_size));
+    if (!user) {
+        return YOMO_ERR_NOMEM;
+    }
+    user->count++; /* so that it stays */
+    int rv = place(roster, old, entry);
+    if (rv != YOMO_OK) {
+        user->count--;
+        yo_roster_user_drop(roster, user);
+        return rv;
+    }
+    entry->user = user;
+    yo_list_push_front(&user->devices, &entry->of_user);
     entry->seen = roster->round;
     return YOMO_OK;
 }
@@ -216,4 +240,8 @@ void yo_roster_remove(struct yo_roster *roster, struct yo_roster_entry *entry)
 {
     yo_map_remove(&roster->members, &entry->node);
     yo_list_remove(&entry->order);
+    yo_list_remove(&entry->of_user);
+    entry->user->count--;
+    yo_roster_user_drop(roster, entry->user);
+    entry->user = NULL;
 }

@@ -28,10 +28,27 @@ struct yomo_peer {
     bool stale; /* its connection broke */
 };
 
+struct yomo_user {
+    uint64_t devices;
+    const char *id, *state; /* NUL behind each */
+    size_t state_size;
+};
+
+/* All entries with one id (users.c). */
+struct yo_roster_user {
+    struct yo_map_node by_id;
+    struct yo_link order;   /* the one that came first, first */
+    struct yo_link devices; /* of yo_roster_entry.of_user, the newest first */
+    size_t count;
+    char id[];
+};
+
 struct yo_roster_entry {
     struct yomo_peer peer;
     struct yo_map_node node;
     struct yo_link order; /* the one that joined first, first */
+    struct yo_link of_user;
+    struct yo_roster_user *user; /* whose it is, once it was put */
     uint64_t seen;        /* the roster's round when it was last told of */
     char text[];          /* key, id, state, bytes */
 };
@@ -39,7 +56,8 @@ struct yo_roster_entry {
 struct yo_roster {
     const struct yomo_mem *mem;
     struct yo_map members;
-    struct yo_link order;
+    struct yo_map users; /* by id */
+    struct yo_link order, user_order;
     uint64_t round; /* one for each connection */
 };
 
@@ -67,9 +85,9 @@ struct yo_roster_entry *yo_roster_find(const struct yo_roster *roster, uint64_t 
 bool yo_roster_same(const struct yo_roster_entry *old,
                     const struct yo_roster_entry *entry);
 
-/* Put `entry` in the place of `old`, which is then the caller's, or at the end when
- * `old` is NULL. The roster owns it. YOMO_ERR_NOMEM and YOMO_ERR_FULL only without
- * `old`. */
+/* Put `entry` in the place of `old`, which is then the caller's and has the same id, or
+ * at the end when `old` is NULL. The roster owns it. YOMO_ERR_NOMEM and YOMO_ERR_FULL
+ * only without `old`. */
 int yo_roster_put(struct yo_roster *roster, struct yo_roster_entry *old,
                   struct yo_roster_entry *entry);
 
@@ -78,6 +96,11 @@ void yo_roster_touch(struct yo_roster *roster, struct yo_roster_entry *entry);
 
 /* Take it out; it is the caller's. */
 void yo_roster_remove(struct yo_roster *roster, struct yo_roster_entry *entry);
+
+/* The user with this id, made if it is new: then with no device, to be dropped unless it
+ * gets one. NULL: no memory. */
+struct yo_roster_user *yo_roster_user_take(struct yo_roster *roster, struct yo_span id);
+void yo_roster_user_drop(struct yo_roster *roster, struct yo_roster_user *user);
 
 /* The members as a copy for the program: how many bytes it takes, and the copying into
  * memory of that size. */

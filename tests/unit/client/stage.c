@@ -95,7 +95,8 @@ static void on_gap(void *user, yomo_room *room, const yomo_gap *gap)
 
 static void on_peer(void *user, yomo_room *room, const yomo_peer *peer, int32_t change)
 {
-    static const char *const names[] = {"present", "came", "state", "went"};
+    static const char *const names[] = {"present", "came",  "state",
+                                        "went",    "stale", "back"};
     tell(user, "%s %s %s %s\n", names[change], yomo_room_name(room), yomo_peer_id(peer),
          yomo_peer_state(peer, NULL));
 }

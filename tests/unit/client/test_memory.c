@@ -53,6 +53,7 @@ static void talk(struct fault *fault, struct stage *s, yomo_room *room,
                  struct fake_conn *conn)
 {
     yomo_peers *peers;
+    yomo_users *users;
     uint64_t id;
     assert_true(is_expected(fault, yomo_room_broadcast(room, "a", "1", YOMO_RELIABLE)));
     assert_true(
@@ -68,6 +69,11 @@ static void talk(struct fault *fault, struct stage *s, yomo_room *room,
     assert_true(is_expected(fault, rv));
     if (rv == YOMO_OK) {
         yomo_peers_free(peers);
+    }
+    rv = yomo_room_users(room, &users);
+    assert_true(is_expected(fault, rv));
+    if (rv == YOMO_OK) {
+        yomo_users_free(users);
     }
 }
 

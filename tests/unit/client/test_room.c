@@ -231,6 +231,64 @@ static void what_a_token_says_of_a_peer_is_kept(void **state)
     stage_end(&s);
 }
 
+static char users_story[256];
+
+static void on_user(void *user, yomo_room *room, const yomo_user *who, int32_t change)
+{
+    size_t used = strlen(users_story);
+    (void)user, (void)room;
+    snprintf(users_story + used, sizeof(users_story) - used, "%s%s%u ",
+             change == YOMO_PEER_LEFT      ? "-"
+             : change == YOMO_PEER_PRESENT ? "="
+                                           : "+",
+             yomo_user_id(who), (unsigned)yomo_user_devices(who));
+}
+
+static void expect_users(const char *expected)
+{
+    assert_string_equal(users_story, expected);
+    users_story[0] = '\0';
+}
+
+static void one_on_several_devices_is_one_user(void **state)
+{
+    struct stage s;
+    yomo_room *room;
+    yomo_users *users;
+    (void)state;
+    static const struct stage_member phone = {21, "eve", "{\"on\":\"phone\"}"};
+    const struct stage_member there[] = {{11, "bob", "{\"x\":1}"}, {12, "eve", "{}"}};
+    yo_udp_blocked_clear(yo_span_of("stage"), 443);
+    stage_begin(&s, NULL);
+    s.client->on.on_user = on_user;
+    struct fake_conn *conn = stage_connect(&s, WT, 10);
+    assert_int_equal(yomo_client_join(s.client, "r", NULL, &room), YOMO_OK);
+    stage_run(&s);
+    stage_admit(&s, conn, "r", there, 2);
+    expect_users("=bob1 =eve1 ");
+    change(&s, conn, YO_OP_PEER_ONLINE, &phone, 1);
+    expect_users("");
+    assert_int_equal(yomo_room_users(room, &users), YOMO_OK);
+    assert_int_equal(yomo_users_count(users), 2);
+    assert_string_equal(yomo_user_id(yomo_users_at(users, 1)), "eve");
+    assert_int_equal(yomo_user_devices(yomo_users_at(users, 1)), 2);
+    assert_string_equal(yomo_user_state(yomo_users_at(users, 1), NULL),
+                        "{\"id\":\"eve\",\"on\":\"phone\"}");
+    assert_null(yomo_users_at(users, 2));
+    yomo_users_free(users);
+    change(&s, conn, YO_OP_PEER_STALE, &phone, 2);
+    change(&s, conn, YO_OP_PEER_BACK, &phone, 3);
+    change(&s, conn, YO_OP_PEER_OFFLINE, &eve, 4);
+    expect_users(""); /* the phone is left */
+    /* After a loss it is there with another session. */
+    const struct stage_member back[] = {{31, "bob", "{}"}, {32, "zoe", "{}"}};
+    conn = come_back(&s, conn, back, 2);
+    expect_users("+zoe1 -eve0 ");
+    change(&s, conn, YO_OP_PEER_OFFLINE, &back[0], 4);
+    expect_users("-bob0 ");
+    stage_end(&s);
+}
+
 static void peers_come_change_and_go(void **state)
 {
     struct stage s;
@@ -767,6 +825,7 @@ int main(void)
         cmocka_unit_test(a_join_may_bring_its_state_as_json_or_bytes),
         cmocka_unit_test(an_observer_is_not_seen),
         cmocka_unit_test(what_a_token_says_of_a_peer_is_kept),
+        cmocka_unit_test(one_on_several_devices_is_one_user),
         cmocka_unit_test(peers_come_change_and_go),
         cmocka_unit_test(after_a_loss_only_the_differences_are_told),
         cmocka_unit_test(messages_reach_the_program_and_its_subscribers),

@@ -189,9 +189,35 @@ static void memory_that_runs_out_leaves_the_roster_as_it_was(void **state)
     fault_each(fill, NULL);
 }
 
+static void devices_of_one_id_are_one_user(void **state)
+{
+    (void)state;
+    struct yo_roster roster;
+    yo_roster_init(&roster, &yo_mem_libc);
+    struct yo_roster_entry *laptop = put(&roster, 1, "ada", "{\"at\":\"desk\"}");
+    struct yo_roster_entry *phone = put(&roster, 2, "ada", NULL);
+    struct yo_roster_entry *bob = put(&roster, 3, "bob", NULL);
+    assert_ptr_equal(laptop->user, phone->user);
+    assert_int_equal(laptop->user->count, 2);
+    assert_int_equal(roster.users.count, 2);
+    assert_ptr_equal(laptop->user->devices.next, &phone->of_user); /* the newest */
+    laptop = put(&roster, 1, "ada", "{\"at\":\"home\"}");
+    assert_int_equal(phone->user->count, 2);
+    assert_ptr_equal(phone->user->devices.next, &laptop->of_user);
+    yo_roster_remove(&roster, laptop);
+    yo_roster_entry_destroy(&roster, laptop);
+    assert_int_equal(phone->user->count, 1);
+    yo_roster_remove(&roster, phone);
+    yo_roster_entry_destroy(&roster, phone);
+    assert_int_equal(roster.users.count, 1);
+    assert_int_equal(bob->user->count, 1);
+    yo_roster_finish(&roster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(devices_of_one_id_are_one_user),
         cmocka_unit_test(a_member_is_found_by_its_session),
         cmocka_unit_test(without_sessions_the_id_is_the_key),
         cmocka_unit_test(a_new_state_keeps_the_place_in_the_order),
