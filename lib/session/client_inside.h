@@ -75,6 +75,7 @@ struct yo_client_session {
     uint32_t errors;
     yo_time heard, ping_due, ping_sent;
     uint64_t ping_number;
+    bool broken;    /* the server broke the protocol: it is not gone on with */
     bool resuming;  /* it was asked for, and the answer is to come */
     uint64_t fresh; /* what the session is else */
 };

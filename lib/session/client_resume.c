@@ -20,12 +20,12 @@ static struct yo_client_room *of_name(struct yo_map_node *node)
 
 uint64_t yo_client_session_grace(const struct yo_client_session *session)
 {
-    return session->mode == CLIENT_YOMO ? session->limits.grace_ms : 0;
+    return session->limits.grace_ms; /* hello said so; there is none without it */
 }
 
 bool yo_client_session_may_resume(const struct yo_client_session *session)
 {
-    if (session->mode != CLIENT_YOMO || session->limits.grace_ms == 0) {
+    if (session->limits.grace_ms == 0 || session->broken) {
         return false;
     }
     for (struct yo_map_node *node = yo_map_next(&session->rooms, NULL); node;

@@ -104,6 +104,7 @@ void yo_client_want_close(struct yo_client_session *session, struct yo_effects *
         close->error = error;
         close->text = yo_span_of(text);
         session->mode = CLIENT_OVER;
+        session->broken = code == CODE_PROTOCOL;
     }
 }
 
