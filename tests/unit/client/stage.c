@@ -39,7 +39,9 @@ static void on_status(void *user, yomo_client *client, const yomo_status *status
     int32_t error = yomo_status_error(status);
     const char *how = "";
     if (yomo_status_state(status) == YOMO_CLIENT_OPEN) {
-        how = yomo_status_extension(status) ? " extension" : " presencejs";
+        how = yomo_status_resumed(status)     ? " resumed"
+              : yomo_status_extension(status) ? " extension"
+                                              : " presencejs";
     }
     tell(user, "%s%s%s%s%s%s%s\n", names[yomo_status_state(status)], how[0] ? " " : "",
          how[0] ? yomo_transport_name(yomo_status_transport(status)) : "", how,
@@ -273,14 +275,18 @@ struct fake_conn *stage_accept(struct stage *stage, enum yomo_transport_kind kin
                                uint64_t session)
 {
     struct fake_conn *conn = fake_last(&stage->fake, kind);
+    char token[16];
+    snprintf(token, sizeof(token), "t%u", (unsigned)session);
     const struct yo_message hello = {
         .op = YO_OP_HELLO,
         .protocol = YO_PROTOCOL_VERSION,
         .session = session,
         .peer = stage->hello_id ? yo_span_of(stage->hello_id) : YO_SPAN_NONE,
         .timestamp = stage->hello_ms,
-        .epoch = 1,
-        .limits = {.message_size = 65536, .rooms = 100, .silence_ms = 15000},
+        .epoch = stage->run ? stage->run : 1,
+        .token = stage->grace_ms ? yo_span_of(token) : YO_SPAN_NONE,
+        .limits = {.message_size = 65536, .rooms = 100, .silence_ms = 15000,
+                   .grace_ms = stage->grace_ms},
     };
     fake_open(conn, stage->now);
     stage_run(stage);

@@ -19,6 +19,8 @@ struct stage {
     const char *hello_id; /* what hello says: the user id, NULL for none ... */
     uint64_t hello_ms;    /* ... and how long the token holds, 0 for ever */
     uint64_t place, epoch; /* of rooms, as an ACK says them; 0: not */
+    uint64_t grace_ms; /* ... whether sessions are kept, with the token "t<session>" ... */
+    uint64_t run;      /* ... and of which run the server is; 0: 1 */
     char story[8192];
     /* Called inside callbacks, if set: to make calls from there. */
     void (*on_story)(struct stage *stage, const char *line);
