@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What was said in a room before: sub --history and yomo history, over each transport."""
 import json
+import signal
 import time
 
 from support import TRANSPORTS, TestCase, main
@@ -70,6 +71,30 @@ class Kept(Said):
         self.assertEqual(len(places), 1200)
         self.assertEqual(places, sorted(set(places)))
         self.assertEqual(len(self.told("room", "--max", "100000")), 1500)
+
+    def test_who_was_away_too_long_hears_what_it_missed(self):
+        self.server = self.serve("--history-messages", "10", "--silence-timeout", "1s",
+                                 "--grace-time", "100ms", "--keep-alive", "200ms")
+        for transport in TRANSPORTS:
+            with self.subTest(transport=transport):
+                stay = self.joined(self.server, transport, "--presence", "--id", "stay")
+                sub = self.joined(self.server, transport, "--transport", transport, "--id",
+                                  "away", "--silence-timeout", "1s", "--keep-alive", "200ms")
+                self.assertEqual(stay.record()["from"], "away")
+                self.pub(transport, 1)
+                self.assertEqual(sub.record()["data"], 1)
+                sub.signal(signal.SIGSTOP)
+                stay.out.until(lambda line: json.loads(line)["type"] == "leave"
+                               and json.loads(line)["from"] == "away")
+                self.pub(transport, 2, 3)
+                sub.signal(signal.SIGCONT)
+                self.assertEqual(sub.record()["type"], "joined")
+                for expected in [2, 3]:
+                    record = sub.record()
+                    self.assertEqual((record["data"], record.get("past")), (expected, True))
+                self.pub(transport, 4)
+                record = sub.record()
+                self.assertEqual((record["data"], record.get("past")), (4, None))
 
     def test_a_room_that_nobody_is_in_keeps_it_for_a_while(self):
         self.server = self.serve("--history-messages", "10", "--room-linger", "100ms")

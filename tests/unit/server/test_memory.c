@@ -62,8 +62,16 @@ static void scene(struct rig *rig)
                                              .channel = yo_span_of("r"),
                                              .payload = yo_span(other, sizeof(other))});
     }
+    act(clients[1], &(struct yo_message){.op = YO_OP_HISTORY,
+                                         .channel = yo_span_of("r"),
+                                         .number = 9});
     act(clients[0],
         &(struct yo_message){.op = YO_OP_PEER_OFFLINE, .channel = yo_span_of("r")});
+    act(clients[0], &(struct yo_message){.op = YO_OP_CHANNEL_JOIN,
+                                         .channel = yo_span_of("r"),
+                                         .since = 1,
+                                         .epoch = 5,
+                                         .hist = 9});
     if (clients[3]->status == 200 && !clients[3]->closing) {
         client_close(clients[3]);
     }
@@ -71,6 +79,7 @@ static void scene(struct rig *rig)
 
 static void everything_may_fail_and_nothing_is_left(void **unused)
 {
+    static const char *const options[] = {"history-messages", "2", NULL};
     struct fault fault;
     size_t nth = 0;
     bool failed = true;
@@ -81,7 +90,7 @@ static void everything_may_fail_and_nothing_is_left(void **unused)
         for (nth = 1; failed; nth++) {
             struct rig rig;
             fault_init(&fault, 0, FAULT_ONCE);
-            rig_open_with(&rig, &fault.mem, 2, NULL, NULL, NULL);
+            rig_open_with(&rig, &fault.mem, 2, NULL, NULL, options);
             fault_arm(&fault, nth, (enum fault_mode)mode);
             scene(&rig);
             failed = atomic_load(&fault.failed);
