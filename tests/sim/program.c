@@ -295,6 +295,7 @@ static void carry_out(struct sim_program *program, const struct yo_effect *effec
     case YO_EFFECT_CONFIRMED:
         program->confirmed++;
         break;
+    case YO_EFFECT_READ:
     case YO_EFFECT_PONG:
         break;
     default:
