@@ -76,6 +76,38 @@ class Sub(Clients):
             left = first.record()
             self.assertEqual((left["type"], left["from"]), ("leave", "bob"))
 
+    def test_an_observer_hears_and_is_not_seen(self):
+        for transport, over in self.each_transport():
+            room = "observed-" + transport
+            seen = self.joined(self.server, room, "--presence", "--id", "ada", *over)
+            unseen = self.client(self.server, "sub", room, "--presence", "--observe", "--id",
+                                 "olga", *over)
+            self.assertEqual(unseen.record()["type"], "joined")
+            self.assertEqual(unseen.record()["from"], "ada")
+            bob = self.joined(self.server, room, "--presence", "--id", "bob", *over)
+            self.assertEqual(bob.record()["from"], "ada")  # and nobody else
+            for sub in (seen, unseen):
+                self.assertEqual(sub.record()["from"], "bob")
+            self.run_client(self.server, "pub", room, "tick", "1", "--id", "bob", *over)
+            for sub in (seen, unseen, bob):
+                while (record := sub.record())["type"] != "message":
+                    self.assertEqual(record["from"], "bob")  # pub comes and goes
+
+    def test_one_person_on_two_devices_is_told_once(self):
+        for transport, over in self.each_transport():
+            room = "persons-" + transport
+            sub = self.joined(self.server, room, "--users", "--id", "watcher", *over)
+            devices = [self.joined(self.server, room, "--id", "ada", *over)
+                       for _ in range(2)]
+            came = sub.record()
+            self.assertEqual((came["type"], came["from"]), ("user_join", "ada"))
+            for device in devices:
+                device.signal(signal.SIGTERM)
+                self.assertEqual(device.wait(), 0)
+            left = sub.record()
+            self.assertEqual((left["type"], left["from"], left["devices"]),
+                             ("user_leave", "ada", 0))
+
     def test_signals_end_it_with_zero(self):
         for number in [signal.SIGINT, signal.SIGTERM]:
             sub = self.joined(self.server, "room")
