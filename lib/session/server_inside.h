@@ -49,6 +49,7 @@ struct yo_server_session {
     yo_time heard;               /* when the last message came */
     uint64_t taken;              /* messages that came on this connection's control */
     size_t claims;               /* rooms that it wants to resume */
+    uint32_t asked;              /* sessions that it asked for */
     yo_time token_due;           /* when the next token may come */
     bool fenced;                 /* FENCE went out: a move is under way */
     bool closed;                 /* CLOSE went out */

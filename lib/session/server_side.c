@@ -15,6 +15,7 @@
 #include "wire/decode.h"
 
 #define TOKEN_PAUSE YO_SECOND /* between two tokens of one client */
+#define ASKED_MAX 4           /* sessions that one connection may ask for */
 #define VERSIONS_MAX 256      /* LATEST values of one client that are told apart */
 
 /* --- life --- */
@@ -418,6 +419,10 @@ static void on_resume(struct yo_server_session *session, const struct yo_incomin
 
     if (!claim && !message->token.data) {
         yo_server_broken(session, in, "a resume without a room or a token");
+        return;
+    }
+    if (!claim && session->asked++ >= ASKED_MAX) { /* it is guessing */
+        yo_server_refuse(session, in, YOMO_ERR_FULL, "too many sessions asked for");
         return;
     }
     if (session->rooms.count > 0 ||

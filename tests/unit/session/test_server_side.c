@@ -489,9 +489,15 @@ static void after_a_break_rooms_are_claimed_and_a_session_is_asked_for(void **st
     recv(claim, "drop s code=STATE\n"); /* not more than rooms that one may be in */
     recv((struct yo_message){.op = YO_OP_RESUME, .token = yo_span_of("t1")},
          "resume tok=t1\n");
+    for (int i = 0; i < 3; i++) {
+        recv((struct yo_message){.op = YO_OP_RESUME, .token = yo_span_of("t2")},
+             "resume tok=t2\n");
+    }
+    recv((struct yo_message){.op = YO_OP_RESUME, .token = yo_span_of("t3")},
+         "drop code=FULL\n"); /* guessing has an end */
     enter("r");
     recv((struct yo_message){.op = YO_OP_RESUME, .token = yo_span_of("t1")},
-         "drop code=STATE\n");
+         "drop code=FULL\n");
 }
 
 static void a_new_connection_asks_for_a_session(void **state)
