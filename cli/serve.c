@@ -60,9 +60,9 @@ static void reload(struct serve *serve)
     int32_t rv = yomo_server_reload(serve->server);
 
     if (rv == YOMO_OK) {
-        fprintf(stderr, "yomo serve: certificate and keys were read again\n");
+        log_say(YOMO_LOG_INFO, "certificate and keys were read again");
     } else {
-        fprintf(stderr, "yomo serve: what was in use stays in use: %s\n",
+        log_say(YOMO_LOG_ERROR, "what was in use stays in use: %s",
                 yomo_server_error(serve->server));
     }
 }
@@ -100,14 +100,14 @@ static int wait_closed(struct serve *serve)
                    : serve->deadline - now > 60000 ? 60000
                                                    : (int)(serve->deadline - now);
         if (poll(&watch, 1, wait) < 0 && errno != EINTR) {
-            fprintf(stderr, "yomo serve: %s\n", strerror(errno));
+            log_say(YOMO_LOG_ERROR, "%s", strerror(errno));
             return EXIT_FAILED;
         }
         if (now_ms() < serve->deadline) {
             continue;
         }
         if (serve->phase == CLOSING) {
-            fprintf(stderr, "yomo serve: ended without waiting any longer\n");
+            log_say(YOMO_LOG_ERROR, "ended without waiting any longer");
             return EXIT_FAILED;
         }
         enter(serve, CLOSING);
@@ -118,7 +118,7 @@ static int wait_closed(struct serve *serve)
 /* What a person wants to know first. Programs read the line before it. */
 static void say_what_to_open(const struct serve *serve)
 {
-    if (yomo_server_http_port(serve->server) != 0) {
+    if (yomo_server_http_port(serve->server) != 0 && log_format() == LOG_TEXT) {
         fprintf(stderr, "open http://localhost:%u in two windows\n",
                 (unsigned)yomo_server_http_port(serve->server));
     }
@@ -156,7 +156,7 @@ static int run(struct args *args)
         fprintf(stderr, "yomo serve: %s\n", strerror(errno));
         return EXIT_FAILED;
     }
-    log_begin(args);
+    log_begin_serve(args);
     read_ms(yomo_options_get(args->options, "drain-timeout"), &serve.drain_ms);
     rv = prepare(args);
     if (rv == YOMO_OK) {
@@ -167,11 +167,11 @@ static int run(struct args *args)
     }
     if (rv != YOMO_OK) {
         sentence = serve.server ? yomo_server_error(serve.server) : "";
-        fprintf(stderr, "yomo serve: %s\n", *sentence ? sentence : yomo_strerror(rv));
+        log_say(YOMO_LOG_ERROR, "%s", *sentence ? sentence : yomo_strerror(rv));
         yomo_server_free(serve.server);
         return exit_code_of_start(rv);
     }
-    fprintf(stderr, "listening %s\n", yomo_server_listening(serve.server));
+    log_listening(yomo_server_listening(serve.server));
     say_what_to_open(&serve);
     code = wait_closed(&serve);
     if (code == EXIT_DONE) {
@@ -184,7 +184,8 @@ static const struct flag flags[] = {
     {"config", YOMO_TYPE_TEXT, NULL, NULL, "FILE",
      "Read options from FILE, one `name = value` a line; # begins a comment. Flags win "
      "over it."},
-    LOG_FLAG("info"),
+    {"log", YOMO_TYPE_CHOICE, NULL, "error|warn|info|debug|trace", NULL,
+     "The same as --log-level, and wins over it."},
     {0},
 };
 
@@ -199,7 +200,8 @@ const struct command serve_command = {
         "\n"
         "The log goes to stderr. When it listens it writes one line there, `listening` "
         "and a JSON object: port, http_port, addresses, certificate_sha256, "
-        "development, workers, pid.\n"
+        "development, workers, pid. With --log-format json every line is an object: "
+        "time, level, module, message, and that one has the same in `listening`.\n"
         "\n"
         "/healthz, /readyz and, where it is on, /metrics are served over HTTPS on the "
         "same port (TCP) and over HTTP on http-port; over HTTP/3 there are sessions "

@@ -99,7 +99,7 @@ void yo_log_write(const struct yo_log *log, int level, const char *module,
     va_list args;
     int length;
 
-    if (!log->fn || level > log->level) {
+    if (!yo_log_wants(log, level)) {
         return;
     }
     va_start(args, format);

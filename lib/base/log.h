@@ -3,6 +3,7 @@
 #ifndef YO_BASE_LOG_H
 #define YO_BASE_LOG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <yomo/types.h>
 
@@ -11,8 +12,14 @@
 struct yo_log {
     yomo_log_fn fn; /* NULL: silent */
     void *user;
-    int level; /* lines above this level are not even formatted */
+    atomic_int level; /* lines above this level are not even formatted; a server's may
+                         change while its workers read it */
 };
+
+static inline bool yo_log_wants(const struct yo_log *log, int level)
+{
+    return log->fn && level <= atomic_load_explicit(&log->level, memory_order_relaxed);
+}
 
 /* One line; control characters in it are escaped, and it is cut at 1,000 bytes. */
 void yo_log_write(const struct yo_log *log, int level, const char *module,
@@ -25,14 +32,15 @@ struct yo_log_pace {
     uint32_t left_out; /* lines since the last one */
 };
 
-/* May a line be written now? Then `*left_out` tells how many were not since the last. */
+/* May a line be written now? Then `*left_out` tells how many were not since the last.
+ */
 bool yo_log_may(struct yo_log_pace *pace, uint32_t *left_out, yo_time now);
 
-#define YO_LOG(log, lvl, module, ...)                                                    \
-    do {                                                                                 \
-        if ((log)->fn && (lvl) <= (log)->level) {                                        \
-            yo_log_write(log, lvl, module, __VA_ARGS__);                                 \
-        }                                                                                \
+#define YO_LOG(log, lvl, module, ...)                    \
+    do {                                                 \
+        if (yo_log_wants(log, lvl)) {                    \
+            yo_log_write(log, lvl, module, __VA_ARGS__); \
+        }                                                \
     } while (0)
 
 #endif

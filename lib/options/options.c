@@ -42,7 +42,7 @@ static yomo_options *create(const struct yomo_mem *home, int32_t scope)
     if (options) {
         options->scope = scope;
         options->home = options->mem = *home;
-        options->log.level = YOMO_LOG_INFO;
+        atomic_init(&options->log.level, YOMO_LOG_INFO);
     }
     return options;
 }
@@ -99,7 +99,10 @@ static int copy_contents(yomo_options *to, const yomo_options *from)
         }
         to->transport_count++;
     }
-    to->log = from->log;
+    to->log.fn = from->log.fn;
+    to->log.user = from->log.user;
+    atomic_init(&to->log.level,
+                atomic_load_explicit(&from->log.level, memory_order_relaxed));
     return YOMO_OK;
 }
 
@@ -274,7 +277,9 @@ int32_t yomo_options_set_log(yomo_options *options, yomo_log_fn fn, void *user,
                              int32_t level)
 {
     YO_REQUIRE(options && level >= YOMO_LOG_ERROR && level <= YOMO_LOG_TRACE);
-    options->log = (struct yo_log){fn, user, level};
+    options->log.fn = fn;
+    options->log.user = user;
+    atomic_init(&options->log.level, level);
     return YOMO_OK;
 }
 
@@ -353,6 +358,11 @@ int32_t yo_options_scope(const yomo_options *options)
 const struct yomo_mem *yo_options_mem(const yomo_options *options)
 {
     return &options->mem;
+}
+
+void yo_options_set_log_level(yomo_options *options, int level)
+{
+    atomic_store_explicit(&options->log.level, level, memory_order_relaxed);
 }
 
 const struct yo_log *yo_options_log(const yomo_options *options)

@@ -33,6 +33,8 @@ struct yo_span yo_options_item(const yomo_options *options, const char *name,
 
 const struct yomo_mem *yo_options_mem(const yomo_options *options);
 const struct yo_log *yo_options_log(const yomo_options *options);
+/* Other lines from now on. Thread: any, also while others write lines. */
+void yo_options_set_log_level(yomo_options *options, int level);
 
 /* The host's transport for `scheme`, or NULL. */
 struct yo_custom_transport {

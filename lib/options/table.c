@@ -299,6 +299,10 @@ static const struct yo_option server_options[] = {
     TEXT("qlog-dir", NULL,
          "Write a qlog trace of each QUIC connection into this folder, which is made "
          "(0700) when it is missing."),
+    CHOICE("log-level", "info", "error|warn|info|debug|trace",
+           "How much `yomo serve` tells on stderr. A host program sets its own log."),
+    CHOICE("log-format", "text", "text|json",
+           "How: text, or one JSON object a line (time, level, module, message)."),
     DURATION("drain-timeout", "8s", 0, HOUR,
              "How long a backend that ends waits for its clients to go."),
     TEXT("drain-url", NULL,

@@ -185,7 +185,8 @@ static void give(struct yo_seat *seat, const struct yo_note *note)
                                         .slot = note->key,
                                         .version = note->version,
                                         .priority = note->priority,
-                                        .expires = note->expires};
+                                        .expires = note->expires,
+                                        .came = note->came};
         if (note->delivery == YOMO_LATEST) {
             yo_peer_put_latest(peer, &out, seat->pace);
         } else {

@@ -74,6 +74,7 @@ static int publish_in(struct yo_home *home, struct yo_home_room *hr,
     struct yo_telling telling = {.author = note->echo ? NULL : author,
                                  .priority = note->priority,
                                  .expires = note->expires,
+                                 .came = note->came,
                                  .delivery = note->delivery,
                                  .version = note->version,
                                  /* What a program sent as reliable is repeated towards

@@ -49,9 +49,24 @@ void yo_peer_count_drops(struct yo_peer *peer)
     }
 }
 
+/* How long it took from its author's connection to here, and how much of that in the
+ * outbox. `sent` is read once for each flush: a clock for each message would cost. */
+static void count_time(struct yo_peer *peer, const struct yo_outbox_next *next,
+                       yo_time sent)
+{
+    struct yo_metrics *metrics = peer->worker->metrics;
+
+    if (next->came != 0) {
+        yo_histogram_add(&metrics->delivery_time[next->delivery],
+                         sent > next->came ? sent - next->came : 0);
+        yo_histogram_add(&metrics->queue_time[next->delivery],
+                         sent > next->queued ? sent - next->queued : 0);
+    }
+}
+
 /* Hand over what was peeked. False: no more now. */
 static bool send_next(struct yo_peer *peer, const struct yo_outbox_next *next,
-                      yo_time now)
+                      yo_time now, yo_time sent)
 {
     bool datagram = (next->delivery != YOMO_RELIABLE || peer->datagrams_only) &&
                     peer->datagrams && next->message->size <= peer->datagram_max;
@@ -65,6 +80,7 @@ static bool send_next(struct yo_peer *peer, const struct yo_outbox_next *next,
     switch (rv) {
     case YOMO_OK:
         count_delivery(peer, next);
+        count_time(peer, next, sent);
         yo_outbox_sent(&peer->outbox, token != 0);
         return true;
     case YOMO_ERR_TOO_BIG:
@@ -104,14 +120,16 @@ static void end_lanes(struct yo_peer *peer)
 void yo_peer_flush(struct yo_peer *peer, yo_time now)
 {
     struct yo_outbox_next next;
+    yo_time sent;
 
     if (now - peer->datagram_asked > MEASURE_TIME) {
         yo_peer_measure(peer, now);
     }
     yo_outbox_expire(&peer->outbox, now);
+    sent = yo_outbox_empty(&peer->outbox) ? now : yo_loop_update(peer->worker->loop);
     while (!peer->closing && !peer->blocked && !peer->moving &&
            yo_outbox_peek(&peer->outbox, &next)) {
-        if (!send_next(peer, &next, now)) {
+        if (!send_next(peer, &next, now, sent)) {
             break;
         }
     }

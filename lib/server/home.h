@@ -191,7 +191,7 @@ struct yo_telling {
     uint64_t version;
     bool insist, control; /* as in a note */
     enum yomo_priority priority;
-    yo_time expires;
+    yo_time expires, came;
     struct yo_member **named; /* only these are told; NULL: everybody */
     size_t named_count;
 };

@@ -38,6 +38,7 @@ void yo_peer_pace_latest(struct yo_peer *peer, yo_time now)
     struct yo_outgoing out;
 
     while (peer->pacer.mem && yo_pacer_next(&peer->pacer, now, &out)) {
+        out.came = 0; /* it waited because its receiver wanted that: no delay to measure */
         if (out.expires == 0 || out.expires > now) {
             yo_peer_put_out(peer, &out);
         } else {

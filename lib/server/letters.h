@@ -81,6 +81,7 @@ struct yo_note {
     enum yomo_priority priority;          /* PUBLISH, DELIVER */
     yo_time pace;                         /* MOVE, ARRIVED: of the seat */
     yo_time expires;                      /* the same: not told from then on */
+    yo_time came; /* PUBLISH, DELIVER: when its author's worker had it; 0: not measured */
     uint64_t request, reply;              /* PUBLISH; a reply's code is `error` and its
                                              text `label` */
     struct yo_blob *targets; /* PUBLISH: the array `to`, NULL: everybody; DELIVER:

@@ -2,6 +2,8 @@
 #include "server/metrics.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 #include <yomo/error.h>
 #include <yomo/version.h>
 
@@ -64,6 +66,91 @@ static uint64_t total(const struct row *row, const struct yo_metrics *const *wor
     return sum;
 }
 
+/* --- histograms ------------------------------------------------------------------ */
+
+static const uint32_t bounds[YO_HISTOGRAM_BOUNDS] = {
+    50,    100,    250,    500,    1000,    2500,    5000,    10000,   25000,
+    50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000};
+
+void yo_histogram_add(struct yo_histogram *histogram, yo_time took)
+{
+    uint64_t us = took / YO_US;
+    size_t i = 0;
+
+    while (i < YO_HISTOGRAM_BOUNDS && us > bounds[i]) { /* most are in the first few */
+        i++;
+    }
+    yo_metric_add(&histogram->counts[i], 1);
+    yo_metric_add(&histogram->microseconds, us);
+}
+
+struct family {
+    const char *name, *help;
+    size_t offset; /* of the histograms of all classes, in struct yo_metrics */
+};
+
+static const struct family families[] = {
+    {"yomo_delivery_seconds",
+     "From the arrival of a client's message to its hand-over to the transport of each "
+     "receiver",
+     offsetof(struct yo_metrics, delivery_time)},
+    {"yomo_delivery_queue_seconds",
+     "The part of that in which it waited to be sent to its receiver",
+     offsetof(struct yo_metrics, queue_time)},
+};
+
+static const struct yo_histogram *histogram_of(const struct yo_metrics *metrics,
+                                               const struct family *family, int class)
+{
+    return (const struct yo_histogram *)(const void *)((const char *)metrics +
+                                                       family->offset) +
+           class;
+}
+
+static void print_histogram(struct yo_buf *out, const struct family *family, int class,
+                            const struct yo_metrics *const *workers, size_t count)
+{
+    static const char *const classes[] = {"reliable", "unreliable", "latest"};
+    uint64_t us = 0, so_far = 0;
+
+    for (size_t w = 0; w < count; w++) {
+        us += yo_metric_get(&histogram_of(workers[w], family, class)->microseconds);
+    }
+    for (size_t i = 0; i <= YO_HISTOGRAM_BOUNDS; i++) {
+        char bound[32] = "+Inf";
+        for (size_t w = 0; w < count; w++) {
+            so_far +=
+                yo_metric_get(&histogram_of(workers[w], family, class)->counts[i]);
+        }
+        if (i < YO_HISTOGRAM_BOUNDS) { /* no printf of a double: locales */
+            snprintf(bound, sizeof(bound), "%u.%06u", bounds[i] / 1000000,
+                     bounds[i] % 1000000);
+            while (bound[strlen(bound) - 1] == '0' && bound[strlen(bound) - 2] != '.') {
+                bound[strlen(bound) - 1] = '\0';
+            }
+        }
+        (void)yo_buf_printf(out, "%s_bucket{delivery=\"%s\",le=\"%s\"} %" PRIu64 "\n",
+                            family->name, classes[class], bound, so_far);
+    }
+    (void)yo_buf_printf(out,
+                        "%s_sum{delivery=\"%s\"} %" PRIu64 ".%06u\n"
+                        "%s_count{delivery=\"%s\"} %" PRIu64 "\n",
+                        family->name, classes[class], us / 1000000,
+                        (unsigned)(us % 1000000), family->name, classes[class], so_far);
+}
+
+static void print_histograms(struct yo_buf *out,
+                             const struct yo_metrics *const *workers, size_t count)
+{
+    for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++) {
+        (void)yo_buf_printf(out, "# HELP %s %s\n# TYPE %s histogram\n",
+                            families[f].name, families[f].help, families[f].name);
+        for (int class = YOMO_RELIABLE; class <= YOMO_LATEST; class ++) {
+            print_histogram(out, &families[f], class, workers, count);
+        }
+    }
+}
+
 int yo_metrics_print(struct yo_buf *out, const struct yo_metrics *const *workers,
                      size_t count)
 {
@@ -86,5 +173,6 @@ int yo_metrics_print(struct yo_buf *out, const struct yo_metrics *const *workers
                             row->labels ? "{" : "", row->labels ? row->labels : "",
                             row->labels ? "}" : "", total(row, workers, count));
     }
+    print_histograms(out, workers, count);
     return out->failed ? YOMO_ERR_NOMEM : YOMO_OK;
 }

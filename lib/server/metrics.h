@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/time.h"
 #include "transport/listen.h"
 
 typedef _Atomic uint64_t yo_metric;
@@ -173,10 +174,21 @@ typedef _Atomic uint64_t yo_metric;
       "The longest turn yet: everybody on that worker waited so long")
 /* clang-format on */
 
+/* How often something took how long. Bounds in microseconds are in metrics.c. */
+#define YO_HISTOGRAM_BOUNDS 17
+
+struct yo_histogram {
+    yo_metric counts[YO_HISTOGRAM_BOUNDS + 1]; /* each up to its bound; the last: more */
+    yo_metric microseconds;                    /* of all together */
+};
+
 struct yo_metrics {
 #define YO_METRIC_FIELD(field, type, family, labels, help) yo_metric field;
     YO_METRICS_MAP(YO_METRIC_FIELD)
 #undef YO_METRIC_FIELD
+    /* By enum yomo_delivery: from the arrival of a client's message to its hand-over to
+     * the transport of each receiver; and the part of it in that receiver's outbox. */
+    struct yo_histogram delivery_time[3], queue_time[3];
 };
 
 /* Thread: the worker's. */
@@ -199,6 +211,9 @@ static inline void yo_metric_less(yo_metric *metric)
 {
     yo_metric_set(metric, yo_metric_get(metric) - 1);
 }
+
+/* Thread: the worker's. */
+void yo_histogram_add(struct yo_histogram *histogram, yo_time took);
 
 /* What a listener counted. Thread: the worker's. */
 void yo_metrics_take(struct yo_metrics *metrics, const struct yo_listener_stats *stats);

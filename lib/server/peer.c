@@ -240,6 +240,7 @@ void yo_peer_put_out(struct yo_peer *peer, const struct yo_outgoing *outgoing)
     struct yo_outgoing out = *outgoing;
 
     out.insist = false;
+    out.queued = yo_loop_now(peer->worker->loop);
     if (peer->latest_only) {
         yo_park_put(peer, &out);
         return;

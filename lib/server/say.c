@@ -141,6 +141,7 @@ static struct yo_note *write_note(struct yo_local *local, const struct yo_seat *
     note->echo = effect->echo;
     note->priority = effect->priority;
     note->expires = end_of(local, effect->ttl_ms);
+    note->came = yo_loop_now(local->worker->loop);
     note->request = effect->request;
     note->reply = effect->reply;
     note->error = effect->error;

@@ -85,6 +85,7 @@ static struct yo_note *tell_note(struct yo_home *home, struct yo_home_room *hr,
     note->session = telling->author ? telling->author->session : 0;
     note->priority = telling->priority;
     note->expires = telling->expires;
+    note->came = telling->came;
     note->delivery = telling->delivery;
     note->version = telling->version;
     note->insist = telling->insist;

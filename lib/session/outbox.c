@@ -29,6 +29,7 @@ struct yo_outbox_item {
     bool flying;
     uint8_t rank;    /* 0: most urgent */
     yo_time expires; /* YO_NEVER: it has no end */
+    yo_time came, queued; /* came 0: not measured, or sent already */
     uint64_t version;
     uint64_t token; /* 0: not peeked yet */
     size_t slot_size;
@@ -265,6 +266,8 @@ static int replace(struct yo_outbox *box, struct yo_outbox_item *item,
     *place = out->message;
     item->lane = out->lane;
     item->version = out->version;
+    item->came = out->came;
+    item->queued = out->queued;
     box->replaced++;
     return YOMO_OK;
 }
@@ -360,6 +363,8 @@ item_create(struct yo_outbox *box, const struct yo_outgoing *out, struct yo_span
                                     .snapshot = out->snapshot && !out->insist,
                                     .rank = rank_of(out->priority),
                                     .expires = end_of(out),
+                                    .came = out->came,
+                                    .queued = out->queued,
                                     .version = out->version,
                                     .slot_size = slot.size};
     if (slot.size > 0) {
@@ -461,7 +466,9 @@ bool yo_outbox_peek(struct yo_outbox *box, struct yo_outbox_next *next)
                                     .delivery = item->delivery,
                                     .lane = item->lane,
                                     .token = item->token,
-                                    .expires = item->expires};
+                                    .expires = item->expires,
+                                    .came = item->came,
+                                    .queued = item->queued};
     return true;
 }
 
@@ -478,6 +485,7 @@ void yo_outbox_sent(struct yo_outbox *box, bool fate_follows)
     yo_map_put(&box->tokens, &item->by_token,
                yo_span(&item->token, sizeof(item->token)));
     item->flying = true;
+    item->came = 0;
     yo_list_remove(&item->link);
     yo_heap_remove(&box->expiring, &item->end);
     yo_list_push_back(&box->flying, &item->link);
@@ -552,7 +560,9 @@ static int append_list(struct yo_outbox *to, struct yo_outbox *from,
                                         : YO_SPAN_NONE,
             .version = item->version,
             .priority = priority_of(item->rank),
-            .expires = item->expires};
+            .expires = item->expires,
+            .came = item->came,
+            .queued = item->queued};
         rv = yo_outbox_put(to, &out);
         if (rv == YOMO_OK) {
             forget(from, item);

@@ -74,6 +74,8 @@ struct yo_outgoing {
     uint64_t version;    /* an older one than the slot's changes nothing */
     enum yomo_priority priority;
     yo_time expires; /* not sent from then on; 0 or YO_NEVER: no end */
+    yo_time came;    /* when the server had it from its author; 0: not measured */
+    yo_time queued;  /* when it was put here, for who measures */
 };
 
 /* YOMO_ERR_FULL: RELIABLE (or insisted) bytes are past their maximum. YOMO_ERR_NOMEM.
@@ -94,6 +96,7 @@ struct yo_outbox_next {
     uint32_t lane;
     uint64_t token; /* to be handed to the transport if it goes as a datagram; 0: none */
     yo_time expires; /* YO_NEVER: no end */
+    yo_time came, queued; /* as put; `came` is 0 when it goes out again */
 };
 
 bool yo_outbox_peek(struct yo_outbox *box, struct yo_outbox_next *next);

@@ -356,7 +356,7 @@ static void metrics_are_prometheus_text(void **unused)
 {
     struct stage stage;
     struct wire wire;
-    char text[16384], small[8];
+    char text[65536], small[8];
     size_t needed;
 
     (void)unused;
