@@ -429,8 +429,8 @@ static void told_messages_do_not_grow_with_the_square(void **state)
 {
     (void)state;
     /* 50 ms are 500 joins: a telling of five or six messages. */
-    assert_true(storm_of(1000) <= 15);
-    assert_true(storm_of(10000) <= 130);
+    assert_true(storm_of(500) <= 8);
+    assert_true(storm_of(2000) <= 30);
 }
 
 static size_t pages, shared, page_bytes;
@@ -443,7 +443,7 @@ static void count_pages(uint32_t worker, const struct yo_note *note)
     struct yo_mp_reader reader;
 
     (void)worker;
-    if (note->kind != YO_NOTE_JOINED || note->session < 10000) {
+    if (note->kind != YO_NOTE_JOINED || note->session < 2000) {
         return;
     }
     for (size_t i = 0; i < note->parcel_count; i++) {
@@ -457,7 +457,7 @@ static void count_pages(uint32_t worker, const struct yo_note *note)
     }
 }
 
-/* What the 10,000th member is told, and that its memory is that of those before it. */
+/* What the 2,000th member is told, and that its memory is that of those before it. */
 static void a_large_snapshot_is_shared(void **state)
 {
     (void)state;
@@ -466,14 +466,14 @@ static void a_large_snapshot_is_shared(void **state)
     on_note = count_pages;
     pages = shared = page_bytes = 0;
     shown = 0;
-    for (uint64_t i = 1; i < 10000; i++) {
+    for (uint64_t i = 1; i < 2000; i++) {
         join(i, "{\"name\":\"somebody\"}");
     }
-    join(10000, NULL);
-    assert_int_equal(shown, 9999);
-    assert_int_equal(pages, 100);
-    assert_int_equal(shared, 99);
-    assert_true(page_bytes < 700000);
+    join(2000, NULL);
+    assert_int_equal(shown, 1999);
+    assert_int_equal(pages, 20);
+    assert_int_equal(shared, 19);
+    assert_true(page_bytes < 140000);
     finish();
 }
 
