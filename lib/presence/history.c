@@ -36,11 +36,24 @@ static void ring_free(struct yo_record *record)
     record->capacity = record->first = record->count = 0;
 }
 
+/* Whoever said it does not miss it, unless it was for him too. */
+static void note_gone(struct yo_record *record, const struct yo_past *past)
+{
+    uint64_t author = past->author_too ? 0 : past->session;
+    int p = past->priority;
+
+    if (author != record->gone_author[p]) {
+        record->gone_others[p] = record->gone[p];
+        record->gone_author[p] = author;
+    }
+    record->gone[p] = past->place;
+}
+
 static void drop_first(struct yo_record *record)
 {
     struct yo_past *past = &record->ring[record->first];
 
-    record->gone[past->priority] = past->place;
+    note_gone(record, past);
     record->bytes -= weight_of(past);
     yo_blob_unref(past->message);
     yo_free(record->mem, past->to);
@@ -119,7 +132,7 @@ static bool make_room(struct yo_record *record, size_t weight)
 static void lose(struct yo_record *record, const struct yo_past *past)
 {
     record_clear(record);
-    record->gone[past->priority] = past->place;
+    note_gone(record, past);
 }
 
 void yo_record_put(struct yo_record *record, const struct yo_past *past, yo_time age,
@@ -173,6 +186,7 @@ void yo_record_begin(struct yo_record *record, uint64_t gone)
     assert(record->count == 0);
     for (int p = 0; p < YO_PRIORITIES; p++) {
         record->gone[p] = gone;
+        record->gone_author[p] = 0;
     }
 }
 
@@ -231,15 +245,18 @@ static void widen(bool *gap, uint64_t first, uint64_t last, uint64_t *from,
     *gap = true;
 }
 
-bool yo_record_gap(const struct yo_record *record, const struct yo_position *position,
-                   uint64_t *first, uint64_t *last)
+bool yo_record_gap_for(const struct yo_record *record,
+                       const struct yo_position *position, uint64_t session,
+                       uint64_t *first, uint64_t *last)
 {
     uint64_t had = least(position);
     bool gap = false;
 
     for (int p = 0; p < YO_PRIORITIES; p++) {
-        if (record->gone[p] > position->place[p]) {
-            widen(&gap, position->place[p] + 1, record->gone[p], first, last);
+        bool own = session != 0 && session == record->gone_author[p];
+        uint64_t gone = own ? record->gone_others[p] : record->gone[p];
+        if (gone > position->place[p]) {
+            widen(&gap, position->place[p] + 1, gone, first, last);
         }
     }
     if (record->hole_last > had) {
@@ -247,6 +264,12 @@ bool yo_record_gap(const struct yo_record *record, const struct yo_position *pos
               record->hole_last, first, last);
     }
     return gap;
+}
+
+bool yo_record_gap(const struct yo_record *record, const struct yo_position *position,
+                   uint64_t *first, uint64_t *last)
+{
+    return yo_record_gap_for(record, position, 0, first, last);
 }
 
 void yo_record_hole(struct yo_record *record, uint64_t first, uint64_t last)

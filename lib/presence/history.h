@@ -57,6 +57,8 @@ struct yo_record {
     uint64_t hole_first, hole_last; /* a part of the order of which nothing is known */
     uint64_t gone[YO_PRIORITIES]; /* the last place of each that was here or should have
                                      been, and is no more */
+    uint64_t gone_author[YO_PRIORITIES]; /* who said that; 0: the host, or not known */
+    uint64_t gone_others[YO_PRIORITIES]; /* the last such place that somebody else had */
 };
 
 struct yo_history {
@@ -108,6 +110,11 @@ const struct yo_past *yo_record_next(const struct yo_record *record,
  * to `*last`. */
 bool yo_record_gap(const struct yo_record *record, const struct yo_position *position,
                    uint64_t *first, uint64_t *last);
+
+/* The same for `session`, which does not miss what it said itself. */
+bool yo_record_gap_for(const struct yo_record *record,
+                       const struct yo_position *position, uint64_t session,
+                       uint64_t *first, uint64_t *last);
 
 /* The same place for each priority. */
 struct yo_position yo_position_at(uint64_t place);

@@ -90,7 +90,8 @@ static int add_missed(struct yo_home *home, struct yo_home_room *hr,
     int rv = YOMO_OK;
 
     yo_told_begin(&told, home->mem, hr->name, 0);
-    if (yo_record_gap(record, position, &gap.from, &gap.sequence)) {
+    if (yo_record_gap_for(record, position, member->session, &gap.from,
+                          &gap.sequence)) {
         yo_metric_add(&home->metrics->resumed_gaps, 1);
         rv = tell_gap(home, &gap, &told);
     }

@@ -58,6 +58,38 @@ static void finish(struct fault *fault, struct yo_history *history)
     fault_assert_no_leak(fault);
 }
 
+static void nobody_misses_what_he_said_himself(void **state)
+{
+    const struct yo_record_bounds none = {0, 0, 0};
+    struct yo_position position = yo_position_at(4);
+    struct yo_history history;
+    struct fault fault;
+    uint64_t first, last;
+    static const uint64_t authors[] = {7, 8, 7, 7}; /* at 5 to 8 */
+
+    (void)state;
+    fault_init(&fault, 0, FAULT_ONCE);
+    yo_history_init(&history, &fault.mem, &none, &none);
+    for (uint64_t i = 0; i < 4; i++) {
+        struct yo_past past = {
+            .place = 5 + i, .session = authors[i], .until = YO_NEVER};
+        yo_history_put(&history, &past, 0);
+    }
+    assert_true(yo_record_gap_for(&history.recent, &position, 7, &first, &last));
+    assert_int_equal(last, 6); /* what 8 said */
+    assert_true(yo_record_gap_for(&history.recent, &position, 8, &first, &last));
+    assert_int_equal(last, 8);
+    position = yo_position_at(6);
+    assert_false(yo_record_gap_for(&history.recent, &position, 7, &first, &last));
+    assert_true(yo_record_gap(&history.recent, &position, &first, &last));
+    struct yo_past echo = {
+        .place = 9, .session = 7, .until = YO_NEVER, .author_too = true};
+    yo_history_put(&history, &echo, 0);
+    assert_true(yo_record_gap_for(&history.recent, &position, 7, &first, &last));
+    assert_int_equal(last, 9);
+    finish(&fault, &history);
+}
+
 static void nothing_kept_takes_no_memory(void **state)
 {
     const struct yo_record_bounds none = {0, 0, 0};
@@ -321,6 +353,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_kept_takes_no_memory),
+        cmocka_unit_test(nobody_misses_what_he_said_himself),
         cmocka_unit_test(the_newest_stay),
         cmocka_unit_test(bytes_are_bounded),
         cmocka_unit_test(what_is_too_old_goes_when_time_comes),

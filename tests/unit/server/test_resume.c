@@ -269,6 +269,26 @@ static void what_is_gone_is_a_gap(void **unused)
     rig_close(&rig);
 }
 
+/* One who only speaks has missed nothing, however much of it is not kept any more. */
+static void what_it_said_itself_is_no_gap(void **unused)
+{
+    struct rig rig;
+    char token[TOKEN_MAX];
+    (void)unused;
+    rig_open(&rig, 1, NULL, "resume-log", "600", NULL);
+    struct client *alice = knock(&rig, 0, WS, "alice", token);
+    uint64_t place = join(alice, "r");
+    for (int i = 0; i < 20; i++) {
+        say(alice, "r", i, 0);
+    }
+    client_break(alice);
+    struct client *again = knock(&rig, 0, WS, "alice", NULL);
+    claim(again, "r", place);
+    ask(again, token);
+    expect_story(again, "in:r/20 there:1 whole ");
+    rig_close(&rig);
+}
+
 static void who_may_not_have_it(void **unused)
 {
     struct rig rig;
@@ -568,6 +588,7 @@ int main(void)
         cmocka_unit_test(at_one_worker_and_at_others),
         cmocka_unit_test(again_and_again),
         cmocka_unit_test(what_is_gone_is_a_gap),
+        cmocka_unit_test(what_it_said_itself_is_no_gap),
         cmocka_unit_test(who_may_not_have_it),
         cmocka_unit_test(a_token_serves_once_but_an_answer_may_be_lost),
         cmocka_unit_test(one_that_seems_alive_is_taken_over),
