@@ -50,6 +50,8 @@ static void joined(struct yomo_room *room, const struct yo_effect *effect, yo_ti
     if (effect->resumed) {
         room->resumable = false;
         yo_sending_resumed(room, effect->number);
+        /* The server may not have read the last state. The same again changes nothing. */
+        room->state_dirty = room->own_state != NULL;
     } else {
         (void)yo_keep_clear(room); /* which counts from the join */
         yo_client_count(client, YOMO_COUNT_REJOINED, room->known);

@@ -195,7 +195,7 @@ void yo_peer_set_timer(struct yo_peer *peer)
 
 void yo_peer_mark(struct yo_peer *peer)
 {
-    if (yo_list_empty(&peer->dirty)) {
+    if (!peer->departing && yo_list_empty(&peer->dirty)) { /* else another sends it */
         yo_list_push_back(&peer->worker->dirty, &peer->dirty);
         yo_worker_defer(peer->worker);
     }

@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: MIT */
+/* member.c - a program around a real client: it says things, and knows what it must not
+ * be told. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "chance.h"
+#include "client/inside.h"
+#include "model.h"
+
+#define ROUNDS_MAX 1000 /* until a client must be quiet */
+
+static const char *const room_names[ROOMS] = {"red", "blue"};
+
+static uint32_t room_of(const yomo_room *room)
+{
+    return strcmp(yomo_room_name(room), room_names[0]) == 0 ? 0 : 1;
+}
+
+/* --- what it is told ---------------------------------------------------------------
+ */
+
+static void on_status(void *user, yomo_client *client, const yomo_status *status)
+{
+    static const char *const names[] = {"idle", "connecting", "open", "waiting",
+                                        "closed"};
+    struct member *member = user;
+    if (member->dead) {
+        return;
+    }
+    member->state = yomo_status_state(status);
+    if (member->state == YOMO_CLIENT_OPEN) {
+        bool resumed = yomo_status_resumed(status) != 0;
+        uint64_t session =
+            yomo_client_session(client); /* 0: hello did not come in time */
+        if (resumed != (session != 0 && session == member->session)) {
+            model_fail(member->model, "%s resumed: %d, yet its session is %s",
+                       member->id, resumed, resumed ? "another" : "the same");
+        }
+        if (session != member->session) {
+            member->session = session;
+            member->session_event = member->model->event;
+        }
+        member->resumed += resumed;
+        model_tell(member->model, "%s open as %llu%s", member->id,
+                   (unsigned long long)member->session, resumed ? ", resumed" : "");
+    } else {
+        model_tell(member->model, "%s %s %s", member->id, names[member->state],
+                   yomo_error_name(yomo_status_error(status)));
+    }
+    if (member->state == YOMO_CLIENT_CLOSED) {
+        model_fail(member->model, "%s was closed for good: %s", member->id,
+                   yomo_status_text(status));
+    }
+}
+
+static void on_joined(void *user, yomo_room *room)
+{
+    struct member *member = user;
+    struct seat *seat = &member->seats[room_of(room)];
+    if (member->dead || seat->room != room) { /* it is leaving */
+        return;
+    }
+    model_tell(member->model, "%s joined %s", member->id, yomo_room_name(room));
+    if (!seat->joined) {
+        seat->joined = true;
+        seat->event = member->model->event;
+    }
+}
+
+static struct said *said_of(struct model *model, const yomo_message *message)
+{
+    unsigned index;
+    if (sscanf(yomo_message_json(message, NULL), "{\"id\":%u", &index) != 1 ||
+        index >= model->said_count) {
+        model_fail(model, "a message that nobody sent: %s",
+                   yomo_message_json(message, NULL));
+    }
+    return &model->said[index];
+}
+
+static void on_message(void *user, yomo_room *room, const yomo_message *message)
+{
+    struct member *member = user;
+    struct model *model = member->model;
+    struct seat *seat = &member->seats[room_of(room)];
+    if (member->dead || seat->room != room) {
+        return;
+    }
+    struct said *said = said_of(model, message);
+    const char *author = model->members[said->author]->id;
+    bool past = yomo_message_past(message) != 0;
+    model_tell(model, "%s hears %s's %s %u%s in %s, place %llu", member->id, author,
+               said->delivery == YOMO_RELIABLE     ? "message"
+               : said->delivery == YOMO_UNRELIABLE ? "datagram"
+                                                   : "value",
+               said->serial, past ? " again" : "", yomo_room_name(room),
+               (unsigned long long)yomo_message_sequence(message));
+    model->replayed += past;
+    if (!seat->joined || said->room != room_of(room)) {
+        model_fail(model, "%s heard it where it is not", member->id);
+    }
+    if (said->author == member->index ||
+        (said->only >= 0 && said->only != (int32_t)member->index)) {
+        model_fail(model, "it was not for %s", member->id);
+    }
+    /* The newest value may be told again, when its author has come back. */
+    if (said->heard & 1u << member->index && said->delivery != YOMO_LATEST) {
+        model_fail(model, "%s has had it before", member->id);
+    }
+    said->heard |= 1u << member->index;
+    if (strcmp(yomo_message_from(message), author) != 0 ||
+        yomo_message_delivery(message) != said->delivery ||
+        (yomo_message_direct(message) != 0) != (said->only >= 0)) {
+        model_fail(model, "it is told as what it is not");
+    }
+    uint32_t *last = said->delivery == YOMO_RELIABLE ? &seat->last[said->author]
+                     : said->delivery == YOMO_LATEST ? &seat->latest[said->author]
+                                                     : NULL;
+    if (said->delivery == YOMO_LATEST &&
+        yomo_message_session(message) != model->members[said->author]->session) {
+        last = NULL; /* of a session that is over: another device's, for all that one
+                        knows */
+    }
+    if (last && said->serial < *last + (said->delivery == YOMO_RELIABLE)) {
+        model_fail(model, "%s has heard %u of it already", member->id, *last);
+    }
+    if (last) {
+        *last = said->serial;
+    }
+}
+
+static struct seen *find(struct seat *seat, uint64_t session)
+{
+    for (size_t i = 0; i < seat->seen_count; i++) {
+        if (seat->seen[i].session == session) {
+            return &seat->seen[i];
+        }
+    }
+    return NULL;
+}
+
+static void on_peer(void *user, yomo_room *room, const yomo_peer *peer, int32_t change)
+{
+    static const char *const names[] = {"is there", "came",  "has a state",
+                                        "went",     "broke", "is back"};
+    struct member *member = user;
+    struct seat *seat = &member->seats[room_of(room)];
+    struct seen *seen = find(seat, yomo_peer_session(peer));
+    if (member->dead || seat->room != room) {
+        return;
+    }
+    model_tell(member->model, "%s sees in %s: %s %s (%llu) %s", member->id,
+               yomo_room_name(room), yomo_peer_id(peer), names[change],
+               (unsigned long long)yomo_peer_session(peer),
+               yomo_peer_state(peer, NULL));
+    bool comes = change == YOMO_PEER_PRESENT || change == YOMO_PEER_JOINED;
+    if (comes == (seen != NULL)) {
+        model_fail(member->model, comes ? "it was there" : "it was not there");
+    }
+    if ((change == YOMO_PEER_STALE && seen->stale) ||
+        (change == YOMO_PEER_BACK && !seen->stale)) {
+        model_fail(member->model, "it was so before");
+    }
+    if (change == YOMO_PEER_LEFT) {
+        *seen = seat->seen[--seat->seen_count];
+        return;
+    }
+    if (comes) {
+        assert_true(seat->seen_count < sizeof(seat->seen) / sizeof(seat->seen[0]));
+        seen = &seat->seen[seat->seen_count++];
+        seen->session = yomo_peer_session(peer);
+        snprintf(seen->id, sizeof(seen->id), "%s", yomo_peer_id(peer));
+    }
+    seen->stale = yomo_peer_stale(peer) != 0;
+    snprintf(seen->state, sizeof(seen->state), "%s", yomo_peer_state(peer, NULL));
+}
+
+static void on_sent(void *user, yomo_room *room, uint64_t id, int32_t error)
+{
+    struct member *member = user;
+    struct model *model = member->model;
+    (void)room;
+    if (member->dead) {
+        return;
+    }
+    for (uint32_t i = 0; i < model->said_count; i++) {
+        struct said *said = &model->said[i];
+        if (said->author != member->index || said->number != id) {
+            continue;
+        }
+        model_tell(model, "%s's %u: %s", member->id, said->serial,
+                   yomo_error_name(error));
+        if (said->answered) {
+            model_fail(model, "%s was told before", member->id);
+        }
+        said->answered = true;
+        said->outcome = error;
+        return;
+    }
+    model_fail(model, "%s was told of a message that it did not send", member->id);
+}
+
+static void on_gap(void *user, yomo_room *room, const yomo_gap *gap)
+{
+    struct member *member = user;
+    if (member->dead) {
+        return;
+    }
+    model_tell(member->model, "%s misses %llu to %llu of %s", member->id,
+               (unsigned long long)yomo_gap_first(gap),
+               (unsigned long long)yomo_gap_last(gap), yomo_room_name(room));
+    member->model->gaps++;
+    member->seats[room_of(room)].gap = member->model->event;
+}
+
+static void on_left(void *user, yomo_room *room, int32_t error, const char *text)
+{
+    struct member *member = user;
+    struct seat *seat = &member->seats[room_of(room)];
+    if (member->dead) {
+        return;
+    }
+    model_tell(member->model, "%s left %s: %s %s", member->id, yomo_room_name(room),
+               yomo_error_name(error), text);
+    if (error != YOMO_OK && seat->room == room) {
+        model_fail(member->model, "it did not want to");
+    }
+}
+
+static void on_closed(void *user, yomo_client *client)
+{
+    (void)client;
+    ((struct member *)user)->closed = true;
+}
+
+static const yomo_client_callbacks callbacks = {
+    .size = sizeof(callbacks),
+    .on_status = on_status,
+    .on_joined = on_joined,
+    .on_message = on_message,
+    .on_peer = on_peer,
+    .on_sent = on_sent,
+    .on_gap = on_gap,
+    .on_left = on_left,
+    .on_closed = on_closed,
+};
+
+/* --- the client, driven as its loop would ------------------------------------------
+ */
+
+static int dial(void *user, struct yo_conn **out, enum yomo_transport_kind kind,
+                const struct yo_conn_events *events, void *events_user)
+{
+    struct member *member = user;
+    struct wire *wire =
+        wire_dial(&member->model->net, kind, yo_client_target(member->client)->path,
+                  (1 + chance_below(40)) * YO_MS);
+    wire->owner = member;
+    yo_conn_listen(&wire->conn, events, events_user);
+    *out = &wire->conn;
+    return YOMO_OK;
+}
+
+struct member *member_create(struct model *model, enum yomo_transport_kind kind)
+{
+    struct member *member = calloc(1, sizeof(*member));
+    assert_non_null(member);
+    assert_true(model->member_count < MEMBERS_MAX);
+    member->model = model;
+    member->index = model->member_count;
+    member->kind = kind;
+    snprintf(member->id, sizeof(member->id), "m%u", member->index);
+    const char *const pairs[] = {"url",
+                                 "https://model",
+                                 "id",
+                                 member->id,
+                                 "transport",
+                                 yomo_transport_name((int32_t)kind),
+                                 "reconnect-min",
+                                 "50ms",
+                                 "reconnect-max",
+                                 "2s",
+                                 "upgrade",
+                                 "no"};
+    yomo_options *options;
+    assert_int_equal(yomo_options_create(&options, YOMO_SCOPE_CLIENT), YOMO_OK);
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i += 2) {
+        assert_int_equal(yomo_options_set(options, pairs[i], pairs[i + 1]), YOMO_OK);
+    }
+    assert_int_equal(yomo_client_create(&member->client, options, &callbacks, member),
+                     YOMO_OK);
+    yomo_options_free(options);
+    /* As a start would, but without a loop. */
+    member->client->runner.mode = YO_RUN_HOST;
+    yo_client_ref(member->client);
+    member->client->dialer = (struct yo_dialer){dial, member};
+    member->client->race.dialer = member->client->dialer;
+    yo_rand_seed(&member->client->backoff.rand, chance_below(UINT64_MAX));
+    model->members[model->member_count++] = member;
+    assert_int_equal(yomo_client_connect(member->client), YOMO_OK);
+    model_tell(model, "%s comes, over %s", member->id,
+               yomo_transport_name((int32_t)kind));
+    return member;
+}
+
+static struct yo_letter *next_letter(yomo_client *client)
+{
+    yo_client_lock(client);
+    struct yo_link *link = yo_list_pop_front(&client->runner.early);
+    yo_client_unlock(client);
+    return link ? YO_CONTAINER(link, struct yo_letter, link) : NULL;
+}
+
+bool member_turn(struct member *member)
+{
+    yomo_client *client = member->client;
+    struct yo_letter *letter;
+    if (member->closed) {
+        return false;
+    }
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        bool any = false;
+        while ((letter = next_letter(client)) != NULL) {
+            letter->open(letter, client, model_now);
+            any = true;
+        }
+        yo_engine_turn(client, model_now);
+        if (client->phase == YO_PHASE_OVER) {
+            while ((letter = next_letter(client)) != NULL) {
+                letter->discard(letter);
+            }
+            on_closed(member, client);
+            yo_client_unref(client);
+            return true;
+        }
+        if (!any && yo_engine_deadline(client) > model_now) {
+            return round > 0;
+        }
+    }
+    model_fail(member->model, "%s does not come to rest", member->id);
+}
+
+yo_time member_due(const struct member *member)
+{
+    return member->closed ? YO_NEVER : yo_engine_deadline(member->client);
+}
+
+void member_free(struct member *member)
+{
+    assert_true(member->closed);
+    yomo_client_free(member->client);
+    free(member);
+}
+
+struct wire *member_wire(const struct member *member)
+{
+    YO_LIST_EACH(link, next, &member->model->net.wires)
+    {
+        struct wire *wire = YO_CONTAINER(link, struct wire, link);
+        if (wire->owner == member && !wire->ended && wire->open_at == YO_NEVER) {
+            return wire;
+        }
+    }
+    return NULL;
+}
+
+/* --- what it does ------------------------------------------------------------------
+ */
+
+static const char *state_text(uint32_t number)
+{
+    static char text[32];
+    snprintf(text, sizeof(text), "{\"s\":%u}", number);
+    return text;
+}
+
+void member_join(struct member *member, uint32_t room)
+{
+    struct seat *seat = &member->seats[room];
+    uint32_t state = seat->state + 1, mine = seat->mine;
+    memset(seat, 0, sizeof(*seat));
+    seat->state = state;
+    seat->mine = mine;
+    model_tell(member->model, "%s asks for %s", member->id, room_names[room]);
+    int32_t rv = yomo_client_join(member->client, room_names[room], state_text(state),
+                                  &seat->room);
+    if (rv != YOMO_OK) { /* the old leave is not over */
+        model_tell(member->model, "  %s", yomo_error_name(rv));
+        seat->room = NULL;
+    }
+}
+
+void member_leave(struct member *member, uint32_t room)
+{
+    struct seat *seat = &member->seats[room];
+    model_tell(member->model, "%s leaves %s", member->id, room_names[room]);
+    yomo_room_leave(seat->room);
+    seat->room = NULL;
+    seat->joined = false;
+}
+
+void member_say(struct member *member, uint32_t room, int32_t delivery, int32_t only)
+{
+    struct model *model = member->model;
+    struct seat *seat = &member->seats[room];
+    if (model->said_count == SAID_MAX) {
+        return;
+    }
+    struct said *said = &model->said[model->said_count];
+    *said = (struct said){.author = member->index,
+                          .room = room,
+                          .delivery = delivery,
+                          .only = only,
+                          .serial = ++seat->mine,
+                          .event = model->event};
+    char text[400];
+    int size =
+        snprintf(text, sizeof(text), "{\"id\":%u,\"pad\":\"%.*s\"}", model->said_count,
+                 (int)chance_below(200),
+                 "................................................................"
+                 "................................................................"
+                 "................................................................"
+                 "........");
+    yomo_send *how;
+    assert_int_equal(yomo_send_create(&how, member->client), YOMO_OK);
+    yomo_send_set_delivery(how, delivery);
+    if (delivery == YOMO_LATEST) {
+        yomo_send_set_key(how, "k");
+    }
+    if (only >= 0) {
+        yomo_send_to_user(how, model->members[only]->id);
+    }
+    int32_t rv = yomo_room_send_with(seat->room, how, "event", text, (size_t)size,
+                                     YOMO_JSON, &said->number);
+    yomo_send_free(how);
+    model_tell(model, "%s says %s %u in %s%s%s%s%s", member->id,
+               delivery == YOMO_RELIABLE     ? "message"
+               : delivery == YOMO_UNRELIABLE ? "datagram"
+                                             : "value",
+               said->serial, room_names[room], only >= 0 ? " to " : "",
+               only >= 0 ? model->members[only]->id : "", rv ? ": " : "",
+               rv ? yomo_error_name(rv) : "");
+    if (rv == YOMO_OK) {
+        model->said_count++;
+    } else if (rv != YOMO_ERR_FULL && rv != YOMO_ERR_CLOSED) {
+        model_fail(model, "it could not be sent");
+    }
+}
+
+void member_set_state(struct member *member, uint32_t room)
+{
+    struct seat *seat = &member->seats[room];
+    model_tell(member->model, "%s is %u in %s", member->id, seat->state + 1,
+               room_names[room]);
+    if (yomo_room_set_state(seat->room, state_text(seat->state + 1)) == YOMO_OK) {
+        seat->state++;
+    }
+}
+
+void member_die(struct member *member, yo_time server_at)
+{
+    model_tell(member->model, "%s dies", member->id);
+    member->dead = true;
+    YO_LIST_EACH(link, next, &member->model->net.wires)
+    {
+        struct wire *wire = YO_CONTAINER(link, struct wire, link);
+        if (wire->owner == member && !wire->end_told) {
+            wire_break(wire, model_now, server_at);
+        }
+    }
+    for (uint32_t i = 0; i < ROOMS; i++) {
+        member->seats[i].room = NULL;
+        member->seats[i].joined = false;
+    }
+    yomo_client_close(member->client);
+}

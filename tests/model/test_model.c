@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/* test_model.c - random members, sends, breaks, resumes and crashes; their promises are
+ * looked at after each step.
+ *
+ *     test_model [FIRST [COUNT]]     runs of these seeds; 1 and 60 unless given */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "chance.h"
+#include "loop/inside.h"
+#include "model.h"
+
+#define STEPS 150
+#define STORY (sizeof(((struct model *)0)->story) / sizeof(char *))
+
+/* --- the story ---------------------------------------------------------------------
+ */
+
+static bool aloud;
+
+void model_tell(struct model *model, const char *format, ...)
+{
+    char text[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    char **line = &model->story[model->lines++ % STORY];
+    free(*line);
+    *line = malloc(strlen(text) + 32);
+    assert_non_null(*line);
+    snprintf(*line, strlen(text) + 32, "%9.3f s  %s",
+             (double)(model_now - 1000 * YO_SECOND) / 1e9, text);
+    if (aloud) {
+        fprintf(stderr, "%s\n", *line);
+    }
+}
+
+_Noreturn void model_fail(struct model *model, const char *format, ...)
+{
+    char text[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    if (!aloud) {
+        uint64_t from = model->lines > STORY ? model->lines - STORY : 0;
+        for (uint64_t i = from; i < model->lines; i++) {
+            fprintf(stderr, "%s\n", model->story[i % STORY]);
+        }
+    }
+    fprintf(stderr, "broken: %s\nthe story again: test_model %llu 1\n", text,
+            (unsigned long long)model->seed);
+    abort();
+}
+
+/* --- time --------------------------------------------------------------------------
+ */
+
+static yo_time sooner(yo_time a, yo_time b)
+{
+    return a < b ? a : b;
+}
+
+static yo_time due(struct model *model)
+{
+    yo_time when = net_due(&model->net);
+    for (uint32_t i = 0; i < model->member_count; i++) {
+        when = sooner(when, member_due(model->members[i]));
+    }
+    for (uint32_t i = 0; !model->down && i < model->workers; i++) {
+        const struct yo_heap_node *first =
+            yo_heap_first(&rig_worker(&model->rig, i)->loop->timers);
+        when = sooner(when, first ? first->when : YO_NEVER);
+    }
+    return when;
+}
+
+/* All that is due now. */
+static void settle(struct model *model)
+{
+    bool again = true;
+    for (int round = 0; again; round++) {
+        again = false;
+        if (round == 1000) {
+            model_fail(model, "all this does not come to rest");
+        }
+        if (!model->down) {
+            rig_settle(&model->rig);
+        }
+        again |= net_turn(&model->net);
+        for (uint32_t i = 0; i < model->member_count; i++) {
+            again |= member_turn(model->members[i]);
+        }
+    }
+}
+
+void model_pass(struct model *model, yo_time span)
+{
+    yo_time until = model_now + span;
+    settle(model);
+    for (yo_time when = due(model); when <= until; when = due(model)) {
+        model_now = when > model_now ? when : model_now + YO_US;
+        settle(model);
+    }
+    model_now = until;
+}
+
+/* --- the server --------------------------------------------------------------------
+ */
+
+static void start_server(struct model *model)
+{
+    rig_open_with(&model->rig, NULL, model->workers, NULL, model, model->settings);
+    for (uint32_t i = 0; i < model->workers; i++) {
+        model->rig.server->workers[i]->epoch = 7 + model->crashes;
+    }
+    model->net.rig = &model->rig;
+    model->down = false;
+    model_tell(model, "the server starts, %u workers", model->workers);
+}
+
+static void crash_server(struct model *model)
+{
+    model_tell(model, "the server dies");
+    net_crash(&model->net);
+    rig_close(&model->rig);
+    model->crashes++;
+    model->down = true;
+}
+
+static void choose_settings(struct model *model)
+{
+    static const char *const graces[] = {"0s", "2s", "5s", "15s"};
+    static const char *const intervals[] = {"0", "50ms", "200ms"};
+    size_t count = 0;
+    model->settings[count++] = "grace-time";
+    model->settings[count++] = graces[chance_below(4)];
+    model->settings[count++] = "presence-interval";
+    model->settings[count++] = intervals[chance_below(3)];
+    if (chance_of(30)) { /* too small for what is said in a long break */
+        model->settings[count++] = "resume-log";
+        model->settings[count++] = "2k";
+    }
+    model->settings[count] = NULL;
+    model->workers = 1 + (uint32_t)chance_below(3);
+    model->net.loss_percent = (unsigned)chance_below(3) * 10;
+    model_tell(model, "grace %s, interval %s, %u %% of datagrams lost",
+               model->settings[1], model->settings[3], model->net.loss_percent);
+}
+
+/* --- what happens ------------------------------------------------------------------
+ */
+
+static struct member *anybody(struct model *model)
+{
+    for (int i = 0; i < 50 && model->member_count > 0; i++) {
+        struct member *member = model->members[chance_below(model->member_count)];
+        if (!member->dead) {
+            return member;
+        }
+    }
+    return NULL;
+}
+
+static void say_something(struct model *model, struct member *member, uint32_t room)
+{
+    static const int32_t deliveries[] = {YOMO_RELIABLE, YOMO_RELIABLE, YOMO_RELIABLE,
+                                         YOMO_UNRELIABLE, YOMO_LATEST};
+    int32_t delivery = deliveries[chance_below(5)];
+    uint64_t times = 1 + chance_below(5);
+    for (uint64_t i = 0; i < times; i++) {
+        const struct member *to = chance_of(15) ? anybody(model) : NULL;
+        bool named = to && to != member && delivery != YOMO_LATEST;
+        member_say(member, room, delivery, named ? (int32_t)to->index : -1);
+    }
+}
+
+static void trouble(struct model *model, struct member *member)
+{
+    struct wire *wire = member_wire(member);
+    if (!wire) {
+        return;
+    }
+    if (chance_of(30)) {
+        model_tell(model, "%s's path is cut", member->id);
+        wire_cut(wire);
+        return;
+    }
+    yo_time client = chance_below(2) * chance_below(4000) * YO_MS;
+    yo_time server = chance_below(2) * chance_below(4000) * YO_MS;
+    model_tell(model, "%s's connection breaks", member->id);
+    wire_break(wire, model_now + client, model_now + server);
+}
+
+static void in_a_room(struct model *model, struct member *member)
+{
+    uint32_t room = (uint32_t)chance_below(ROOMS);
+    if (!member->seats[room].room) {
+        member_join(member, room);
+    } else if (chance_of(6)) {
+        member_leave(member, room);
+    } else if (chance_of(15)) {
+        member_set_state(member, room);
+    } else {
+        say_something(model, member, room);
+    }
+}
+
+static void step(struct model *model)
+{
+    struct member *member = anybody(model);
+    uint64_t what = chance_below(100);
+    model->event++;
+    if (!member || (what < 6 && model->member_count < MEMBERS_MAX)) {
+        if (model->member_count < MEMBERS_MAX) {
+            member = member_create(model, chance_of(50) ? YOMO_TRANSPORT_WEBSOCKET
+                                                        : YOMO_TRANSPORT_WEBTRANSPORT);
+            member_join(member, (uint32_t)chance_below(ROOMS));
+        }
+    } else if (what < 14) {
+        trouble(model, member);
+    } else if (what < 15) {
+        member_die(member, model_now + chance_below(3) * YO_SECOND);
+    } else if (what < 16 && !model->down && chance_of(50)) {
+        crash_server(model);
+    } else {
+        in_a_room(model, member);
+    }
+    if (model->down && chance_of(40)) {
+        start_server(model);
+    }
+    model_pass(model,
+               chance_of(80) ? chance_below(200) * YO_MS : chance_below(6000) * YO_MS);
+}
+
+static void end(struct model *model)
+{
+    for (uint32_t i = 0; i < model->member_count; i++) {
+        model->members[i]->dead = true; /* what follows is nobody's business */
+        yomo_client_close(model->members[i]->client);
+    }
+    model_pass(model, 60 * YO_SECOND);
+    for (uint32_t i = 0; i < model->member_count; i++) {
+        member_free(model->members[i]);
+    }
+    net_finish(&model->net);
+    rig_close(&model->rig);
+    for (size_t i = 0; i < STORY; i++) {
+        free(model->story[i]);
+    }
+}
+
+struct tally {
+    uint64_t said, resumed, replayed, gaps, crashes;
+};
+
+static void run(uint64_t seed, struct tally *tally)
+{
+    struct model *model = calloc(1, sizeof(*model));
+    assert_non_null(model);
+    model->seed = seed;
+    chance_seed(seed);
+    net_init(&model->net);
+    choose_settings(model);
+    start_server(model);
+    for (int i = 0; i < STEPS; i++) {
+        step(model);
+    }
+    if (model->down) {
+        start_server(model);
+    }
+    model_tell(model, "nothing more happens");
+    model_pass(model, 120 * YO_SECOND);
+    promises_check(model);
+    tally->said += model->said_count;
+    tally->replayed += model->replayed;
+    tally->gaps += model->gaps;
+    tally->crashes += model->crashes;
+    for (uint32_t i = 0; i < model->member_count; i++) {
+        tally->resumed += model->members[i]->resumed;
+    }
+    end(model);
+    free(model);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
+    uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 60;
+    struct tally tally = {0};
+    aloud = count == 1;
+    for (uint64_t seed = first; seed < first + count; seed++) {
+        run(seed, &tally);
+    }
+    printf("%llu messages, %llu sessions resumed, %llu messages made good, %llu gaps, "
+           "%llu servers died\n",
+           (unsigned long long)tally.said, (unsigned long long)tally.resumed,
+           (unsigned long long)tally.replayed, (unsigned long long)tally.gaps,
+           (unsigned long long)tally.crashes);
+    /* A model in which nothing of it happens checks nothing. */
+    bool vain =
+        count >= 20 && (tally.resumed == 0 || tally.gaps == 0 || tally.crashes == 0);
+    printf("%llu passed, %d failed\n", (unsigned long long)(count - (vain ? 1 : 0)),
+           vain);
+    return vain ? 1 : 0;
+}
