@@ -117,11 +117,19 @@ static void on_history(struct session *session, yomo_history *answer)
     }
 }
 
+/* Nobody need see who only reads. */
+static int32_t prepare(struct session *session, yomo_join *join)
+{
+    (void)session;
+    return yomo_join_set_observe(join, 1);
+}
+
 static int run(struct args *args)
 {
     static const struct session_events events = {
         .on_joined = on_joined,
         .on_history = on_history,
+        .prepare = prepare,
     };
     struct history history = {
         .max = args_number(args, "max"),

@@ -49,7 +49,7 @@ class Stored(TestCase):
         with urllib.request.urlopen(url, timeout=DEADLINE) as answer:
             text = answer.read().decode()
         rows = [line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#"]
-        return {name: int(value) for name, value in rows}
+        return {name: float(value) for name, value in rows}
 
     def until(self, holds):
         end = time.monotonic() + DEADLINE
