@@ -34,7 +34,8 @@ MAY_INCLUDE = {
                "sessions"],
     "server/auth": ["base", "wire"],
     "server/history": ["base", "loop"],
-    "server": ["server/auth", "server/history", "base", "wire", "presence", "session", "options", "loop", "transport",
+    "server/webhooks": ["base", "wire", "loop", "transport", "transport/tls", "transport/http"],
+    "server": ["server/auth", "server/history", "server/webhooks", "base", "wire", "presence", "session", "options", "loop", "transport",
                "sessions", "transport/memory", "transport/tls", "transport/http",
                "transport/websocket", "transport/webtransport"],
 }
@@ -46,7 +47,8 @@ SESSION_API = ["session.h", "subprotocol.h"]
 SEES_THE_ENGINE = ["transport/webtransport", "transport"]
 OUTSIDE = [
     (r"uv\.h|uv/.*", ["loop", "cli"]),  # yomo bench is a host with loops of its own
-    (r"openssl/.*", ["transport/tls", "transport/webtransport", "server", "server/auth"]),
+    (r"openssl/.*", ["transport/tls", "transport/webtransport", "server", "server/auth",
+                       "server/webhooks"]),
     (r"ngtcp2/.*", ["transport/webtransport"]),
     (r"nghttp3/.*", ["transport/webtransport"]),
     (r"wslay/.*", ["transport/websocket"]),
