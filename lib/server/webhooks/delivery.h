@@ -13,8 +13,9 @@
 #include "base/rand.h"
 #include "base/time.h"
 
-#define YO_DELIVERY_BODY_MAX ((size_t)1 << 20) /* bytes; one event may be more alone \
-                                                */
+#define YO_DELIVERY_BODY_MAX                                \
+    ((size_t)1 << 20) /* bytes; one event may be more alone \
+                       */
 #define YO_DELIVERY_WAIT_MIN YO_SECOND
 #define YO_DELIVERY_WAIT_MAX (300 * YO_SECOND)
 #define YO_DELIVERY_ID_SIZE 37 /* "msg_" and 32 digits, with a NUL */
