@@ -194,6 +194,35 @@ static const struct yo_option server_options[] = {
     TEXT("bans-file", NULL,
          "File in which bans are kept over a restart, rewritten whenever one is made or "
          "taken back. Without it a restart forgets them."),
+    TEXT("webhook-url", NULL,
+         "Where to POST who joins and leaves, and rooms that open and close: an https URL, "
+         "or http to addresses that webhook-allow lists. No redirect is followed, no proxy "
+         "used. It needs a webhook-secret-file."),
+    TEXT("webhook-secret-file", NULL,
+         "File with the secrets that webhooks are signed with, which nobody else may read: "
+         "in each line whsec_ and 24 to 64 bytes in base64. All of them sign, so that one "
+         "can take the place of another. Read again at each reload."),
+    LIST("webhook-events", NULL, YO_FORM_ANY,
+         "What is told of: member_joined, member_left, room_opened, room_closed. All of "
+         "it, when not given."),
+    LIST("webhook-allow", NULL, YO_FORM_ANY,
+         "Addresses and networks (127.0.0.1, 10.1.0.0/16) that webhooks may go to though "
+         "they are not public: loopback, private, link-local, reserved. Others are refused "
+         "after the name is resolved."),
+    NUMBER("webhook-queue", "10000", 1, MIB,
+           "Events that may wait for the endpoint. Past that the oldest give way, and the "
+           "next batch says how many were lost."),
+    NUMBER("webhook-batch", "100", 1, 10000,
+           "Events in one request, at most; also no more than 1 MiB."),
+    DURATION("webhook-batch-time", "1s", 0, MINUTE,
+             "How long an event waits for others to go with it. 0: not at all."),
+    DURATION("webhook-timeout", "10s", 100, 5 * MINUTE,
+             "How long one attempt may take, from the name to the answer."),
+    DURATION("webhook-retry-for", "1h", 0, 7 * 24 * HOUR,
+             "How long a batch is tried again until it is given up. The waits between are "
+             "random, of 1 second to at most 5 minutes. 0: one attempt."),
+    TEXT("webhook-ca", NULL,
+         "PEM file of authorities to trust for the endpoint instead of the system's."),
     TEXT("mesh", "dev",
          "This backend's name, which presencejs clients see in messages as mesh."),
     NUMBER("message-size-max", "64k", KIB, 16 * MIB,

@@ -12,11 +12,13 @@
 
 #include "server/bans.h"
 #include "server/config.h"
+#include "server/events.h"
 #include "server/history/store.h"
 #include "server/letters.h"
 #include "server/metrics.h"
 #include "server/ports.h"
 #include "server/secret.h"
+#include "server/webhooks/webhooks.h"
 #include "server/worker.h"
 #include "transport/tls/context.h"
 
@@ -62,6 +64,9 @@ struct yomo_server {
     struct yo_desk *desks;
     struct yo_metrics *metrics;
     struct yo_order *drains, *closes;
+    struct yo_webhooks *webhooks; /* NULL: none */
+    struct yo_event_door event_door;
+    const struct yo_event_door *events; /* NULL: nobody wants to hear */
     struct yo_store *store; /* NULL: histories are in memory only */
     struct yo_crowd *crowd; /* connections of all workers */
     struct yo_bans *bans;   /* has a lock of its own */

@@ -21,6 +21,7 @@
 
 #include "base/check.h"
 #include "base/rand.h"
+#include "server/events.h"
 
 #define SWEEP_MAX 1000 /* rooms that one tick looks at for what is too old */
 
@@ -43,6 +44,7 @@ void yo_home_init(struct yo_home *home, const struct yomo_mem *mem,
     yo_list_init(&home->loading);
     home->lingering_count = 0;
     home->store = NULL;
+    home->events = NULL;
     home->loads = 0;
     home->now = 0;
 }
@@ -76,6 +78,7 @@ void yo_home_finish(struct yo_home *home)
     for (node = yo_map_next(&home->rooms, NULL); node; node = next) {
         next = yo_map_next(&home->rooms, node);
         yo_map_remove(&home->rooms, node);
+        yo_home_tell_gone(home, YO_CONTAINER(node, struct yo_home_room, node), true);
         room_free(home, YO_CONTAINER(node, struct yo_home_room, node));
     }
     yo_map_finish(&home->rooms);
@@ -100,6 +103,7 @@ static void count_rooms(struct yo_home *home)
 static void drop(struct yo_home *home, struct yo_home_room *hr)
 {
     assert(hr->room.members.count == 0);
+    yo_home_tell_gone(home, hr, false);
     home->lingering_count -= hr->lingers;
     yo_map_remove(&home->rooms, &hr->node);
     room_free(home, hr);

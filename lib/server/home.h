@@ -17,6 +17,7 @@
 struct yo_pages;
 struct yo_told;
 
+struct yo_event_door;
 struct yo_store;
 struct yo_told;
 
@@ -33,6 +34,7 @@ struct yo_home {
     struct yo_link keeping;   /* rooms by when they were last looked at for what is too
                                  old in their history */
     size_t lingering_count;
+    const struct yo_event_door *events; /* NULL: nobody wants to hear (events.h) */
     struct yo_store *store; /* NULL: histories are in memory only */
     struct yo_link loading; /* rooms that wait for it, by when they asked */
     uint64_t loads;         /* how often one did */
@@ -65,6 +67,7 @@ struct yo_home_room {
     bool uneasy;                          /* and some do */
     yo_time linger_until;
     bool lingers;
+    bool told_open; /* outside it is known to be there */
     bool closing; /* by an operator: nobody is let in until the last has left */
     struct yo_presence_at at[]; /* [workers] */
 };

@@ -144,11 +144,12 @@ void yo_seat_free(struct yo_local *local, struct yo_seat *seat)
     yo_free(local->worker->mem, seat);
 }
 
-void yo_seat_leave(struct yo_local *local, struct yo_seat *seat)
+void yo_seat_leave(struct yo_local *local, struct yo_seat *seat, int why)
 {
     struct yo_note *leave = seat->leave;
     uint32_t home = seat->room->home;
 
+    leave->error = why;
     seat->leave = NULL;
     yo_peer_end_lane(seat->peer, seat->lane);
     yo_office_put(&local->worker->office, home, leave);
@@ -320,7 +321,7 @@ void yo_local_leave(struct yo_local *local, struct yo_peer *peer, struct yo_span
     struct yo_seat *seat = yo_seat_named(local, peer, room);
 
     if (seat) {
-        yo_seat_leave(local, seat);
+        yo_seat_leave(local, seat, YOMO_OK);
     } else { /* it was not let in, but its session does not know yet */
         yo_local_answer(local, peer, YO_NOTE_LEAVE, room, 0, YOMO_OK);
     }
@@ -377,7 +378,7 @@ void yo_local_recheck(struct yo_local *local, struct yo_peer *peer, yo_time now)
             yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
             break;
         }
-        yo_seat_leave(local, seat);
+        yo_seat_leave(local, seat, YOMO_ERR_DENIED);
         yo_peer_carry_out(peer, &effects, now);
         if (peer->closing) {
             break;
@@ -393,7 +394,7 @@ void yo_local_keep(struct yo_local *local, struct yo_peer *peer, bool tell)
         struct yo_seat *seat = YO_CONTAINER(link, struct yo_seat, in_peer);
         struct yo_note *note = NULL;
         if (!seat->joined) {
-            yo_seat_leave(local, seat);
+            yo_seat_leave(local, seat, peer->why);
             continue;
         }
         if (tell) { /* without memory they do not hear of it */
@@ -415,7 +416,7 @@ void yo_local_put_out(struct yo_local *local, struct yo_seat *seat, int error,
     yo_effects_init(&effects, local->worker->mem);
     if (yo_server_left(peer->session, yo_room_key_name(seat->room->key), error, why,
                        &effects) == YOMO_OK) {
-        yo_seat_leave(local, seat);
+        yo_seat_leave(local, seat, error);
         yo_peer_carry_out(peer, &effects, now);
     } else {
         yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
@@ -426,7 +427,8 @@ void yo_local_put_out(struct yo_local *local, struct yo_seat *seat, int error,
 void yo_local_leave_all(struct yo_local *local, struct yo_peer *peer)
 {
     while (!yo_list_empty(&peer->seats)) {
-        yo_seat_leave(local, YO_CONTAINER(peer->seats.next, struct yo_seat, in_peer));
+        yo_seat_leave(local, YO_CONTAINER(peer->seats.next, struct yo_seat, in_peer),
+                      peer->why);
     }
 }
 

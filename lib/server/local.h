@@ -116,8 +116,10 @@ void yo_seat_enter(struct yo_local *local, struct yo_seat *seat);
 
 /* The seat is given back; its home knows already, or gets `leave` from the caller. */
 void yo_seat_free(struct yo_local *local, struct yo_seat *seat);
-void yo_seat_leave(struct yo_local *local,
-                   struct yo_seat *seat); /* and its home hears */
+
+/* The same, and its home hears; `why` is the error that ended it, or YOMO_OK if its
+ * member wanted to go. */
+void yo_seat_leave(struct yo_local *local, struct yo_seat *seat, int why);
 void yo_seat_hook_left(struct yo_local *local, const struct yo_seat *seat);
 
 #endif

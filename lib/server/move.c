@@ -304,7 +304,7 @@ int yo_transfer_ask_homes(struct yo_peer *peer, const struct yo_transfer *transf
         if (transfer->resume) {
             claim = yo_resume_claimed(transfer, yo_room_key_name(seat->room->key));
             if (!claim) {
-                yo_seat_leave(&peer->worker->local, seat);
+                yo_seat_leave(&peer->worker->local, seat, YOMO_OK);
                 continue;
             }
         }
@@ -457,6 +457,7 @@ static void give_up(struct yo_peer *peer, int error)
         transfer_free(transfer);
     }
     if (departing) {
+        peer->why = error == YOMO_ERR_KICKED ? error : YOMO_ERR_CLOSED;
         yo_local_leave_all(&peer->worker->local, peer);
         if (peer->last_word) {
             yo_conn_abort(peer->conn);
@@ -623,6 +624,7 @@ bool yo_move_arrived(struct yo_worker *worker, struct yo_note *note, yo_time now
         yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
     }
     note->kind = YO_NOTE_LEAVE; /* nobody takes the seat */
+    note->error = YOMO_ERR_CLOSED;
     yo_office_put(&worker->office, note->from, note);
     return true;
 }

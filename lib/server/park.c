@@ -69,7 +69,8 @@ void yo_park_trim(struct yo_worker *worker)
 
     while (yo_park_full(worker)) {
         yo_metric_add(&worker->metrics->parked_evicted, 1);
-        yo_park_end(YO_CONTAINER(park->peers.next, struct yo_peer, in_park));
+        yo_park_end(YO_CONTAINER(park->peers.next, struct yo_peer, in_park),
+                    YOMO_ERR_CLOSED);
     }
 }
 
@@ -114,10 +115,11 @@ void yo_park_leave(struct yo_peer *peer)
     yo_metric_set(&peer->worker->metrics->parked, park->count);
 }
 
-void yo_park_end(struct yo_peer *peer)
+void yo_park_end(struct yo_peer *peer, int why)
 {
     struct yo_worker *worker = peer->worker;
 
+    peer->why = why;
     yo_park_leave(peer);
     yo_local_leave_all(&worker->local, peer);
     if (!peer->conn) {
@@ -129,7 +131,8 @@ void yo_park_end(struct yo_peer *peer)
 void yo_park_end_all(struct yo_worker *worker)
 {
     while (!yo_list_empty(&worker->park.peers)) {
-        yo_park_end(YO_CONTAINER(worker->park.peers.next, struct yo_peer, in_park));
+        yo_park_end(YO_CONTAINER(worker->park.peers.next, struct yo_peer, in_park),
+                    YOMO_ERR_DRAINING);
     }
 }
 

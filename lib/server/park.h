@@ -33,8 +33,8 @@ void yo_park_leave(struct yo_peer *peer);
 bool yo_park_full(const struct yo_worker *worker);
 void yo_park_trim(struct yo_worker *worker);
 
-/* Give its seats back, and it up. */
-void yo_park_end(struct yo_peer *peer);
+/* Give its seats back, and it up: `why` is what others are told outside (events.h). */
+void yo_park_end(struct yo_peer *peer, int why);
 void yo_park_end_all(struct yo_worker *worker);
 
 /* A message for one who is parked, or on its way to be resumed: LATEST values wait. */

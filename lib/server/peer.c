@@ -412,7 +412,7 @@ static void on_timer(struct yo_timer *timer, yo_time now)
 
     if (peer->parked) {
         yo_metric_add(&peer->worker->metrics->parked_over, 1);
-        yo_park_end(peer);
+        yo_park_end(peer, now >= peer->expiry ? YOMO_ERR_AUTH : YOMO_ERR_CLOSED);
         return;
     }
     if (now >= peer->expiry) {
@@ -462,7 +462,7 @@ void yo_peer_end(struct yo_peer *peer, uint32_t code, int error, const char *tex
     yo_time now = yo_loop_now(peer->worker->loop);
 
     if (peer->parked && how.kind != YO_CLOSE_RETRY) { /* and its seats are not kept */
-        yo_park_end(peer);
+        yo_park_end(peer, error);
         return;
     }
     if (peer->closing) {
@@ -479,6 +479,7 @@ void yo_peer_end(struct yo_peer *peer, uint32_t code, int error, const char *tex
         return;
     }
     peer->closing = true;
+    peer->why = error;
     count_end(peer, code);
     yo_list_remove(&peer->dirty);
     yo_timer_stop(&peer->timer);
@@ -554,6 +555,9 @@ static void on_closed(void *user, struct yo_conn *conn, const struct yo_close *w
     struct yo_worker *worker = peer->worker;
 
     (void)conn;
+    if (!peer->closing && !why->farewell) {
+        peer->why = why->error != YOMO_OK ? why->error : YOMO_ERR_CLOSED;
+    }
     YO_LOG(worker->log, YOMO_LOG_DEBUG, "server", "%s: connection of \"%s\" ended: %u",
            peer->address, peer->id, why->code);
     if (!peer->closing &&

@@ -120,7 +120,10 @@ int yo_server_print_metrics(struct yomo_server *server, struct yo_buf *out)
     for (uint32_t i = 0; i < server->worker_count; i++) {
         list[i] = &server->metrics[i];
     }
-    return yo_metrics_print(out, list, server->worker_count);
+    int rv = yo_metrics_print(out, list, server->worker_count);
+
+    return rv == YOMO_OK && server->webhooks ? yo_webhooks_print(server->webhooks, out)
+                                             : rv;
 }
 
 uint64_t yo_server_connections(const struct yomo_server *server)

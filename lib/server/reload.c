@@ -111,6 +111,7 @@ int32_t yomo_server_reload(yomo_server *server)
     yo_buf_init(&why, server->config.mem);
     rv = yo_server_read_tokens(server, &why);
     rv = rv == YOMO_OK ? yo_admin_read_secret(server, &why) : rv;
+    rv = rv == YOMO_OK ? yo_server_read_webhook_secrets(server, &why) : rv;
     rv = rv == YOMO_OK ? reload(server, true, &why) : rv;
     if (rv != YOMO_OK) {
         if (why.size == 0) {

@@ -2,7 +2,7 @@
 /* seats.c - who has a seat in a room of this home: coming, going, changing the worker,
  * saying something about oneself. */
 #include "base/check.h"
-#include "server/home.h"
+#include "server/events.h"
 #include "wire/encode.h"
 
 enum { YOMO = YO_DIALECT_YOMO, PRESENCEJS = YO_DIALECT_PRESENCEJS };
@@ -62,6 +62,7 @@ void yo_home_join(struct yo_home *home, struct yo_note *note)
     if (rv == YOMO_OK) {
         yo_home_wake(home, hr);
         member->joined_at = hr->room.sequence;
+        yo_home_tell_came(home, hr, member);
         yo_metric_add(&home->metrics->joins, 1);
         note->epoch = hr->epoch;
         yo_home_answer(home, note, YO_NOTE_JOINED, YOMO_OK, hr->room.sequence);
@@ -86,6 +87,7 @@ void yo_home_leave(struct yo_home *home, struct yo_note *note)
     if (member) { /* else it was refused */
         at = &hr->at[yo_home_worker_of(member)];
         at->members[member->presencejs ? PRESENCEJS : YOMO]--;
+        yo_home_tell_left(home, hr, member, note->error);
         (void)yo_room_leave(&hr->room, note->session, &changes);
         yo_home_tell_changes(home, hr, &changes, NULL);
         yo_changes_finish(&changes);

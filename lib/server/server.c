@@ -74,6 +74,8 @@ static void drop_workers(struct yomo_server *server)
     for (uint32_t i = 0; i < server->worker_count; i++) {
         yo_worker_free(server->workers[i]);
     }
+    yo_webhooks_close(server->webhooks); /* rooms have said that they are gone */
+    server->webhooks = NULL;
     /* Homes have said their last word; its answers still find the mailboxes. */
     yo_store_close(server->store, STORE_GRACE_MS);
     server->store = NULL;
@@ -164,6 +166,9 @@ void yomo_server_drain(yomo_server *server, uint32_t grace_ms)
         server->state = YO_SERVER_DRAINING;
     }
     pthread_mutex_unlock(&server->lock);
+    if (serving && server->webhooks) {
+        yo_webhooks_drain(server->webhooks, grace_ms);
+    }
     for (uint32_t i = 0; serving && i < server->worker_count; i++) {
         server->drains[i].grace_ms = grace_ms;
         post_order(server, i, &server->drains[i], open_drain);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* events.h - what a home tells of its rooms to the world outside of them: to webhooks
+ * and to the host's on_event, through one door.
+ *
+ * A room opens with the first who is let in and closes when it is gone; members with a
+ * seat come and leave. Being stale is neither. */
+#ifndef YO_SERVER_EVENTS_H
+#define YO_SERVER_EVENTS_H
+
+#include "server/home.h"
+#include "server/webhooks/event.h"
+
+/* Where they go. Thread: any, several at once; it must not wait. */
+struct yo_event_door {
+    void (*tell)(void *user, const struct yo_event *event, yo_time now);
+    void *user;
+};
+
+/* `member` was let in; the room opens with it if it is the first. */
+void yo_home_tell_came(struct yo_home *home, struct yo_home_room *hr,
+                       const struct yo_member *member);
+
+/* It leaves, with `error` as the cause: YOMO_OK if it wanted to. */
+void yo_home_tell_left(struct yo_home *home, struct yo_home_room *hr,
+                       const struct yo_member *member, int error);
+
+/* The room is gone; `ending`: with the server. */
+void yo_home_tell_gone(struct yo_home *home, struct yo_home_room *hr, bool ending);
+
+/* Webhooks, if the options ask for them (notify.c). YOMO_ERR_OPTION, YOMO_ERR_FILE,
+ * YOMO_ERR_TLS_SETUP with a sentence in `why`; YOMO_ERR_NOMEM, YOMO_ERR_SYSTEM. */
+int yo_server_open_webhooks(struct yomo_server *server, struct yo_buf *why);
+
+/* Read the secrets again. YOMO_ERR_FILE with a sentence in `why`, YOMO_ERR_NOMEM; those
+ * in use then stay. Thread: any. */
+int yo_server_read_webhook_secrets(struct yomo_server *server, struct yo_buf *why);
+
+#endif
