@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* events.h - what a home tells of its rooms to the world outside of them: to webhooks
- * and to the host's on_event, through one door.
+/* events.h - what a home tells of its rooms to the world outside of them, through one
+ * door: webhooks listen there (notify.c), and so may others.
  *
  * A room opens with the first who is let in and closes when it is gone; members with a
  * seat come and leave. Being stale is neither. */
