@@ -100,7 +100,7 @@ class Good(Webhooks):
         guest = self.guest("/v1?yomo=1&id=ada")
         guest.say(control("channel_join", c="r \u00e9"))
         guest.message("channel_join")
-        guest.say(control("channel_leave", c="r \u00e9"))
+        guest.say(control("peer_offline", c="r \u00e9"))
         told = []
         while not told or told[-1]["type"] != "room_closed":
             event = endpoint.event()
@@ -184,8 +184,8 @@ class Good(Webhooks):
             if name == "kicked":
                 port = self.server.listening["admin_port"]
                 code, _, err = self.run_program(
-                    "admin", "kick", "kicked", "--app", "default", "--url",
-                    f"http://localhost:{port}", "--token-file", token)
+                    "admin", "kick", f"http://127.0.0.1:{port}", "--user", "kicked",
+                    "--token-file", token)
                 self.assertEqual(code, 0, err)
             elif name == "lost":
                 guest.close()
