@@ -371,6 +371,8 @@ int args_parse(struct args *args, const struct command *command, int argc,
 
     memset(args, 0, sizeof(*args));
     args->command = command;
+    args->argc = argc;
+    args->argv = argv;
     if (command->scope != NO_SCOPE &&
         yomo_options_create(&args->options, command->scope) != YOMO_OK) {
         return complain(args, EXIT_FAILED, "out of memory");

@@ -15,6 +15,8 @@
 
 struct args {
     const struct command *command;
+    int argc; /* what was taken apart, to do it again */
+    char *const *argv;
     yomo_options *options; /* NULL when the command has no scope */
     const char *arguments[ARGUMENTS_MAX];
     size_t argument_count;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "help.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #define WIDTH 80
@@ -186,7 +187,11 @@ static void print_rows(FILE *out, int32_t scope)
 {
     const char *name;
 
-    fputs("| option | takes | default | what it is |\n| --- | --- | --- | --- |\n",
+    bool live = scope == YOMO_SCOPE_SERVER;
+
+    fputs(live ? "| option | takes | default | live | what it is |\n"
+                 "| --- | --- | --- | --- | --- |\n"
+               : "| option | takes | default | what it is |\n| --- | --- | --- | --- |\n",
           out);
     for (uint32_t i = 0; (name = yomo_option_name(scope, i)); i++) {
         const char *value = yomo_option_default(scope, i);
@@ -195,7 +200,11 @@ static void print_rows(FILE *out, int32_t scope)
         print_choices(out, yomo_option_choices(scope, i));
         fprintf(out, " | %s%s%s | ", value ? "`" : "", value ? value : "",
                 value ? "`" : "");
-        fprintf(out, "%s |\n", yomo_option_help(scope, i));
+        fprintf(out, "%s%s |\n",
+                !live                           ? ""
+                : yomo_option_is_live(scope, i) ? "yes | "
+                                                : " | ",
+                yomo_option_help(scope, i));
     }
 }
 
@@ -241,7 +250,8 @@ void help_markdown(FILE *out)
           "## Servers\n"
           "\n"
           "\"Development\" means: bound to loopback, with no keys, no token-keys and\n"
-          "no hook that authenticates.\n"
+          "no hook that authenticates. \"Live\" ones may change while a server runs:\n"
+          "see [operating.md](operating.md).\n"
           "\n",
           out);
     print_rows(out, YOMO_SCOPE_SERVER);

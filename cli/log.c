@@ -149,6 +149,11 @@ enum log_format log_format(void)
     return (enum log_format)atomic_load_explicit(&format, memory_order_relaxed);
 }
 
+void log_set_format(enum log_format wanted)
+{
+    atomic_store_explicit(&format, wanted, memory_order_relaxed);
+}
+
 void log_say(int32_t level, const char *text, ...)
 {
     char said[1000];

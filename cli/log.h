@@ -22,6 +22,7 @@ void log_begin(const struct args *args);
 void log_begin_serve(const struct args *args);
 
 enum log_format log_format(void);
+void log_set_format(enum log_format wanted);
 
 /* A line of the backend's own program, in the format that was chosen. */
 void log_say(int32_t level, const char *text, ...)

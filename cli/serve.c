@@ -27,6 +27,7 @@ enum phase {
 
 struct serve {
     yomo_server *server;
+    const struct args *args;
     enum phase phase;
     uint64_t drain_ms;
     uint64_t deadline; /* for this phase; UINT64_MAX: none */
@@ -55,16 +56,37 @@ static void enter(struct serve *serve, enum phase phase)
     }
 }
 
+static int prepare(const struct args *args);
+
+/* The command line and the file that it names, once more. */
 static void reload(struct serve *serve)
 {
-    int32_t rv = yomo_server_reload(serve->server);
+    enum log_format before = log_format();
+    const char *why = NULL;
+    struct args args;
+    int32_t rv = YOMO_OK;
 
-    if (rv == YOMO_OK) {
-        log_say(YOMO_LOG_INFO, "certificate and keys were read again");
+    if (args_parse(&args, serve->args->command, serve->args->argc, serve->args->argv) !=
+        EXIT_DONE) {
+        why = args.error;
+    } else if (prepare(&args) != YOMO_OK) {
+        why = yomo_strerror(YOMO_ERR_NOMEM);
     } else {
-        log_say(YOMO_LOG_ERROR, "what was in use stays in use: %s",
-                yomo_server_error(serve->server));
+        log_begin_serve(&args);
+        rv = yomo_server_reload_options(serve->server, args.options);
     }
+    if (rv != YOMO_OK) {
+        why = yomo_server_error(serve->server);
+        why = *why ? why : yomo_strerror(rv);
+    }
+    if (why) {
+        log_set_format(before);
+        log_say(YOMO_LOG_ERROR, "what was in use stays in use: %s", why);
+    } else {
+        read_ms(yomo_options_get(args.options, "drain-timeout"), &serve->drain_ms);
+        log_say(YOMO_LOG_INFO, "options, certificate and keys were read again");
+    }
+    args_finish(&args);
 }
 
 /* True when the server is over. */
@@ -146,7 +168,7 @@ static int run(struct args *args)
 {
     static const yomo_server_callbacks callbacks = {.size = sizeof(callbacks),
                                                     .on_closed = on_closed};
-    struct serve serve = {.deadline = UINT64_MAX};
+    struct serve serve = {.deadline = UINT64_MAX, .args = args};
     const char *sentence;
     int32_t rv;
     int code;
@@ -209,8 +231,11 @@ const struct command serve_command = {
         "\n"
         "SIGTERM and SIGINT: no new connections, clients are told to come back later "
         "or to go to drain-url, then it ends, after drain-timeout at the latest; a "
-        "second signal ends it at once. SIGHUP: certificate and key, and the keys for "
-        "tokens, are read again.",
+        "second signal ends it at once. SIGHUP: certificate and key, the keys for "
+        "tokens, and the configuration file are read again; what changed and may "
+        "(docs/options.md, "
+        "live) counts from then on, without a connection lost. If anything is wrong, "
+        "everything stays as it was.",
     .scope = YOMO_SCOPE_SERVER,
     .flags = flags,
     .run = run,

@@ -73,6 +73,8 @@ YOMO_API int32_t yomo_option_type(int32_t scope, uint32_t index);
 YOMO_API const char *yomo_option_default(int32_t scope, uint32_t index); /* may be NULL */
 YOMO_API const char *yomo_option_choices(int32_t scope, uint32_t index); /* "a|b", NULL */
 YOMO_API const char *yomo_option_help(int32_t scope, uint32_t index);
+/** 1 when a server may take another value while it runs (yomo_server_reload_options). */
+YOMO_API int32_t yomo_option_is_live(int32_t scope, uint32_t index);
 
 #ifdef __cplusplus
 }

@@ -99,6 +99,17 @@ YOMO_API const char *yomo_server_listening(const yomo_server *server);
  * Errors: FILE and TLS_SETUP, with what was in use still in use; STATE. */
 YOMO_API int32_t yomo_server_reload(yomo_server *server);
 
+/** The same, and take the options that may change while a server runs (docs/options.md,
+ * column "live"; yomo_option_is_live) from `options`, which is copied; one that is not set
+ * there has its default again. Of the log only the level is taken. Rates, queue sizes and
+ * limits of members and histories count for connections and rooms that begin from then on,
+ * everything else at once; no connection ends. Whether there are `keys` at all cannot
+ * change. What differs otherwise is named in the log: it needs a restart.
+ * Errors: OPTION, FILE, TLS_SETUP and NOMEM, with all options as they were and a sentence in
+ * yomo_server_error; STATE, INVALID. Thread: any, one at a time. */
+YOMO_API int32_t yomo_server_reload_options(yomo_server *server,
+                                            const yomo_options *options);
+
 /** Send to everybody in a room, without being in it. `app` NULL is the one application
  * of a server without keys. `from` is the user id that receivers see. Nothing happens
  * when the room does not exist.

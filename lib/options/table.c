@@ -4,6 +4,7 @@
 #include "options/table.h"
 
 #include <assert.h>
+#include <string.h>
 
 #define KIB (UINT64_C(1) << 10)
 #define MIB (UINT64_C(1) << 20)
@@ -345,6 +346,31 @@ static const struct yo_option server_options[] = {
 static_assert(ROWS(client_options) <= YO_OPTIONS_MAX, "a set has a place for each row");
 static_assert(ROWS(server_options) <= YO_OPTIONS_MAX, "a set has a place for each row");
 
+/* What a server can change while it runs (server/reload_options.c): its workers read these
+ * whenever they need them, or when a connection or a room begins. */
+static const char *const live[] = {
+    "origins",           "keys",              "metrics-token",   "log-level",
+    "log-format",        "legacy-datagram-max", "requests-max",  "legacy-members-max",
+    "presence-interval", "latest-interval",   "members-max",     "observers-max",
+    "rooms-max",         "rooms-total-max",   "room-linger",     "history-messages",
+    "history-age",       "history-memory",    "resume-log",      "state-size-max",
+    "message-rate",      "message-burst",     "errors-max",      "queue-size",
+    "latest-slots-max",  "unreliable-queue",  "grace-time",      "parked-max",
+    "parked-size",       "drain-timeout",     "drain-url",
+};
+
+bool yo_option_is_live(int32_t scope, size_t index)
+{
+    const struct yo_option *option = yo_option_at(scope, index);
+
+    for (size_t i = 0; scope == YOMO_SCOPE_SERVER && option && i < ROWS(live); i++) {
+        if (strcmp(option->name, live[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 const struct yo_option *yo_option_at(int32_t scope, size_t index)
 {
     if (scope == YOMO_SCOPE_CLIENT) {
@@ -390,6 +416,11 @@ const char *yomo_option_choices(int32_t scope, uint32_t index)
 {
     const struct yo_option *option = yo_option_at(scope, index);
     return option ? option->choices : NULL;
+}
+
+int32_t yomo_option_is_live(int32_t scope, uint32_t index)
+{
+    return yo_option_is_live(scope, index);
 }
 
 const char *yomo_option_help(int32_t scope, uint32_t index)

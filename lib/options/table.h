@@ -6,6 +6,7 @@
 #ifndef YO_OPTIONS_TABLE_H
 #define YO_OPTIONS_TABLE_H
 
+#include <stdbool.h>
 #include <yomo/options.h>
 
 #include "base/span.h"
@@ -30,6 +31,10 @@ struct yo_option {
 };
 
 #define YO_OPTIONS_MAX 128 /* rows of one scope */
+
+/* May a server that runs take another value of that row? (yomo_server_reload_options)
+ */
+bool yo_option_is_live(int32_t scope, size_t index);
 
 /* The row of that number; NULL past the last, and for a scope that does not exist. */
 const struct yo_option *yo_option_at(int32_t scope, size_t index);

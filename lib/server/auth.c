@@ -66,22 +66,27 @@ static int read_id(struct yomo_auth *auth, const struct yomo_mem *mem,
 /* Which application the key, or the token, opens. */
 static int read_app(struct yomo_auth *auth, const struct yo_config *config)
 {
-    struct yo_span app = yo_config_app(config, yo_span_of(auth->public_key));
     struct yo_span granted = auth->grants ? yo_grants_app(auth->grants) : YO_SPAN_NONE;
+    int rv;
 
     if (granted.data && (auth->public_key[0] == '\0' || !config->keys)) {
-        app = granted; /* nothing else names one */
+        /* nothing else names one */
+        auth->app = yo_strndup(config->mem, granted.data, granted.size);
+        return auth->app ? YOMO_OK : YOMO_ERR_NOMEM;
     }
-    if (!app.data) {
+    rv = yo_server_app(auth->server, yo_span_of(auth->public_key), &auth->app);
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    if (!auth->app) {
         auth->why = "unknown public key";
         return YOMO_ERR_AUTH;
     }
-    if (granted.data && !yo_span_equal(app, granted)) {
+    if (granted.data && !yo_span_is(granted, auth->app)) {
         auth->why = "the token is for another application than the public key";
         return YOMO_ERR_AUTH;
     }
-    auth->app = yo_strndup(config->mem, app.data, app.size);
-    return auth->app ? YOMO_OK : YOMO_ERR_NOMEM;
+    return YOMO_OK;
 }
 
 /* What the token says wins over what the query claims. */

@@ -412,11 +412,14 @@ void yo_config_finish(struct yo_config *config)
 
 struct yo_span yo_config_app(const struct yo_config *config, struct yo_span public_key)
 {
-    if (!config->keys) {
-        return yo_span_of(YO_APP_DEFAULT);
-    }
+    return config->keys ? yo_config_app_of(config->options, public_key)
+                        : yo_span_of(YO_APP_DEFAULT);
+}
+
+struct yo_span yo_config_app_of(const yomo_options *options, struct yo_span public_key)
+{
     for (size_t i = 0;; i++) {
-        struct yo_span item = yo_options_item(config->options, "keys", i), app, key;
+        struct yo_span item = yo_options_item(options, "keys", i), app, key;
         if (!item.data) {
             return YO_SPAN_NONE;
         }

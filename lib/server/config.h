@@ -78,6 +78,9 @@ void yo_config_finish(struct yo_config *config); /* accepts zeroed memory */
  * YO_APP_DEFAULT for any key. */
 struct yo_span yo_config_app(const struct yo_config *config, struct yo_span public_key);
 
+/* The same of a set of options that has keys. */
+struct yo_span yo_config_app_of(const yomo_options *options, struct yo_span public_key);
+
 /* May a page of `origin` connect? Absent: no page. */
 bool yo_config_origin(const struct yo_config *config, struct yo_span origin);
 

@@ -67,6 +67,7 @@ struct yomo_server {
     struct yo_webhooks *webhooks; /* NULL: none */
     struct yo_event_door event_door;
     const struct yo_event_door *events; /* NULL: nobody wants to hear */
+    yomo_options *applied; /* under `lock`: those of the last reload; NULL: config's */
     struct yo_store *store; /* NULL: histories are in memory only */
     struct yo_crowd *crowd; /* connections of all workers */
     struct yo_bans *bans;   /* has a lock of its own */
@@ -90,6 +91,13 @@ int yo_server_read_tls(struct yomo_server *server, struct yo_tls_server **tls,
 int yo_server_read_secret(struct yomo_server *server, struct yo_buf *why);
 /* The folder for qlog traces, if they are asked for. YOMO_ERR_FILE. */
 int yo_server_ready_qlog(const struct yomo_server *server, struct yo_buf *why);
+
+/* What yomo_server_reload does; errors leave their sentence in server->error. */
+int yo_server_reload_files(struct yomo_server *server);
+
+/* The application that a public key opens now, a copy; NULL with YOMO_OK: none.
+ * YOMO_ERR_NOMEM. Thread: any (reload_options.c). */
+int yo_server_app(struct yomo_server *server, struct yo_span public_key, char **app);
 
 /* The development certificate may be due to be renewed (reload.c). Thread: any. */
 void yo_server_renew(struct yomo_server *server);

@@ -96,12 +96,11 @@ static int reload(struct yomo_server *server, bool always, struct yo_buf *why)
     return YOMO_OK;
 }
 
-int32_t yomo_server_reload(yomo_server *server)
+int yo_server_reload_files(struct yomo_server *server)
 {
     struct yo_buf why;
     int rv;
 
-    YO_REQUIRE(server);
     pthread_mutex_lock(&server->lock);
     rv = server->state == YO_SERVER_SERVING ? YOMO_OK : YOMO_ERR_STATE;
     pthread_mutex_unlock(&server->lock);
@@ -126,6 +125,12 @@ int32_t yomo_server_reload(yomo_server *server)
     }
     yo_buf_finish(&why);
     return rv;
+}
+
+int32_t yomo_server_reload(yomo_server *server)
+{
+    YO_REQUIRE(server);
+    return yo_server_reload_files(server);
 }
 
 void yo_server_renew(struct yomo_server *server)

@@ -114,6 +114,7 @@ void yo_server_unref(struct yomo_server *server)
     yo_buf_finish(&server->listening);
     pthread_cond_destroy(&server->ended);
     pthread_mutex_destroy(&server->lock);
+    yomo_options_free(server->applied);
     yo_config_finish(&server->config);
     yo_free(&mem, server);
 }

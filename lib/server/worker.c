@@ -291,7 +291,8 @@ static int open_listener(struct yo_worker *worker, const uint8_t *secret)
 static void init(struct yo_worker *worker, const struct yo_worker_options *options)
 {
     worker->server = options->server;
-    worker->config = options->config;
+    worker->own = *options->config;
+    worker->config = &worker->own;
     worker->mem = options->config->mem;
     worker->log = options->config->log;
     worker->index = options->index;
@@ -382,6 +383,7 @@ void yo_worker_free(struct yo_worker *worker)
     }
     assert(!worker->loop);
     yo_admin_forget(worker);
+    yo_worker_drop_config(worker);
     yo_files_close(worker->files);
     yo_house_finish(&worker->house);
     yo_home_finish(&worker->home);

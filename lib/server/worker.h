@@ -27,7 +27,8 @@ enum yo_complaint { YO_COMPLAINT_MESSAGE, YO_COMPLAINT_CONNECTION, YO_COMPLAINTS
 
 struct yo_worker {
     yomo_server *server;
-    const struct yo_config *config;
+    const struct yo_config *config; /* `own` */
+    struct yo_config own; /* the server's, but for what was changed since it runs */
     const struct yomo_mem *mem;
     const struct yo_log *log;
     uint32_t index, count;
@@ -95,6 +96,11 @@ void yo_worker_free(struct yo_worker *worker);
 
 /* Something is to be done at the end of this turn. */
 void yo_worker_defer(struct yo_worker *worker);
+
+/* Take what may change while it runs from `config`, and its options
+ * (reload_options.c). */
+void yo_worker_take_config(struct yo_worker *worker, struct yo_config *config);
+void yo_worker_drop_config(struct yo_worker *worker); /* the end of it */
 
 /* One that stands; `any`: also one that is ending, or parked. */
 struct yo_peer *yo_worker_find(struct yo_worker *worker, uint64_t session);

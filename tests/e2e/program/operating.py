@@ -153,5 +153,69 @@ class Numbers(Case):
                     self.assertLess(total, DEADLINE)
 
 
+class Reload(Case):
+    def write(self, *lines):
+        return self.path("config", "".join(line + "\n" for line in lines))
+
+    def reload(self, server, text):
+        server.signal(signal.SIGHUP)
+        return server.err.until(text)
+
+    def test_options_change_and_nobody_is_closed(self):
+        for transport in TRANSPORTS:
+            config = self.write("rooms-max = 5", "keys = a=one", "message-size-max = 64k")
+            server = self.serve("--config", config, "--metrics-token", "t")
+            subs = [self.joined(server, "room", "--public-key", "one", "--count", "2",
+                                "--transport", transport, "--id", f"s{i}") for i in range(4)]
+            pub = ("pub", "room", "e", "1", "--transport", transport, "--public-key")
+            self.assertEqual(self.run_client(server, *pub, "one")[0], 0)
+            self.assertEqual(self.run_client(server, *pub, "two")[0], 4)
+            self.write("keys = a=one,a=two", "message-size-max = 32k", "members-max = 7")
+            self.reload(server, "read again")
+            told = "\n".join(server.err.seen)
+            self.assertIn("options changed: keys, members-max, rooms-max", told)
+            self.assertIn("need a restart: message-size-max", told)
+            self.assertEqual(self.run_client(server, *pub, "two")[0], 0)
+            for sub in subs: # over the connection that it had
+                self.assertEqual(sub.wait(), 0)
+                self.assertNotIn("reconnect", "".join(sub.err.rest()))
+
+    def test_what_is_wrong_changes_nothing(self):
+        good = ("rooms-max = 5", "origins = https://a.example", "keys = a=one")
+        config = self.write(*good)
+        server = self.serve("--config", config)
+        wrong = {
+            "rooms-max = many": "line 1: 'rooms-max' does not take 'many'",
+            "romos-max = 1": "did you mean 'rooms-max'",
+            "rooms-max": "line 1: expected name = value",
+            "keys = one": "keys",
+            "drain-url = x\nkeys = a=one": "drain-url",
+            "rooms-max = 9": "adding the first or removing the last needs a restart",
+            "keys = a=one\nmetrics-token = ü": "metrics-token",
+            "x" * 10000: "longer than",
+            "keys = a=one\nid = \0": "NUL",
+        }
+        for text, why in wrong.items():
+            self.write(text)
+            line = self.reload(server, "what was in use stays in use")
+            self.assertIn(why, line)
+        for _ in range(3): # as it was: nothing differs
+            self.write(*good)
+            self.reload(server, "read again")
+        self.assertNotIn("options changed", "\n".join(server.err.seen))
+        self.assertEqual(
+            self.run_client(server, "pub", "room", "e", "1", "--public-key", "one")[0], 0)
+
+    def test_level_and_format(self):
+        config = self.write("log-level = error")
+        server = self.serve("--config", config)
+        self.write("log-level = info", "log-format = json")
+        line = self.reload(server, "read again")
+        self.assertEqual(json.loads(line)["level"], "info")
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait(), 0)
+        self.assertEqual(json.loads(server.err.until('"closed"'))["module"], "server")
+
+
 if __name__ == "__main__":
     main()

@@ -410,6 +410,36 @@ static void what_it_listens_on_is_one_json_line(void **unused)
     stage_free(&stage);
 }
 
+/* Threads read options while others replace them: for the thread sanitizer. */
+static void options_change_while_workers_use_them(void **unused)
+{
+    struct stage stage;
+    struct wire wire;
+    yomo_options *options;
+
+    (void)unused;
+    stage_listen(&stage, "2");
+    assert_int_equal(yomo_options_create(&options, YOMO_SCOPE_SERVER), YOMO_OK);
+    for (int i = 0; i < 20; i++) {
+        char number[8];
+        snprintf(number, sizeof(number), "%d", 10 + i);
+        assert_int_equal(yomo_options_set(options, "rooms-max", number), YOMO_OK);
+        assert_int_equal(yomo_server_reload_options(stage.server, options), YOMO_OK);
+        wire_open(&wire, stage.server, "yomo=1&id=a");
+        join(&wire, "r");
+        yomo_carrier_closed(wire.carrier, 1000, "");
+        assert_true(wire_wait(&wire, &wire.closed, 1));
+        wire_finish(&wire);
+    }
+    assert_int_equal(yomo_options_set(options, "drain-url", "nonsense"), YOMO_OK);
+    assert_int_equal(yomo_server_reload_options(stage.server, options),
+                     YOMO_ERR_OPTION);
+    assert_non_null(strstr(yomo_server_error(stage.server), "drain-url"));
+    assert_int_equal(yomo_server_reload_options(stage.server, NULL), YOMO_ERR_INVALID);
+    yomo_options_free(options);
+    stage_free(&stage);
+}
+
 static void a_port_in_use_is_an_error_with_a_sentence(void **unused)
 {
     struct stage first, second;
@@ -513,6 +543,7 @@ int main(void)
         cmocka_unit_test(the_host_speaks_to_a_room),
         cmocka_unit_test(metrics_are_prometheus_text),
         cmocka_unit_test(what_it_listens_on_is_one_json_line),
+        cmocka_unit_test(options_change_while_workers_use_them),
         cmocka_unit_test(a_port_in_use_is_an_error_with_a_sentence),
         cmocka_unit_test(it_may_be_freed_in_its_last_callback),
         cmocka_unit_test(carriers_are_refused_by_key_and_after_the_end),
