@@ -84,7 +84,8 @@ static void ask(struct client *client, const char *token)
     rig_settle(client->rig);
 }
 
-static void add(struct story *story, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void add(struct story *story,
+                                                      const char *format, ...)
 {
     size_t used = strlen(story->text);
     va_list args;

@@ -36,7 +36,7 @@ static int refuse(struct yo_buf *why)
     return YOMO_ERR_FILE;
 }
 
-static void note(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
 {
     size_t used = strlen(fake.batch);
     va_list list;
