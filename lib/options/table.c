@@ -274,6 +274,12 @@ static const struct yo_option server_options[] = {
            "Messages a second that one connection may send, on average. 0: no limit."),
     NUMBER("message-burst", "2000", 1, 16 * MIB,
            "Messages that it may send at once."),
+    NUMBER("room-message-rate", "50000", 0, 16 * MIB,
+           "Messages a second that all members of one room may send together, with as many "
+           "at once; past that RATE. Messages of the host program do not count. 0: no limit."),
+    NUMBER("room-join-rate", "10000", 0, 16 * MIB,
+           "Members and observers a second that may join one room, with twice as many at "
+           "once; past that RATE. 0: no limit."),
     NUMBER("errors-max", "100", 1, 16 * MIB,
            "Broken messages after which a connection is closed."),
     NUMBER("queue-size", "1m", 4 * KIB, GIB,
@@ -354,7 +360,7 @@ static const char *const live[] = {
     "presence-interval", "latest-interval",   "members-max",     "observers-max",
     "rooms-max",         "rooms-total-max",   "room-linger",     "history-messages",
     "history-age",       "history-memory",    "resume-log",      "state-size-max",
-    "message-rate",      "message-burst",     "errors-max",      "queue-size",
+    "message-rate",      "message-burst",     "room-message-rate", "room-join-rate", "errors-max",      "queue-size",
     "latest-slots-max",  "unreliable-queue",  "grace-time",      "parked-max",
     "parked-size",       "drain-timeout",     "drain-url",
 };

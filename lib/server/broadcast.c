@@ -126,17 +126,23 @@ void yo_home_publish(struct yo_home *home, struct yo_note *note)
     if (hr && note->session != 0) {
         author = yo_room_find(&hr->room, note->session);
     }
-    if (hr && note->delivery == YOMO_RELIABLE) {
+    if (author) {
+        rv = yo_home_take_quota(home, hr, &hr->messages);
+    } else if (hr && note->session == 0) {
+        rv = YOMO_OK;
+    }
+    if (rv == YOMO_OK && note->delivery == YOMO_RELIABLE) {
         yo_home_tell_before(home, hr, author);
     }
-    if (hr && (author || note->session == 0)) {
+    if (rv == YOMO_OK) {
         rv = publish_in(home, hr, note, author, &sequence);
     } else if (note->session == 0) {
         yo_note_free(note); /* the host speaks to a room that is not there */
         return;
     }
     if (rv != YOMO_OK) {
-        yo_metric_add(rv == YOMO_ERR_FULL    ? &home->metrics->dropped_overload
+        yo_metric_add(rv == YOMO_ERR_RATE    ? &home->metrics->dropped_rate
+                      : rv == YOMO_ERR_FULL  ? &home->metrics->dropped_overload
                       : rv == YOMO_ERR_NOMEM ? &home->metrics->dropped_memory
                                              : &home->metrics->dropped_not_joined,
                       1);

@@ -280,6 +280,8 @@ static void read_limits(struct yo_config *config)
     config->connections_max = size_option(o, "connections-max");
     config->members_max = size_option(o, "members-max");
     config->observers_max = size_option(o, "observers-max");
+    config->room_message_rate = u32_option(o, "room-message-rate");
+    config->room_join_rate = u32_option(o, "room-join-rate");
     config->rooms_max = size_option(o, "rooms-total-max") / config->workers + 1;
     config->requests_max = size_option(o, "requests-max");
     config->legacy_members_max = size_option(o, "legacy-members-max");

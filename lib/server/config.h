@@ -48,6 +48,7 @@ struct yo_config {
     uint32_t workers;
     size_t connections_max, members_max, rooms_max; /* rooms: at one worker */
     size_t observers_max;                           /* of one room */
+    uint32_t room_message_rate, room_join_rate;     /* in a second; 0: no limit */
     size_t requests_max; /* of one connection at the host, not answered */
     size_t legacy_members_max;
     uint64_t drain_ms;

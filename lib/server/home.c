@@ -87,6 +87,27 @@ void yo_home_finish(struct yo_home *home)
     yo_buf_finish(&home->sessions);
 }
 
+int yo_home_take_quota(struct yo_home *home, struct yo_home_room *hr,
+                       struct yo_quota *quota)
+{
+    struct yo_span app = yo_room_key_app(hr->key);
+    uint32_t left_out;
+
+    if (yo_quota_take(quota, home->now)) {
+        return YOMO_OK;
+    }
+    if (yo_log_may(&hr->complaint, &left_out, home->now)) {
+        YO_LOG(
+            home->config->log, YOMO_LOG_WARN, "server",
+            "room %.*s of %.*s: more %s than %s in a second; %u refused since the last "
+            "line",
+            (int)hr->name.size, (const char *)hr->name.data, (int)app.size,
+            (const char *)app.data, quota == &hr->joins ? "joins" : "messages",
+            quota == &hr->joins ? "room-join-rate" : "room-message-rate", left_out);
+    }
+    return YOMO_ERR_RATE;
+}
+
 struct yo_home_room *yo_home_find(struct yo_home *home, const struct yo_blob *key)
 {
     struct yo_map_node *node = yo_map_get(&home->rooms, yo_blob_span(key));
@@ -129,6 +150,10 @@ static struct yo_home_room *room_make(struct yo_home *home, struct yo_blob *key)
     yo_list_init(&hr->keep);
     yo_list_init(&hr->cooling);
     hr->room.observers_max = home->config->observers_max;
+    yo_quota_init(&hr->messages, home->config->room_message_rate,
+                  home->config->room_message_rate);
+    yo_quota_init(&hr->joins, home->config->room_join_rate,
+                  2 * home->config->room_join_rate);
     yo_history_init(&hr->history, home->mem, &home->config->shown,
                     &home->config->recent);
     hr->key = yo_blob_ref(key);
@@ -217,7 +242,8 @@ void yo_home_tick(struct yo_home *home, yo_time now)
     yo_list_splice(&home->keeping, &looked_at);
 }
 
-/* One that nobody is in may be known to the store: it is opened to be forgotten there. */
+/* One that nobody is in may be known to the store: it is opened to be forgotten there.
+ */
 static struct yo_home_room *find_to_close(struct yo_home *home, struct yo_span key)
 {
     struct yo_map_node *node = yo_map_get(&home->rooms, key);

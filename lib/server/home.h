@@ -13,6 +13,7 @@
 #include "server/config.h"
 #include "server/letters.h"
 #include "server/metrics.h"
+#include "session/quota.h"
 
 struct yo_pages;
 struct yo_told;
@@ -62,6 +63,8 @@ struct yo_home_room {
     yo_time load_until;
     struct yo_link load, waiting; /* in home->loading; of notes */
     struct yo_history history;
+    struct yo_quota messages, joins; /* of all members together */
+    struct yo_log_pace complaint;    /* about these */
     struct yo_link linger, keep, cooling; /* in the home's lists */
     yo_time cool_at;                      /* until then changes wait */
     bool uneasy;                          /* and some do */
@@ -128,6 +131,10 @@ bool yo_home_keeps(const struct yo_home_room *hr);
 /* An operator closes it: whoever is in it is put out elsewhere, and with the last it is
  * gone, whatever it would keep otherwise. */
 void yo_home_close(struct yo_home *home, struct yo_span key);
+
+/* One of `quota` of the room; else YOMO_ERR_RATE, and a line in the log once a second. */
+int yo_home_take_quota(struct yo_home *home, struct yo_home_room *hr,
+                       struct yo_quota *quota);
 
 /* The note goes back to the worker that wrote it. */
 void yo_home_answer(struct yo_home *home, struct yo_note *note, enum yo_note_kind kind,

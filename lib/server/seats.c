@@ -57,6 +57,9 @@ void yo_home_join(struct yo_home *home, struct yo_note *note)
         rv = YOMO_ERR_KICKED;
     }
     if (rv == YOMO_OK) {
+        rv = yo_home_take_quota(home, hr, &hr->joins);
+    }
+    if (rv == YOMO_OK) {
         rv = let_in(home, hr, note, &member, &changes);
     }
     if (rv == YOMO_OK) {

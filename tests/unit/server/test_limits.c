@@ -177,6 +177,49 @@ static void more_than_the_rate_is_refused_and_counted(void **unused)
     rig_close(&rig);
 }
 
+/* Members have rates of their own, and pass that of the room together; with one worker,
+ * and with the room's home elsewhere. */
+static void the_rates_of_a_room_count_all_its_members(void **unused)
+{
+    (void)unused;
+    for (unsigned workers = 1; workers <= 2; workers++) {
+        struct rig rig;
+        struct client *a, *b, *late;
+        size_t heard;
+
+        rig_open(&rig, workers, NULL, "room-message-rate", "10", "room-join-rate", "1",
+                 NULL);
+        a = member(&rig, WS, "a",
+                   true); /* with twice as many joins at once as a second */
+        b = member(&rig, WT, "b", true);
+        client_forget(a);
+        for (int i = 0; i < 30; i++) {
+            client_data(i % 2 ? a : b, "r", "e", "1", YOMO_RELIABLE);
+        }
+        heard = count_data(a) + count_data(b);
+        assert_true(heard >= 10 &&
+                    heard < 25); /* it goes by the clock of the machine */
+        assert_int_equal(rig_count(&rig, dropped_rate), 30 - heard);
+        assert_false(a->closing || b->closing);
+        late = NULL;
+        /* All but those whom the time since then lets in. */
+        for (int i = 0; i < 8 && rig_count(&rig, joins_refused) == 0; i++) {
+            late = rig_connect(&rig, 0, WS, "yomo=1&id=late");
+            client_forget(late);
+            client_join(late, "r", NULL);
+            rig_settle(&rig);
+        }
+        assert_int_equal(rig_count(&rig, joins_refused), 1);
+        assert_non_null(late);
+        assert_int_equal(expect_op(late, YO_OP_ERROR)->message.code, YOMO_ERR_RATE);
+        client_forget(late);
+        client_join(late, "another room", NULL); /* does not notice */
+        expect_op(late, YO_OP_CHANNEL_JOIN);
+        assert_false(late->closing);
+        rig_close(&rig);
+    }
+}
+
 static void too_many_broken_messages_end_a_connection_and_only_that(void **unused)
 {
     struct rig rig;
@@ -327,6 +370,7 @@ int main(void)
         cmocka_unit_test(a_slow_receiver_misses_what_may_be_missed),
         cmocka_unit_test(a_slow_page_over_datagrams_is_told_the_newest_state_only),
         cmocka_unit_test(more_than_the_rate_is_refused_and_counted),
+        cmocka_unit_test(the_rates_of_a_room_count_all_its_members),
         cmocka_unit_test(too_many_broken_messages_end_a_connection_and_only_that),
         cmocka_unit_test(random_bytes_do_no_harm_and_the_log_stays_short),
         cmocka_unit_test(rooms_of_one_connection_and_of_all_are_bounded),
