@@ -21,7 +21,6 @@
 #define GOAWAY_TIME (250 * YO_MS) /* from the goaway to the first close */
 #define CLOSE_TIME (1500 * YO_MS) /* from the close to the abort */
 #define SPREAD_MS 2000            /* clients come back within this time */
-#define BATCH_MIN 100u            /* closed in one step */
 
 static void on_timer(struct yo_timer *timer, yo_time now);
 static void on_finish(struct yo_task *task, yo_time now);
@@ -67,9 +66,6 @@ void yo_worker_drain(struct yo_worker *worker, uint64_t grace_ms, yo_time now)
     /* All within half of the grace time. */
     steps = (size_t)(grace_ms * YO_MS / 2 / STEP_TIME) + 1;
     worker->drain_batch = count / steps + 1;
-    if (worker->drain_batch < BATCH_MIN) {
-        worker->drain_batch = BATCH_MIN;
-    }
     (void)yo_timer_set(&worker->timer,
                        yo_time_min(now + GOAWAY_TIME, worker->drain_until));
     yo_worker_gone(worker);

@@ -68,6 +68,42 @@ static void clients_are_told_and_those_who_stay_are_closed(void **unused)
     assert_true(yo_wall_ms() - began < 4000);
 }
 
+#define MANY 200
+
+/* Not all knock at another door at once: the goodbyes take half of the grace time. */
+static void many_are_closed_a_few_at_a_time(void **unused)
+{
+    struct rig rig;
+    struct client *clients[MANY];
+    uint64_t began, took, end;
+
+    (void)unused;
+    rig_open(&rig, 1, NULL, NULL);
+    for (size_t i = 0; i < MANY; i++) {
+        char query[32];
+        snprintf(query, sizeof(query), "yomo=1&id=c%zu", i);
+        clients[i] = rig_connect(&rig, 0, i % 2 ? WS : WT, query);
+        client_forget(clients[i]);
+    }
+    began = yo_wall_ms();
+    end = began + 10000;
+    drain_all(&rig, 2000);
+    for (size_t i = 0; i < MANY; i++) {
+        expect_op(clients[i], YO_OP_GOAWAY);
+    }
+    while (rig_worker(&rig, 0)->due.next != &rig_worker(&rig, 0)->due &&
+           yo_wall_ms() < end) {
+        rig_settle(&rig);
+    }
+    took = yo_wall_ms() - began;
+    /* 250 ms for those who go by themselves, then 100 steps of 10 ms, two in each. */
+    assert_true(took >= 1000);
+    for (size_t i = 0; i < MANY; i++) {
+        assert_true(clients[i]->closing);
+    }
+    finish(&rig);
+}
+
 static void closing_says_come_back(void **unused)
 {
     struct rig rig;
@@ -109,6 +145,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clients_are_told_and_those_who_stay_are_closed),
+        cmocka_unit_test(many_are_closed_a_few_at_a_time),
         cmocka_unit_test(closing_says_come_back),
         cmocka_unit_test(a_drain_without_clients_ends_at_once),
         cmocka_unit_test(a_close_during_a_drain_counts),
