@@ -440,6 +440,36 @@ static void options_change_while_workers_use_them(void **unused)
     stage_free(&stage);
 }
 
+/* Whichever allocation fails: an error, and the next reload works. */
+static void a_reload_without_memory_changes_nothing(void **unused)
+{
+    struct stage stage;
+    struct fault fault;
+    yomo_options *options;
+    bool failed = true;
+
+    (void)unused;
+    fault_init(&fault, 0, FAULT_ONCE);
+    stage_create(&stage, &fault.mem, "2");
+    assert_int_equal(yomo_server_listen(stage.server), YOMO_OK);
+    assert_int_equal(yomo_options_create(&options, YOMO_SCOPE_SERVER), YOMO_OK);
+    for (size_t nth = 1; failed; nth++) {
+        char number[24];
+        int rv;
+        snprintf(number, sizeof(number), "%zu", nth);
+        assert_int_equal(yomo_options_set(options, "rooms-max", number), YOMO_OK);
+        atomic_store(&fault.failed, false);
+        fault_arm(&fault, nth, FAULT_ONCE);
+        rv = yomo_server_reload_options(stage.server, options);
+        failed = atomic_load(&fault.failed);
+        fault_arm(&fault, 0, FAULT_ONCE);
+        assert_true(rv == YOMO_OK || failed);
+    }
+    yomo_options_free(options);
+    stage_free(&stage);
+    fault_assert_no_leak(&fault);
+}
+
 static void a_port_in_use_is_an_error_with_a_sentence(void **unused)
 {
     struct stage first, second;
@@ -544,6 +574,7 @@ int main(void)
         cmocka_unit_test(metrics_are_prometheus_text),
         cmocka_unit_test(what_it_listens_on_is_one_json_line),
         cmocka_unit_test(options_change_while_workers_use_them),
+        cmocka_unit_test(a_reload_without_memory_changes_nothing),
         cmocka_unit_test(a_port_in_use_is_an_error_with_a_sentence),
         cmocka_unit_test(it_may_be_freed_in_its_last_callback),
         cmocka_unit_test(carriers_are_refused_by_key_and_after_the_end),
