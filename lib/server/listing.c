@@ -118,9 +118,9 @@ static struct yo_row *copy(const struct yomo_mem *mem, const struct yo_row *row)
     size_t size = row->key.size + row->app.size + row->room.size + row->id.size +
                   row->address.size + row->reason.size + 6;
     struct yo_row *made = yo_malloc(mem, sizeof(*made) + size);
-    uint8_t *at = (uint8_t *)(made + 1);
 
     if (made) {
+        uint8_t *at = (uint8_t *)(made + 1);
         *made = *row;
         made->key = keep(&at, row->key);
         made->app = keep(&at, row->app);
