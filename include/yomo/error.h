@@ -31,6 +31,7 @@ extern "C" {
     X(EXISTS,     -105, "already there")                                                 \
     X(NOT_FOUND,  -106, "not there")                                                     \
     X(URL,        -107, "not a URL this library understands")                            \
+    X(CONFLICT,   -108, "somebody else was first")                                       \
     /* -200..: the peer */                                                               \
     X(PROTO,      -200, "the peer broke the protocol")                                   \
     X(MALFORMED,  -201, "malformed message")                                             \

@@ -49,6 +49,7 @@ enum key {
     KEY_QU,
     KEY_QB,
     KEY_RD,
+    KEY_WT,
     KEY_COUNT /* of the keys we know: what any other key is */
 };
 
@@ -70,7 +71,7 @@ static const struct {
     [KEY_RE] = {"re", 2},     [KEY_TTL] = {"ttl", 3},     [KEY_PR] = {"pr", 2},
     [KEY_PC] = {"pc", 2},     [KEY_SINCE] = {"since", 5}, [KEY_HIST] = {"hist", 4},
     [KEY_MAX] = {"max", 3},   [KEY_FROM] = {"from", 4},   [KEY_QU] = {"qu", 2},
-    [KEY_QB] = {"qb", 2},     [KEY_RD] = {"rd", 2},
+    [KEY_QB] = {"qb", 2},     [KEY_RD] = {"rd", 2},     [KEY_WT] = {"wt", 2},
 };
 
 static const char *const op_names[] = {
@@ -100,6 +101,10 @@ static const char *const op_names[] = {
     [YO_OP_PEER_BACK] = "peer_back",
     [YO_OP_RESUME] = "resume",
     [YO_OP_RESUMED] = "resumed",
+    [YO_OP_VALUE] = "value",
+    [YO_OP_VALUES] = "values",
+    [YO_OP_LOCK] = "lock",
+    [YO_OP_UNLOCK] = "unlock",
     [YO_OP_UNKNOWN] = "unknown",
 };
 
@@ -347,6 +352,7 @@ static void read_field(struct yo_mp_reader *reader, enum key key, struct names *
         break;
     case KEY_V:
         message->version = yo_mp_read_uint(reader);
+        message->versioned = true;
         break;
     case KEY_N:
         message->number = yo_mp_read_uint(reader);
@@ -431,6 +437,9 @@ static void read_field(struct yo_mp_reader *reader, enum key key, struct names *
         break;
     case KEY_RD:
         message->read = yo_mp_read_uint(reader);
+        break;
+    case KEY_WT:
+        message->wait = read_bool(reader);
         break;
     case KEY_COUNT:
         yo_mp_skip(reader);
@@ -614,5 +623,62 @@ int yo_past_next(struct yo_mp_reader *reader, struct yo_wire_past *past,
         return YOMO_ERR_MALFORMED;
     }
     *past = fields;
+    return YOMO_OK;
+}
+
+static void read_value_field(struct yo_mp_reader *reader, unsigned key,
+                             struct yo_wire_value *value)
+{
+    switch (key) {
+    case 0:
+        value->key = read_text(reader, YO_VALUE_KEY_MAX);
+        break;
+    case 1:
+        value->payload = read_payload(reader);
+        break;
+    case 2:
+        value->version = yo_mp_read_uint(reader);
+        break;
+    case 3:
+        value->session = yo_mp_read_uint(reader);
+        break;
+    case 4:
+        value->peer = read_text(reader, YO_ID_SIZE_MAX);
+        break;
+    case 5:
+        value->lock = read_bool(reader);
+        break;
+    default:
+        yo_mp_skip(reader);
+        break;
+    }
+}
+
+int yo_values_next(struct yo_mp_reader *reader, struct yo_wire_value *value)
+{
+    static const char *const names[] = {"k", "pl", "v", "sid", "p", "lk"};
+    const unsigned known = sizeof(names) / sizeof(names[0]);
+    struct yo_wire_value fields = {.version = 0};
+    struct yo_span event;
+    uint64_t seen = 0;
+    uint32_t count = yo_mp_read_map(reader);
+
+    for (uint32_t i = 0; i < count && !reader->error; i++) {
+        struct yo_span name = yo_mp_read_str(reader);
+        unsigned key = 0;
+        while (key < known && !yo_span_is(name, names[key])) {
+            key++;
+        }
+        if (key < known && is_repeated(&seen, key)) {
+            refuse(reader);
+        }
+        read_value_field(reader, key, &fields);
+    }
+    if (reader->error || fields.key.size == 0 || fields.version == 0 ||
+        (fields.lock ? fields.session == 0
+                     : yo_check_data(fields.payload, &event) != YOMO_OK)) {
+        return YOMO_ERR_MALFORMED;
+    }
+    *value = fields;
     return YOMO_OK;
 }

@@ -84,7 +84,8 @@ static void put_base(struct yo_buf *out, const struct yo_message *message)
 static uint32_t count_extension(const struct yo_message *message)
 {
     return 0u + (message->session != 0) + (message->delivery != YOMO_RELIABLE) +
-           (message->key.size > 0) + (message->version != 0) + (message->number != 0) +
+           (message->key.size > 0) + (message->version != 0 || message->versioned) +
+           (message->number != 0) +
            (message->sequence != 0) + (message->timestamp != 0) + (message->code != 0) +
            (message->text.size > 0) + (message->protocol != 0) + (message->epoch != 0) +
            has_limits(&message->limits) + (message->token.size > 0) +
@@ -95,7 +96,7 @@ static uint32_t count_extension(const struct yo_message *message)
            (message->priority != YOMO_NORMAL) + (message->pace_ms != 0) +
            (message->since != 0) + (message->hist != 0) + (message->max != 0) +
            (message->from != 0) + (message->urgent != 0) + (message->bulk != 0) +
-           (message->read != 0);
+           (message->read != 0) + message->wait;
 }
 
 static void put_limits(struct yo_buf *out, const struct yo_wire_limits *limits)
@@ -142,6 +143,10 @@ static void put_extension(struct yo_buf *out, const struct yo_message *message)
     if (message->key.size > 0) {
         put_key_text(out, "k", message->key);
     }
+    if (message->versioned && message->version == 0) {
+        yo_mp_put_cstr(out, "v");
+        yo_mp_put_uint(out, 0);
+    }
     put_key_uint(out, "v", message->version);
     put_key_uint(out, "n", message->number);
     put_key_uint(out, "q", message->sequence);
@@ -174,6 +179,7 @@ static void put_extension(struct yo_buf *out, const struct yo_message *message)
     put_key_uint(out, "qu", message->urgent);
     put_key_uint(out, "qb", message->bulk);
     put_key_uint(out, "rd", message->read);
+    put_key_true(out, "wt", message->wait);
 }
 
 /* --- whole messages --- */
@@ -486,5 +492,29 @@ int yo_past_write(struct yo_buf *out, const struct yo_wire_past *past)
     yo_mp_put_bin(out, past->payload);
     put_key_uint(out, "at", past->at_ms);
     put_key_uint(out, "pr", (uint64_t)past->priority);
+    return finish(out, start);
+}
+
+int yo_value_write(struct yo_buf *out, const struct yo_wire_value *value)
+{
+    size_t start = out->size;
+
+    if (out->failed) {
+        return YOMO_ERR_NOMEM;
+    }
+    yo_mp_put_map(out, 2u + (value->payload.data != NULL) + (value->session != 0) +
+                           (value->peer.data != NULL) + value->lock);
+    put_key_text(out, "k", value->key);
+    if (value->payload.data) {
+        yo_mp_put_cstr(out, "pl");
+        yo_mp_put_bin(out, value->payload);
+    }
+    yo_mp_put_cstr(out, "v");
+    yo_mp_put_uint(out, value->version);
+    put_key_uint(out, "sid", value->session);
+    if (value->peer.data) {
+        put_key_text(out, "p", value->peer);
+    }
+    put_key_true(out, "lk", value->lock);
     return finish(out, start);
 }

@@ -55,5 +55,6 @@ int yo_member_write(struct yo_buf *out, const struct yo_wire_member *member);
 
 /* Append one message map of a page of history. */
 int yo_past_write(struct yo_buf *out, const struct yo_wire_past *past);
+int yo_value_write(struct yo_buf *out, const struct yo_wire_value *value);
 
 #endif

@@ -12,6 +12,7 @@
 #define YO_APP_SIZE_MAX 255u             /* bytes of an application's name */
 #define YO_EVENT_SIZE_MAX 255u          /* bytes of an event's name */
 #define YO_KEY_SIZE_MAX 255u            /* bytes of a LATEST key */
+#define YO_VALUE_KEY_MAX 255u           /* bytes of a shared value's or lock's name */
 #define YO_TARGETS_MAX 100u             /* members that one message names (to) */
 #define YO_TEXT_SIZE_MAX 1024u          /* bytes of an error's text */
 #define YO_TOKEN_SIZE_MAX 8192u         /* bytes of a token of any kind */

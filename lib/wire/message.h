@@ -45,6 +45,12 @@ enum yo_op {
     YO_OP_KICK,    /* client: put out of c whom p or sid names, and tell them `text` */
     YO_OP_BAN,     /* client: the same, and keep p out for ts milliseconds */
     YO_OP_CLOSE,   /* client: everybody out of c, which is then gone */
+    YO_OP_VALUE,   /* client: the shared value k of c is now pl (absent: none), if it has
+                      version v, where v is given; server: it is, since place q */
+    YO_OP_VALUES,  /* server: shared values and locks, in pages */
+    YO_OP_LOCK,    /* client: let me have the lock k of c for ts milliseconds, or longer;
+                      server: sid has it since place q, or nobody */
+    YO_OP_UNLOCK,  /* client: I do not want it (any more) */
     YO_OP_UNKNOWN /* well-formed, but an op or a t this version does not know */
 };
 
@@ -68,6 +74,7 @@ struct yo_message {
     enum yomo_delivery delivery; /* d: 0 reliable, 1 unreliable, 2 latest */
     struct yo_span key;          /* k: with d=2, part of what is replaced */
     uint64_t version;            /* v: grows for each (sender, event, key), or state */
+    bool versioned;              /* v is there, be it 0 */
     uint64_t number;             /* n: the client's number, asks for an ack or error */
     uint64_t sequence;           /* q: place in the room's order */
     uint64_t timestamp;          /* ts */
@@ -101,6 +108,8 @@ struct yo_message {
     uint64_t max;   /* max: history, at most so many */
     uint64_t from;  /* from: gap, the first place that is missing */
 
+    bool wait; /* wt: lock, in line when somebody else has it */
+
     /* after a break */
     uint64_t urgent; /* qu, qb: resume, the last places of urgent and of bulk messages, */
     uint64_t bulk;   /* when they are others than q */
@@ -126,6 +135,16 @@ struct yo_wire_member {
     uint64_t version;
     uint64_t since_ms; /* at: wall clock, milliseconds since 1970 */
     bool stale;        /* st: its connection broke, its seat is kept */
+};
+
+/* One shared value or lock in `values`: the map {k, pl, v, sid, p, lk}. */
+struct yo_wire_value {
+    struct yo_span key;
+    struct yo_span payload; /* pl; absent for a lock */
+    uint64_t version;       /* the place of its last change */
+    uint64_t session;       /* who set it, or holds it */
+    struct yo_span peer;
+    bool lock; /* lk */
 };
 
 /* One message in `history`: the map {q, sid, p, pl, at, pr}. */
