@@ -101,6 +101,16 @@ typedef struct yomo_client_callbacks {
      * itself is not among them, but other devices of its own user are. A device whose
      * connection breaks and comes back changes nothing. `who` is lent for the call. */
     void (*on_user)(void *user, yomo_room *room, const yomo_user *who, int32_t change);
+
+    /** A shared value or a lock is another now, or is gone; also for each that was there
+     * when this client joined, before on_joined. After a lost connection only what is
+     * different is told. `value` is lent for the call. */
+    void (*on_value)(void *user, yomo_room *room, const yomo_value *value);
+
+    /** This client holds the lock `key`, with `version`; or (`held` 0) does not hold it any
+     * more, though it did not give it back. */
+    void (*on_lock)(void *user, yomo_room *room, const char *key, int32_t held,
+                    uint64_t version);
 } yomo_client_callbacks;
 
 /** A new client, idle.
@@ -492,6 +502,94 @@ YOMO_API uint64_t yomo_room_position(const yomo_room *room, uint64_t *epoch);
  * server has begun a new order, and nobody knows what was said before it. */
 YOMO_API uint64_t yomo_gap_first(const yomo_gap *gap);
 YOMO_API uint64_t yomo_gap_last(const yomo_gap *gap);
+/** @} */
+
+/** @name What a room shares
+ * Values by name, which the backend keeps as long as the room: who joins is told of all of
+ * them before on_joined. Each change has a version, its place in the room's order, and a
+ * change may be made to depend on the version that it is to replace. Names have 1 to 255
+ * bytes. A wish waits until the room is joined; when the connection is lost before the
+ * answer came, on_sent says CLOSED, and it may have been done.
+ *
+ * With `id` not NULL on_sent tells what became of the wish of that number, after on_value
+ * has told the change itself, or, with CONFLICT, what was there instead: the next attempt
+ * can go by yomo_room_value. Besides CONFLICT: NOT_FOUND (nothing to delete), DENIED (no
+ * right to send), TOO_BIG, FULL (the room shares too much), RATE, STATE (the server speaks
+ * presencejs only), CLOSED.
+ *
+ * Ownership: arguments are copied.
+ * Thread:    any.
+ * Errors:    INVALID, JSON, TOO_BIG, FULL (256 are under way), CLOSED, NOMEM.
+ * @{ */
+
+/** The value of `key` is this from now on, whatever it was. */
+YOMO_API int32_t yomo_room_set_value(yomo_room *room, const char *key, const void *data,
+                                     size_t size, int32_t encoding, uint64_t *id);
+
+/** The same if its version is `version`, 0: if there is none of that name. */
+YOMO_API int32_t yomo_room_set_value_if(yomo_room *room, const char *key,
+                                        const void *data, size_t size, int32_t encoding,
+                                        uint64_t version, uint64_t *id);
+
+/** There is none of that name any more; if it had version `version`, which is not 0. */
+YOMO_API int32_t yomo_room_delete_value(yomo_room *room, const char *key, uint64_t *id);
+YOMO_API int32_t yomo_room_delete_value_if(yomo_room *room, const char *key,
+                                           uint64_t version, uint64_t *id);
+
+/** What this client has been told so far: one value, the lock of that name if somebody
+ * holds it, or all of both in no order.
+ * Ownership: `*out` is the caller's, for yomo_values_free; it may outlive the room.
+ * Errors:    INVALID, NOT_FOUND, CLOSED, NOMEM. */
+YOMO_API int32_t yomo_room_value(yomo_room *room, const char *key, yomo_values **out);
+YOMO_API int32_t yomo_room_lock_holder(yomo_room *room, const char *key,
+                                       yomo_values **out);
+YOMO_API int32_t yomo_room_values(yomo_room *room, yomo_values **out);
+YOMO_API size_t yomo_values_count(const yomo_values *values);
+YOMO_API const yomo_value *yomo_values_at(const yomo_values *values, size_t index);
+YOMO_API void yomo_values_free(yomo_values *values); /**< accepts NULL */
+
+/** One value, inside on_value or from yomo_values_at. */
+YOMO_API const char *yomo_value_key(const yomo_value *value);
+/** JSON text or bytes, NUL behind them; NULL when it is gone, and for a lock. `size` may
+ * be NULL. */
+YOMO_API const void *yomo_value_data(const yomo_value *value, size_t *size);
+YOMO_API int32_t yomo_value_encoding(const yomo_value *value);
+/** The place of the change that made it. */
+YOMO_API uint64_t yomo_value_version(const yomo_value *value);
+/** Who set it, or holds the lock: user id and session. */
+YOMO_API const char *yomo_value_from(const yomo_value *value);
+YOMO_API uint64_t yomo_value_session(const yomo_value *value);
+/** 1: there is none of that name any more; nobody holds that lock any more. */
+YOMO_API int32_t yomo_value_gone(const yomo_value *value);
+/** 1: it is a lock. Values and locks have names of their own. */
+YOMO_API int32_t yomo_value_is_lock(const yomo_value *value);
+/** @} */
+
+/** @name Locks
+ * A lock has at most one holder, who keeps it until it is given back, its member has left,
+ * or its lease has run out. The library begins the lease anew as long as the program holds
+ * the lock and the server answers. A holder whose connection broke keeps it until the lease
+ * is over, though nobody can hear it; who asks again after a reconnect is another session,
+ * and waits for that like others.
+ *
+ * The version of a lock grows from one holder to the next. Whoever writes somewhere under
+ * the lock hands it along, and what is written to refuses a smaller one than it has seen:
+ * no clock and no pause can then let two write.
+ *
+ * Ownership, thread: as above.
+ * @{ */
+
+/** Hold the lock `key`, with a lease of `lease_ms` (the server's `lease-max` at most); wait
+ * for it in line for `wait_ms` milliseconds, 0: not at all. on_lock tells that it is held,
+ * then on_sent with 0; else on_sent alone: CONFLICT, somebody has it; TIMEOUT; EXISTS, this
+ * client holds it or waits for it already; FULL, too many wait; others as above.
+ * Errors: INVALID, FULL (256 are held or waited for), CLOSED, NOMEM. */
+YOMO_API int32_t yomo_room_lock(yomo_room *room, const char *key, uint64_t lease_ms,
+                                uint64_t wait_ms, uint64_t *id);
+
+/** Give it back, or wait for it no more (the on_sent of that says CLOSED). It is not held
+ * any more from this call on; on_lock does not come for that. on_sent: 0, NOT_FOUND. */
+YOMO_API int32_t yomo_room_unlock(yomo_room *room, const char *key, uint64_t *id);
 /** @} */
 
 /** This member's own state from now on: a JSON object, or bytes. Others are told once

@@ -35,6 +35,8 @@ typedef struct yomo_peers yomo_peers;     /**< the members at one moment, client
 typedef struct yomo_message yomo_message; /**< one received message, client.h */
 typedef struct yomo_history yomo_history; /**< what was said before, client.h */
 typedef struct yomo_gap yomo_gap;         /**< what is missing, client.h */
+typedef struct yomo_value yomo_value;     /**< a shared value or a lock, client.h */
+typedef struct yomo_values yomo_values;   /**< a copy of several, client.h */
 typedef struct yomo_send yomo_send;       /**< how a message is sent, client.h */
 typedef struct yomo_request yomo_request; /**< one that waits for an answer, request.h */
 typedef struct yomo_status yomo_status;   /**< how a connection is doing, client.h */

@@ -59,6 +59,8 @@ static void joined(struct yomo_room *room, const struct yo_effect *effect, yo_ti
     yo_history_joined(room, effect);
     if (client->extension) {
         yo_mirror_sweep(room); /* the snapshot was complete */
+        yo_shared_sweep(room, effect->sequence);
+        yo_claim_joined(room);
     } else {
         yo_room_due(room, room->sweep_at = yo_time_after(now, YO_ROOM_SWEEP));
     }
@@ -141,11 +143,31 @@ static void for_room(struct yomo_client *client, const struct yo_effect *effect,
     case YO_EFFECT_GAP:
         yo_history_gap(room, effect);
         break;
+    case YO_EFFECT_LOCK:
+    case YO_EFFECT_VALUE:
+        if (room->state != YO_ROOM_LEAVING) {
+            yo_shared_told(room, effect);
+            if (effect->kind == YO_EFFECT_LOCK) {
+                yo_claim_told(room, effect);
+            }
+            yo_share_settle(room);
+        }
+        break;
+    case YO_EFFECT_VALUES:
+        if (effect->more) {
+            yo_shared_begin(room);
+        } else {
+            yo_shared_sweep(room, effect->sequence);
+            yo_share_settle(room);
+        }
+        break;
     case YO_EFFECT_CONFIRMED:
         if (effect->error) {
             yo_history_refused(room, effect->number, effect->error);
         }
         yo_order_confirmed(room, effect->number, effect->error);
+        yo_claim_confirmed(room, effect, now);
+        yo_share_confirmed(room, effect);
         break;
     case YO_EFFECT_REFUSED:
     case YO_EFFECT_LEFT:
@@ -178,6 +200,9 @@ static void carry_out(struct yomo_client *client, const struct yo_effect *effect
     case YO_EFFECT_MESSAGE:
     case YO_EFFECT_HISTORY:
     case YO_EFFECT_GAP:
+    case YO_EFFECT_VALUE:
+    case YO_EFFECT_LOCK:
+    case YO_EFFECT_VALUES:
     case YO_EFFECT_REPLY:
         for_room(client, effect, now);
         break;

@@ -86,6 +86,7 @@ void yo_engine_init(struct yomo_client *client)
     yo_map_init(&client->pending, &client->mem);
     client->expiry_due = YO_NEVER;
     yo_list_init(&client->room_list);
+    yo_list_init(&client->claims);
     yo_buf_init(&client->scratch, &client->mem);
     yo_buf_init(&client->text, &client->mem);
     yo_buf_init(&client->json, &client->mem);
@@ -403,6 +404,7 @@ void yo_engine_turn(struct yomo_client *client, yo_time now)
     yo_move_turn(client, now);
     yo_token_turn(client, now);
     yo_asking_turn(client, now);
+    yo_claims_turn(client, now);
     yo_sending_turn(client, now);
     if (client->conn) {
         yo_link_tick(client, now);
@@ -439,6 +441,7 @@ yo_time yo_engine_deadline(const struct yomo_client *client)
     due = yo_time_min(due, client->token_ask_at);
     due = yo_time_min(due, client->expiry_due);
     due = yo_time_min(due, yo_asking_deadline(client));
+    due = yo_time_min(due, yo_claims_deadline(client));
     due = yo_time_min(due, yo_paths_deadline(client));
     return client->conn ? yo_time_min(due, yo_link_deadline(client)) : due;
 }

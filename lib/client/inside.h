@@ -38,6 +38,7 @@
 #define YO_ROOM_SUBSCRIPTIONS_MAX 1024    /* subscriptions of one room */
 #define YO_CLIENT_STABLE (10 * YO_SECOND) /* open so long: the next wait is short */
 #define YO_CLIENT_IDS_MAX 8           /* that servers prescribed, one after the other */
+#define YO_LEASE_MS_MAX 86400000      /* servers allow a day at most */
 #define YO_ROOM_SWEEP (3 * YO_SECOND) /* presencejs: to show themselves anew */
 
 enum yo_client_phase {
@@ -95,6 +96,7 @@ struct yomo_client {
     struct yo_link room_list;  /* rooms whose join has reached the engine */
     struct yo_map serials;     /* the same by serial */
     yo_time expiry_due;        /* when something in an outbox is over, or before */
+    struct yo_link claims;     /* locks that are wanted or held, in all rooms */
     struct yo_map pending;     /* by number: messages that want on_sent */
     size_t pending_reliable;   /* how many of them are RELIABLE */
     struct yo_buf scratch, text, json;
@@ -195,14 +197,17 @@ struct yomo_room {
     struct yo_roster roster; /* changed by the engine only */
     struct yo_letter join_letter, leave_letter, state_letter;
     size_t question_count;
+    struct yo_map shared; /* values and locks, as told; changed by the engine only */
     struct yo_link orders; /* of struct order (order.c), the loop's */
-    size_t order_count;    /* with the lock */
+    size_t order_count, share_count, claim_count; /* with the lock */
     uint64_t places[YOMO_BULK + 1]; /* of the last message that was told, by priority */
     uint64_t order;                 /* of them; both are changed by the engine only */
 
     /* The engine's. */
     enum yo_room_state state;
     struct yo_link questions;             /* history.c */
+    struct yo_link shares, claims;        /* values.c, locks.c */
+    uint64_t value_place;                 /* of the last change of what is shared */
     uint64_t own_session, former_session; /* at the last joining, and the one before */
     uint64_t serial;
     struct yo_map_node by_serial;
@@ -367,6 +372,34 @@ void yo_order_give(struct yomo_room *room, yo_time now); /* order.c */
 void yo_order_confirmed(struct yomo_room *room, uint64_t number, int error);
 void yo_order_lost(struct yomo_room *room); /* what was given has no answer to come */
 void yo_order_end(struct yomo_room *room, int error); /* why the room is over */
+
+/* values.c: wishes are told to the server, and have their answers, in time with the mirror;
+ * the connection is gone; the room is over. */
+void yo_share_give(struct yomo_room *room, yo_time now);
+void yo_share_confirmed(struct yomo_room *room, const struct yo_effect *effect);
+void yo_share_settle(struct yomo_room *room);
+void yo_share_lost(struct yomo_room *room);
+void yo_share_end(struct yomo_room *room);
+
+/* shared.c: the mirror: something is told; all will be told anew, up to here it was, and
+ * what was not is gone. */
+void yo_shared_told(struct yomo_room *room, const struct yo_effect *effect);
+void yo_shared_begin(struct yomo_room *room);
+void yo_shared_sweep(struct yomo_room *room, uint64_t place);
+bool yo_shared_has(const struct yomo_room *room, struct yo_span key);
+void yo_shared_finish(struct yomo_room *room);
+
+/* locks.c: the same for locks; `drop`: the program gives one back. */
+void yo_claim_give(struct yomo_room *room, yo_time now);
+void yo_claim_confirmed(struct yomo_room *room, const struct yo_effect *effect,
+                        yo_time now);
+void yo_claim_told(struct yomo_room *room, const struct yo_effect *effect);
+void yo_claim_joined(struct yomo_room *room);
+void yo_claim_away(struct yomo_room *room);
+void yo_claim_drop(struct yomo_room *room, struct yo_span key);
+void yo_claim_end(struct yomo_room *room);
+void yo_claims_turn(struct yomo_client *client, yo_time now);
+yo_time yo_claims_deadline(const struct yomo_client *client);
 
 void yo_history_ask(struct yomo_room *room, yo_time now);
 void yo_history_page(struct yomo_room *room, const struct yo_effect *effect);

@@ -324,6 +324,12 @@ static bool pump_room(struct yomo_room *room, const struct yo_conn_info *info,
     if (room->state == YO_ROOM_JOINED && !yo_list_empty(&room->orders)) {
         yo_order_give(room, now);
     }
+    if (room->state == YO_ROOM_JOINED && !yo_list_empty(&room->shares)) {
+        yo_share_give(room, now);
+    }
+    if (room->state == YO_ROOM_JOINED && !yo_list_empty(&room->claims)) {
+        yo_claim_give(room, now);
+    }
     if (room->sweep_at <= now) {
         yo_mirror_sweep(room);
     }

@@ -40,6 +40,9 @@ int yo_room_create(struct yomo_room **out, struct yomo_client *client,
     yo_list_init(&room->kept);
     yo_list_init(&room->questions);
     yo_list_init(&room->orders);
+    yo_list_init(&room->shares);
+    yo_list_init(&room->claims);
+    yo_map_init(&room->shared, &client->mem);
     yo_roster_init(&room->roster, &client->mem);
     room->join_letter =
         (struct yo_letter){.open = on_join_letter, .discard = discard_join};
@@ -68,6 +71,7 @@ static void destroy(struct yomo_room *room)
     yo_blob_unref(room->own_state);
     yo_outbox_finish(&room->box);
     yo_roster_finish(&room->roster);
+    yo_shared_finish(room);
     yo_free(&client->mem, room);
     yo_client_unref(client);
 }
@@ -203,6 +207,8 @@ void yo_room_away(struct yomo_room *room)
     yo_client_count_box(room);
     yo_history_lost(room);
     yo_order_lost(room);
+    yo_share_lost(room);
+    yo_claim_away(room);
     if (room->resumable) { /* RELIABLE ones are not lost yet */
         yo_sending_moved(room);
     } else {
@@ -246,6 +252,8 @@ void yo_room_over(struct yomo_room *room, int error, struct yo_span text)
     yo_client_unlock(client);
     yo_history_end(room);
     yo_order_end(room, error);
+    yo_share_end(room);
+    yo_claim_end(room);
     yo_sending_end(room);
     if (client->on.on_left) {
         client->on.on_left(client->user, room, error, why.text);

@@ -268,6 +268,18 @@ static const struct yo_option server_options[] = {
            "Bytes of each room's newest reliable messages that are kept, as long as a seat "
            "may be resumed, for members whose connection broke. 0: nothing, and they are "
            "told of a gap."),
+    NUMBER("values-max", "1000", 0, MIB,
+           "Shared values and locks of one room. 0: none."),
+    NUMBER("value-size-max", "16k", 64, 16 * MIB,
+           "Bytes of one shared value."),
+    NUMBER("values-memory", "1m", KIB, GIB,
+           "Bytes of memory that the shared values and locks of one room may take, with "
+           "their names and whoever waits for a lock."),
+    DURATION("lease-max", "1m", 100, 24 * HOUR,
+             "The longest lease of a lock. Its holder begins it anew as long as it lives; one "
+             "that falls silent keeps the lock for so long."),
+    NUMBER("lock-line-max", "100", 0, MIB,
+           "Members that may wait in line for one lock."),
     NUMBER("state-size-max", "16k", 64, 16 * MIB,
            "Bytes of one member's state."),
     NUMBER("message-rate", "1000", 0, 16 * MIB,

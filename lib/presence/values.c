@@ -302,6 +302,11 @@ int yo_values_lock(struct yo_values *values, const struct yo_lock_wish *wish,
     return rv;
 }
 
+uint64_t yo_lock_next(const struct yo_value *lock)
+{
+    return yo_list_empty(&lock->line) ? 0 : wait_of(lock->line.next)->session;
+}
+
 bool yo_values_pass(struct yo_values *values, struct yo_value *lock, uint64_t place,
                     yo_time now)
 {

@@ -115,6 +115,9 @@ int yo_values_lock(struct yo_values *values, const struct yo_lock_wish *wish,
 bool yo_values_pass(struct yo_values *values, struct yo_value *lock, uint64_t place,
                     yo_time now);
 
+/* The session to which it would go; 0: to nobody. */
+uint64_t yo_lock_next(const struct yo_value *lock);
+
 /* One that waits for this lock does not any more; false: it did not. And all that it
  * waits for. */
 bool yo_values_step_out(struct yo_values *values, struct yo_value *lock,

@@ -100,6 +100,7 @@ static int add_missed(struct yo_home *home, struct yo_home_room *hr,
             rv = yo_told_add_other(&told, past->message);
         }
     }
+    rv = rv == YOMO_OK ? yo_home_tell_values(home, hr, &told) : rv;
     if (rv == YOMO_OK) {
         yo_home_hand_over(&told, arrived);
     }

@@ -330,6 +330,13 @@ static int read_history(struct yo_config *config, struct yo_buf *why)
         .bytes = size_option(o, "resume-log"),
         .age = (config->limits.silence_ms + config->limits.grace_ms) * YO_MS,
     };
+    config->values = (struct yo_values_bounds){
+        .count = size_option(o, "values-max"),
+        .value_size = size_option(o, "value-size-max"),
+        .bytes = size_option(o, "values-memory"),
+        .line = size_option(o, "lock-line-max"),
+    };
+    config->lease_max_ms = yo_options_ms(o, "lease-max");
     config->room_linger = yo_options_ms(o, "room-linger") * YO_MS;
     if (config->shown.messages == 0 &&
         strcmp(yo_options_text(o, "history-store"), "memory") != 0) {

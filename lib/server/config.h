@@ -10,6 +10,7 @@
 #include "loop/network.h"
 #include "options/options.h"
 #include "presence/history.h"
+#include "presence/values.h"
 #include "session/outbox.h"
 #include "session/server_side.h"
 #include "wire/limits.h"
@@ -57,6 +58,8 @@ struct yo_config {
     struct yo_outbox_limits outbox;
     yo_time latest_interval; /* LATEST values to anybody at most so often; 0: as they come */
     struct yo_record_bounds shown, recent; /* what each room keeps (presence/history.h) */
+    struct yo_values_bounds values; /* what each room shares (presence/values.h) */
+    uint64_t lease_max_ms;
     yo_time room_linger;
     yo_time presence_interval; /* between two tellings of changes in a room */
     const char *mesh, *web_root;

@@ -41,6 +41,7 @@ void yo_home_init(struct yo_home *home, const struct yomo_mem *mem,
     yo_list_init(&home->keeping);
     yo_list_init(&home->cooling);
     home->uneasy = 0;
+    yo_heap_init(&home->leases, mem);
     yo_list_init(&home->loading);
     home->lingering_count = 0;
     home->store = NULL;
@@ -63,6 +64,8 @@ static void room_free(struct yo_home *home, struct yo_home_room *hr)
     yo_list_remove(&hr->keep);
     yo_home_changes_forget(home, hr);
     yo_history_finish(&hr->history);
+    yo_heap_remove(&home->leases, &hr->lease);
+    yo_values_finish(&hr->values);
     for (uint32_t w = 0; w < home->office->count; w++) {
         yo_note_free(hr->at[w].lost);
     }
@@ -82,6 +85,7 @@ void yo_home_finish(struct yo_home *home)
         room_free(home, YO_CONTAINER(node, struct yo_home_room, node));
     }
     yo_map_finish(&home->rooms);
+    yo_heap_finish(&home->leases);
     yo_buf_finish(&home->slot);
     yo_buf_finish(&home->named);
     yo_buf_finish(&home->sessions);
@@ -156,6 +160,7 @@ static struct yo_home_room *room_make(struct yo_home *home, struct yo_blob *key)
                   2 * home->config->room_join_rate);
     yo_history_init(&hr->history, home->mem, &home->config->shown,
                     &home->config->recent);
+    yo_values_init(&hr->values, home->mem, &home->config->values);
     hr->key = yo_blob_ref(key);
     hr->name = yo_room_key_name(key);
     hr->epoch = yo_rand_session();
@@ -310,6 +315,12 @@ void yo_home_take(struct yo_home *home, struct yo_note *note, yo_time now)
         break;
     case YO_NOTE_HISTORY:
         yo_home_history(home, note);
+        break;
+    case YO_NOTE_VALUE:
+        yo_home_value(home, note);
+        break;
+    case YO_NOTE_LOCK:
+        yo_home_lock(home, note);
         break;
     case YO_NOTE_PUBLISH:
         yo_home_publish(home, note);

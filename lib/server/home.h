@@ -10,6 +10,7 @@
 
 #include "presence/history.h"
 #include "presence/room.h"
+#include "presence/values.h"
 #include "server/config.h"
 #include "server/letters.h"
 #include "server/metrics.h"
@@ -41,6 +42,7 @@ struct yo_home {
     uint64_t loads;         /* how often one did */
     struct yo_link cooling; /* rooms that were told of changes lately (changes.c) */
     size_t uneasy;          /* how many of them have something to tell */
+    struct yo_heap leases; /* rooms by when the first lease in them is over */
     yo_time now; /* of the note that is being taken */
 };
 
@@ -65,6 +67,9 @@ struct yo_home_room {
     struct yo_history history;
     struct yo_quota messages, joins; /* of all members together */
     struct yo_log_pace complaint;    /* about these */
+    struct yo_values values;
+    bool shares; /* some value or lock was there once */
+    struct yo_heap_node lease; /* in home->leases */
     struct yo_link linger, keep, cooling; /* in the home's lists */
     yo_time cool_at;                      /* until then changes wait */
     bool uneasy;                          /* and some do */
@@ -150,6 +155,8 @@ void yo_home_data(struct yo_home *home, struct yo_note *note);
 void yo_home_state(struct yo_home *home, struct yo_note *note);
 void yo_home_history(struct yo_home *home, struct yo_note *note);
 void yo_home_publish(struct yo_home *home, struct yo_note *note);
+void yo_home_value(struct yo_home *home, struct yo_note *note);
+void yo_home_lock(struct yo_home *home, struct yo_note *note);
 
 static inline uint32_t yo_home_worker_of(const struct yo_member *member)
 {
@@ -246,5 +253,18 @@ void yo_home_tell_before(struct yo_home *home, struct yo_home_room *hr,
 void yo_home_changes_tick(struct yo_home *home, yo_time now);
 yo_time yo_home_changes_deadline(const struct yo_home *home);
 void yo_home_changes_forget(struct yo_home *home, struct yo_home_room *hr);
+
+/* What is shared (values.c): a member has left, and gives back what it held; a lease is
+ * over, or when one will be. */
+void yo_home_locks_leave(struct yo_home *home, struct yo_home_room *hr, uint64_t session);
+void yo_home_leases_tick(struct yo_home *home, yo_time now);
+yo_time yo_home_leases_deadline(const struct yo_home *home);
+
+/* All that is shared, for one who joins, as parcels; for one who comes back, with the
+ * place as of which it is, also that there is nothing (any more). YOMO_ERR_NOMEM. */
+int yo_home_show_values(struct yo_home *home, struct yo_home_room *hr,
+                        struct yo_note *join);
+int yo_home_tell_values(struct yo_home *home, struct yo_home_room *hr,
+                        struct yo_told *told);
 
 #endif

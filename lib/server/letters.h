@@ -38,6 +38,9 @@ enum yo_note_kind {
     YO_NOTE_MOVE, /* session, ticket, to, number, twin: its member is worker `to`'s from
                      now on, where the session `number` takes it */
     YO_NOTE_HISTORY, /* session, ticket, number, sequence (before it), hist (at most) */
+    YO_NOTE_VALUE,   /* session, ticket, number, key, payload (NULL: take it away), version (if
+                        `versioned`: only if it has that) */
+    YO_NOTE_LOCK,    /* session, ticket, number, key, lease_ms (0: give it back), wait */
     YO_NOTE_PUBLISH, /* session (0: the host, then `id`), payload, event, delivery, key,
                         targets, ... */
     /* to a worker with members */
@@ -73,6 +76,8 @@ struct yo_note {
     uint64_t version, number, sequence, since_ms, hist, epoch;
     enum yomo_delivery delivery;
     int error;
+    bool versioned, wait;                 /* VALUE, LOCK */
+    uint64_t lease_ms;                    /* LOCK */
     bool presencejs;                      /* JOIN, PUBLISH: what the member speaks */
     bool observer;                        /* JOIN, JOINED, ARRIVED: it is not seen */
     bool insist;                          /* DELIVER: again, when a datagram is lost */

@@ -59,6 +59,10 @@ void yo_local_publish(struct yo_local *local, struct yo_peer *peer,
 void yo_local_history(struct yo_local *local, struct yo_peer *peer,
                       const struct yo_effect *effect);
 
+/* A change of what the room shares, or a lock (share.c). */
+void yo_local_share(struct yo_local *local, struct yo_peer *peer,
+                    const struct yo_effect *effect);
+
 /* The home has moved a seat here, for `peer`, which takes the session of `note`.
  * YOMO_ERR_NOMEM. */
 int yo_local_arrive(struct yo_local *local, struct yo_peer *peer,

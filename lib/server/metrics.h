@@ -76,6 +76,14 @@ typedef _Atomic uint64_t yo_metric;
       "Broadcasts that were taken from clients and the host program") \
     X(messages_unreliable, "counter", "yomo_messages_in_total", "delivery=\"unreliable\"", "") \
     X(messages_latest, "counter", "yomo_messages_in_total", "delivery=\"latest\"", "") \
+    X(value_changes, "counter", "yomo_value_changes_total", NULL, \
+      "Shared values that were set or taken away") \
+    X(value_conflicts, "counter", "yomo_value_conflicts_total", NULL, \
+      "Such changes that were refused: somebody else was first") \
+    X(locks_taken, "counter", "yomo_locks_taken_total", NULL, \
+      "Locks that came to a holder") \
+    X(leases_expired, "counter", "yomo_leases_expired_total", NULL, \
+      "Locks that were lost because their lease ran out") \
     X(requests_host, "counter", "yomo_host_requests_total", NULL, \
       "Requests that the host program was asked") \
     X(deliveries_reliable, "counter", "yomo_deliveries_total", "delivery=\"reliable\"", \

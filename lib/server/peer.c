@@ -371,6 +371,10 @@ static void carry_out(struct yo_peer *peer, const struct yo_effect *effect, yo_t
     case YO_EFFECT_HISTORY:
         yo_local_history(local, peer, effect);
         break;
+    case YO_EFFECT_VALUE:
+    case YO_EFFECT_LOCK:
+        yo_local_share(local, peer, effect);
+        break;
     case YO_EFFECT_TOKEN:
         yo_peer_take_token(peer, effect->token, now);
         break;

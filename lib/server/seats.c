@@ -94,6 +94,7 @@ void yo_home_leave(struct yo_home *home, struct yo_note *note)
         (void)yo_room_leave(&hr->room, note->session, &changes);
         yo_home_tell_changes(home, hr, &changes, NULL);
         yo_changes_finish(&changes);
+        yo_home_locks_leave(home, hr, note->session);
         if (at->members[YOMO] + at->members[PRESENCEJS] == 0) {
             yo_note_free(at->lost);
             at->lost = NULL;
@@ -152,6 +153,8 @@ void yo_home_stale(struct yo_home *home, struct yo_note *note)
     struct yo_changes changes = {0};
 
     if (hr && yo_room_set_stale(&hr->room, note->session, true, &changes) == YOMO_OK) {
+        /* What it holds it keeps until the lease is over; it waits for nothing. */
+        yo_values_step_out_all(&hr->values, note->session);
         yo_home_tell_changes(home, hr, &changes,
                              yo_room_find(&hr->room, note->session));
         yo_changes_finish(&changes);

@@ -155,5 +155,24 @@ static int peer_states(struct yo_home *home, const struct yo_home_room *hr,
 int yo_home_snapshot(struct yo_home *home, struct yo_home_room *hr,
                      struct yo_note *join)
 {
-    return join->presencejs ? peer_states(home, hr, join) : pages_for(home, hr, join);
+    struct yo_pages pages;
+    int rv;
+
+    if (join->presencejs) {
+        return peer_states(home, hr, join);
+    }
+    if (hr->values.count == 0) {
+        return pages_for(home, hr, join);
+    }
+    /* What is shared comes first, so that the last page of members ends it all. */
+    rv = yo_home_show_values(home, hr, join);
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    rv = yo_home_pages(home, hr, &pages);
+    for (size_t i = 0; rv == YOMO_OK && i < pages.count; i++) {
+        rv = yo_home_add_parcel(home, join, yo_blob_ref(pages.list[i]));
+    }
+    yo_pages_finish(&pages);
+    return rv;
 }

@@ -104,7 +104,8 @@ static void on_due(void *user)
 /* One that fires too early looks again. */
 static void time_batches(struct yo_worker *worker)
 {
-    yo_time due = yo_home_changes_deadline(&worker->home);
+    yo_time due = yo_time_min(yo_home_changes_deadline(&worker->home),
+                              yo_home_leases_deadline(&worker->home));
 
     if (due != YO_NEVER &&
         (!worker->batches.node.place || due < worker->batches.node.when)) {
@@ -117,6 +118,7 @@ static void on_batches(struct yo_timer *timer, yo_time now)
     struct yo_worker *worker = YO_CONTAINER(timer, struct yo_worker, batches);
 
     yo_home_changes_tick(&worker->home, now);
+    yo_home_leases_tick(&worker->home, now);
     time_batches(worker);
 }
 

@@ -39,6 +39,8 @@ struct yo_client_room {
     bool resuming;        /* JOINING: not for the first time, after a break; ACKED: the
                              server has said so */
     uint64_t read;        /* how many of its messages the server has read, said then */
+    uint64_t valued;      /* of the last change of what is shared */
+    bool paging;          /* pages of what is shared after a break are coming */
     struct yo_buf state;  /* this member's own */
     struct yo_join_wishes wishes;
     bool observer;        /* it was let in as one */
@@ -142,6 +144,19 @@ void yo_client_on_changes(struct yo_client_session *session,
 void yo_client_tell_changes(const struct yo_client_session *session,
                             const struct yo_message *changes,
                             struct yo_effects *effects);
+
+/* client_values.c: changes of what is shared, and pages of it, come; those that were held
+ * are told. */
+void yo_client_on_value(struct yo_client_session *session, struct yo_client_room *room,
+                        const struct yo_arrival *in);
+void yo_client_on_values(struct yo_client_session *session, struct yo_client_room *room,
+                         const struct yo_arrival *in);
+bool yo_client_is_valued(const struct yo_client_room *room,
+                         const struct yo_message *message);
+void yo_client_tell_value(struct yo_client_room *room, const struct yo_message *message,
+                          struct yo_effects *effects);
+void yo_client_tell_values(struct yo_client_room *room, const struct yo_message *page,
+                           struct yo_effects *effects);
 
 /* Make sure that yo_client_joined and `extra` adds before it cannot fail.
  * YOMO_ERR_NOMEM. */

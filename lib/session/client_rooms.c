@@ -522,6 +522,16 @@ void yo_client_joined(struct yo_client_session *session, struct yo_client_room *
             tell_past(room, &message, held->lane, effects);
             continue;
         }
+        if (message.op == YO_OP_VALUES) {
+            yo_client_tell_values(room, &message, effects);
+            continue;
+        }
+        if (message.op == YO_OP_VALUE || message.op == YO_OP_LOCK) {
+            if (!yo_client_is_valued(room, &message)) {
+                yo_client_tell_value(room, &message, effects);
+            }
+            continue;
+        }
         if (!yo_client_is_news(room, &message)) {
             continue;
         }
@@ -672,7 +682,8 @@ static void join_anew(struct yo_client_session *session, struct yo_client_room *
     room->phase = ROOM_JOINING;
     room->lane = session->next_lane++;
     room->acked = room->complete = room->rejoin = room->state_waits = false;
-    room->sequence = room->seen = room->epoch = 0;
+    room->sequence = room->seen = room->epoch = room->valued = 0;
+    room->paging = false;
     memset(room->heard, 0, sizeof(room->heard));
     memset(room->past, 0, sizeof(room->past));
 }
@@ -729,6 +740,13 @@ static void on_room_yomo(struct yo_client_session *session, struct yo_client_roo
     case YO_OP_HISTORY:
     case YO_OP_GAP:
         on_past(session, room, in);
+        break;
+    case YO_OP_VALUE:
+    case YO_OP_LOCK:
+        yo_client_on_value(session, room, in);
+        break;
+    case YO_OP_VALUES:
+        yo_client_on_values(session, room, in);
         break;
     default:
         on_data(session, room, in);

@@ -221,6 +221,7 @@ static void on_number(const struct yo_arrival *in, int error)
         confirmed->room = in->message->channel;
         confirmed->number = in->message->number;
         confirmed->sequence = in->message->sequence;
+        confirmed->version = in->message->version;
         confirmed->error = error;
         confirmed->text = in->message->text;
     }
@@ -339,9 +340,15 @@ static bool is_presencejs(enum yo_op op)
 }
 
 /* What a server sends on control, whatever the transport. */
-static bool is_control(enum yo_op op)
+static bool is_control(const struct yo_message *message)
 {
-    return op != YO_OP_DATA && op != YO_OP_HISTORY && op != YO_OP_GAP &&
+    enum yo_op op = message->op;
+
+    if (op == YO_OP_VALUES) { /* those with a place go with the data */
+        return message->sequence == 0;
+    }
+    return op != YO_OP_VALUE && op != YO_OP_LOCK &&
+           op != YO_OP_DATA && op != YO_OP_HISTORY && op != YO_OP_GAP &&
            op != YO_OP_PEER_ONLINE && op != YO_OP_PEER_STATE &&
            op != YO_OP_PEER_OFFLINE && op != YO_OP_PEER_STALE && op != YO_OP_PEER_BACK &&
            op != YO_OP_CHANGES;
@@ -368,7 +375,7 @@ int yo_client_session_recv(struct yo_client_session *session, uint32_t lane,
         yo_client_broken(session, &in, "not a message");
         return yo_client_done(effects);
     }
-    if (session->skip > 0 && is_control(message.op)) {
+    if (session->skip > 0 && is_control(&message)) {
         session->skip--;
         return yo_client_done(effects);
     }

@@ -74,6 +74,13 @@ int yo_client_state(struct yo_client_session *session, struct yo_span room,
 int yo_client_order(struct yo_client_session *session, const struct yo_message *order,
                     struct yo_effects *effects);
 
+/* Ask for a change of what a room shares: `wish` is a value, a lock or an unlock, with its
+ * number. CONFIRMED follows, with the place of the change as `sequence`, or with the
+ * version that is there when it failed with CONFLICT. YOMO_ERR_STATE without the extension,
+ * NOT_FOUND unless the room is joined, TOO_BIG, NOMEM. */
+int yo_client_share(struct yo_client_session *session, const struct yo_message *wish,
+                    struct yo_effects *effects);
+
 /* Ask for what was said before the place `before` (0: the newest), at most `max` messages
  * (0: as many as the server likes): HISTORY effects follow, all but the last with `more`,
  * or CONFIRMED with an error. YOMO_ERR_STATE without the extension, NOT_FOUND unless the

@@ -29,6 +29,13 @@ enum yo_effect_kind {
     YO_EFFECT_HISTORY, /* server: room, number, sequence (before it; 0: the newest), max (0:
                           as many as the server likes); client: room, number, payload (the
                           encoded array of messages), sequence (of what is older), more */
+    YO_EFFECT_VALUE,   /* server: room, key, payload (absent: take it away), version (if
+                          `versioned`: only if it has that), number; client: room, key,
+                          payload, version, session, peer: it is so (absent: not there) */
+    YO_EFFECT_LOCK,    /* server: room, key, after_ms (lease; 0: give it back), wait, number;
+                          client: room, key, version, session, peer (0: nobody has it) */
+    YO_EFFECT_VALUES,  /* client: room, sequence: what was not told since it was asked for
+                          or resumed is not there */
     YO_EFFECT_GAP,     /* client: room, from (0: not known), sequence (the last) */
     YO_EFFECT_ORDER,   /* op, room, peer, session, text, after_ms, number: of a member
                           with the right `admin`, if it has it */
@@ -74,6 +81,7 @@ struct yo_effect {
     bool echo, direct;
     uint64_t request, reply, ttl_ms, pace_ms;
     enum yomo_priority priority;
+    bool versioned, wait; /* VALUE, LOCK */
     bool past; /* MESSAGE: it was said at since_ms, before this member came */
     bool more; /* HISTORY: of the answer; further pages follow */
     uint64_t rtt;  /* nanoseconds */

@@ -93,6 +93,11 @@ void yo_server_places(const struct yo_message *message, uint64_t normal,
                       struct yo_effect *effect);
 void yo_server_on_history(struct yo_server_session *session,
                           const struct yo_incoming *in);
+/* server_values.c */
+void yo_server_on_value(struct yo_server_session *session,
+                        const struct yo_incoming *in);
+void yo_server_on_lock(struct yo_server_session *session, const struct yo_incoming *in);
+
 void yo_server_on_online(struct yo_server_session *session,
                          const struct yo_incoming *in);
 void yo_server_count(struct yo_server_session *session,

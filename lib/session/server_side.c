@@ -146,6 +146,9 @@ static bool wants_error(const struct yo_server_session *session,
     case YO_OP_KICK:
     case YO_OP_BAN:
     case YO_OP_CLOSE:
+    case YO_OP_VALUE:
+    case YO_OP_LOCK:
+    case YO_OP_UNLOCK:
         return message->number != 0;
     default:
         return false;
@@ -545,6 +548,10 @@ static void dispatch(struct yo_server_session *session, const struct yo_incoming
     } else if ((op == YO_OP_KICK || op == YO_OP_BAN || op == YO_OP_CLOSE) &&
                session->identity.extension) {
         on_order(session, in);
+    } else if (op == YO_OP_VALUE && session->identity.extension) {
+        yo_server_on_value(session, in);
+    } else if ((op == YO_OP_LOCK || op == YO_OP_UNLOCK) && session->identity.extension) {
+        yo_server_on_lock(session, in);
     } else if (op == YO_OP_RESUME && session->identity.extension) {
         on_resume(session, in);
     } else if (op == YO_OP_UNKNOWN) {
@@ -600,6 +607,10 @@ int yo_server_confirm(struct yo_server_session *session, struct yo_span room,
 
     if (error) {
         message.text = yo_span_of(yomo_strerror(error));
+    }
+    if (error == YOMO_ERR_CONFLICT) { /* the version that is there; 0: none */
+        message.version = sequence;
+        message.versioned = true;
     }
     if (session->identity.extension && number != 0) {
         yo_server_send(session, effects, &message);

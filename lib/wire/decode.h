@@ -47,10 +47,11 @@ int yo_members_next(struct yo_mp_reader *reader, struct yo_wire_member *member);
 
 /* Walk the messages of a page of history, after yo_members_init. One without a place, a
  * sender or data that yo_check_data takes (`event`) is YOMO_ERR_MALFORMED. */
-/* YOMO_ERR_MALFORMED also unless it can be what it says: a name, a place, a payload or
- * somebody who holds it. */
-int yo_values_next(struct yo_mp_reader *reader, struct yo_wire_value *value);
 int yo_past_next(struct yo_mp_reader *reader, struct yo_wire_past *past,
                  struct yo_span *event);
+
+/* Walk the shared values and locks of a page, after yo_members_init. YOMO_ERR_MALFORMED also
+ * unless each can be what it says: a name, a place, and data or somebody who holds it. */
+int yo_values_next(struct yo_mp_reader *reader, struct yo_wire_value *value);
 
 #endif

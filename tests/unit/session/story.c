@@ -193,6 +193,8 @@ static const char *const kinds[] = {
     [YO_EFFECT_TOKEN] = "token",     [YO_EFFECT_MOVE] = "move",
     [YO_EFFECT_FENCE] = "fence",     [YO_EFFECT_MOVED] = "moved",
     [YO_EFFECT_HISTORY] = "history", [YO_EFFECT_GAP] = "gap",
+    [YO_EFFECT_VALUE] = "value",     [YO_EFFECT_LOCK] = "lock",
+    [YO_EFFECT_VALUES] = "values",
     [YO_EFFECT_CLAIM] = "claim",     [YO_EFFECT_RESUME] = "resume",
     [YO_EFFECT_READ] = "read",       [YO_EFFECT_RESUMED] = "resumed",
 };
@@ -247,6 +249,8 @@ static void put_fields(struct yo_buf *out, const struct yo_effect *effect)
     put_number(out, "hist", effect->hist);
     put_number(out, "max", effect->max);
     put_number(out, "from", effect->from);
+    yo_buf_append_text(out, effect->versioned && effect->version == 0 ? " v=0" : "");
+    yo_buf_append_text(out, effect->wait ? " wait" : "");
     yo_buf_append_text(out, effect->past ? " past" : "");
     yo_buf_append_text(out, effect->more ? " more" : "");
     put_text(out, "tok", effect->token);
