@@ -8,7 +8,8 @@
 
 const struct command *const commands[] = {
     &serve_command,   &sub_command,  &pub_command,   &request_command, &chat_command,
-    &history_command, &ping_command, &bench_command, &admin_command,   NULL,
+    &history_command, &ping_command, &bench_command, &admin_command,
+    &value_command,   &values_command, &lock_command, NULL,
 };
 
 int exit_code_of(int32_t error)

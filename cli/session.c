@@ -159,6 +159,17 @@ static void on_gap(void *user, yomo_room *room, const yomo_gap *gap)
     }
 }
 
+static void on_lock(void *user, yomo_room *room, const char *key, int32_t held,
+                    uint64_t version)
+{
+    struct session *session = user;
+
+    (void)room;
+    if (session->events->on_lock && !session->ending) {
+        session->events->on_lock(session, key, held, version);
+    }
+}
+
 static void on_peer(void *user, yomo_room *room, const yomo_peer *peer, int32_t change)
 {
     struct session *session = user;
@@ -230,6 +241,7 @@ static int begin(struct session *session, const char *room, const char *state)
         .on_history = on_history,
         .on_gap = on_gap,
         .on_user = on_user,
+        .on_lock = on_lock,
     };
     const struct args *args = session->args;
     const char *about = args->arguments[0];

@@ -20,6 +20,8 @@ struct session_events {
     void (*on_sent)(struct session *session, uint64_t id, int32_t error);
     void (*on_history)(struct session *session, yomo_history *history);
     void (*on_gap)(struct session *session, const yomo_gap *gap);
+    void (*on_lock)(struct session *session, const char *key, int32_t held,
+                    uint64_t version);
     /* Before the join: ask for more than a state. YOMO_OK, or an error. */
     int32_t (*prepare)(struct session *session, yomo_join *join);
     /* The connection was lost, or came back: a sentence. NULL: it goes to stderr. */

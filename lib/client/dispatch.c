@@ -59,7 +59,9 @@ static void joined(struct yomo_room *room, const struct yo_effect *effect, yo_ti
     yo_history_joined(room, effect);
     if (client->extension) {
         yo_mirror_sweep(room); /* the snapshot was complete */
-        yo_shared_sweep(room, effect->sequence);
+        if (!effect->resumed) {
+            yo_shared_sweep(room, effect->sequence);
+        }
         yo_claim_joined(room);
     } else {
         yo_room_due(room, room->sweep_at = yo_time_after(now, YO_ROOM_SWEEP));

@@ -247,6 +247,8 @@ static void ask(struct yomo_room *room, yo_time now)
     yo_effects_clear(&client->effects);
     room->state = YO_ROOM_ASKED;
     room->state_dirty = false;
+    yo_shared_begin(room);
+    room->value_place = 0;
     struct yo_join_wishes wishes = room->wishes;
     yo_history_wish(room, &wishes);
     struct yo_blob *state = own_state(room);

@@ -30,7 +30,7 @@ static int encode(struct yo_home *home, const struct yo_home_room *hr, enum yo_o
                                        .peer = who,
                                        .sequence = hr->room.sequence + 1};
 
-    *telling = (struct yo_telling){.delivery = YOMO_RELIABLE};
+    *telling = (struct yo_telling){.delivery = YOMO_RELIABLE, .expires = YO_NEVER};
     return yo_encode_blob(&telling->encoded[YOMO], home->mem, YO_DIALECT_YOMO, &message);
 }
 

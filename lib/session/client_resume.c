@@ -75,6 +75,7 @@ int yo_client_resume_room(struct yo_client_session *session, struct yo_span name
         yo_client_release_held(session, room);
         room->phase = ROOM_JOINING;
         room->resuming = true;
+        room->paging = false;
         room->acked = room->complete = room->rejoin = room->state_waits = false;
     }
     return yo_client_done(effects);

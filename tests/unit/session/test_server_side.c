@@ -457,7 +457,8 @@ static void pings_are_answered_and_servers_ops_are_not_the_clients(void **state)
     for (int op = YO_OP_HELLO; op < YO_OP_UNKNOWN; op++) {
         if (op != YO_OP_PING && op != YO_OP_PONG && op != YO_OP_MOVE &&
             op != YO_OP_TOKEN && op != YO_OP_HISTORY && op != YO_OP_RESUME &&
-            op != YO_OP_KICK && op != YO_OP_BAN && op != YO_OP_CLOSE) {
+            op != YO_OP_KICK && op != YO_OP_BAN && op != YO_OP_CLOSE &&
+            op != YO_OP_VALUE && op != YO_OP_LOCK && op != YO_OP_UNLOCK) {
             recv((struct yo_message){.op = (enum yo_op)op}, "drop code=PROTO\n");
         }
     }
