@@ -82,6 +82,27 @@ static void put_past(struct yo_buf *out, struct yo_span messages)
     yo_buf_append_text(out, "]");
 }
 
+static void put_values(struct yo_buf *out, struct yo_span values)
+{
+    struct yo_mp_reader reader;
+    struct yo_wire_value value;
+    uint32_t count;
+
+    assert_int_equal(yo_members_init(&reader, values, &count), YOMO_OK);
+    yo_buf_append_text(out, " m=[");
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(yo_values_next(&reader, &value), YOMO_OK);
+        yo_buf_append_text(out, i ? ", " : "");
+        yo_buf_append_span(out, value.key);
+        yo_buf_printf(out, " v=%" PRIu64 " ", value.version);
+        yo_buf_append_span(out, value.peer);
+        yo_buf_printf(out, "/%" PRIu64, value.session);
+        put_payload(out, value.payload);
+        yo_buf_append_text(out, value.lock ? " lk" : "");
+    }
+    yo_buf_append_text(out, "]");
+}
+
 static void put_members(struct yo_buf *out, const struct yo_message *message)
 {
     static const char *const changes[] = {"came", "state", "left", "stale", "back"};
@@ -143,6 +164,9 @@ void story_message(struct yo_buf *out, const struct yo_message *message)
     put_number(out, "sid", message->session);
     put_number(out, "d", (uint64_t)message->delivery);
     put_text(out, "k", message->key);
+    if (message->versioned && message->version == 0) {
+        yo_buf_append_text(out, " v=0");
+    }
     put_number(out, "v", message->version);
     put_number(out, "n", message->number);
     put_number(out, "q", message->sequence);
@@ -158,6 +182,8 @@ void story_message(struct yo_buf *out, const struct yo_message *message)
     put_text(out, "tok", message->token);
     if (message->op == YO_OP_HISTORY) {
         put_past(out, message->members);
+    } else if (message->op == YO_OP_VALUES) {
+        put_values(out, message->members);
     } else {
         put_members(out, message);
     }
@@ -178,6 +204,7 @@ void story_message(struct yo_buf *out, const struct yo_message *message)
     put_number(out, "from", message->from);
     put_number(out, "qu", message->urgent);
     put_number(out, "qb", message->bulk);
+    yo_buf_append_text(out, message->wait ? " wt" : "");
     put_number(out, "rd", message->read);
 }
 
