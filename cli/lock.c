@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* lock.c - a command that runs while a lock of a room is held.
  *
- * The happy path: join, get the lock, run the command in a process group of its own, give
- * the lock back with the end of the session. Possible failures: somebody else has it; it is
- * lost, or a signal comes, while the command runs, which is then ended: first asked to,
- * then not. The lock is given back once it has ended. */
+ * The happy path: join, get the lock, run the command in a process group of its own,
+ * give the lock back with the end of the session. Possible failures: somebody else has
+ * it; it is lost, or a signal comes, while the command runs, which is then ended: first
+ * asked to, then not. The lock is given back once it has ended. */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -195,16 +195,17 @@ const struct command lock_command = {
     .name = "lock",
     .arguments = "URL ROOM KEY COMMAND",
     .summary = "Run a command while holding a lock of a room.",
-    .text = "URL is where the backend is, such as https://localhost:8443; ROOM is the "
-            "name of a room, which is joined meanwhile; KEY names the lock; COMMAND is "
-            "run by /bin/sh, in a process group of its own. In its environment "
-            "YOMO_LOCK_VERSION is the lock's version, which grows from holder to holder: "
-            "hand it to what you write to, which can then refuse those from before.\n"
-            "\n"
-            "When the lock is lost, or a signal comes, the command gets SIGTERM, and "
-            "SIGKILL two seconds later. The exit code is 0 when the command ended with 0, "
-            "1 when it did not, when the lock was lost, or somebody else had it, and 5 "
-            "when --wait was over.",
+    .text =
+        "URL is where the backend is, such as https://localhost:8443; ROOM is the "
+        "name of a room, which is joined meanwhile; KEY names the lock; COMMAND is "
+        "run by /bin/sh, in a process group of its own. In its environment "
+        "YOMO_LOCK_VERSION is the lock's version, which grows from holder to holder: "
+        "hand it to what you write to, which can then refuse those from before.\n"
+        "\n"
+        "When the lock is lost, or a signal comes, the command gets SIGTERM, and "
+        "SIGKILL two seconds later. The exit code is 0 when the command ended with 0, "
+        "1 when it did not, when the lock was lost, or somebody else had it, and 5 "
+        "when --wait was over.",
     .scope = YOMO_SCOPE_CLIENT,
     .flags = flags,
     .run = run,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* value.c - one value that a room shares: printed, set, taken away, or counted with; and
- * all of them. */
+/* value.c - one value that a room shares: printed, set, taken away, or counted with;
+ * and all of them. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,11 +118,11 @@ static void change(struct session *session)
         value->set && value->conditional
             ? yomo_room_set_value_if(room, value->key, value->set, size, YOMO_JSON,
                                      value->version, &value->id)
-        : value->set ? yomo_room_set_value(room, value->key, value->set, size, YOMO_JSON,
-                                           &value->id)
-        : value->conditional ? yomo_room_delete_value_if(room, value->key, value->version,
-                                                         &value->id)
-                             : yomo_room_delete_value(room, value->key, &value->id);
+        : value->set ? yomo_room_set_value(room, value->key, value->set, size,
+                                           YOMO_JSON, &value->id)
+        : value->conditional
+            ? yomo_room_delete_value_if(room, value->key, value->version, &value->id)
+            : yomo_room_delete_value(room, value->key, &value->id);
 
     if (rv != YOMO_OK) {
         session_fail(session, rv, NULL);
@@ -241,15 +241,16 @@ const struct command value_command = {
     .name = "value",
     .arguments = "URL ROOM KEY",
     .summary = "Print, set or take away a value that a room shares.",
-    .text = "URL is where the backend is, such as https://localhost:8443; ROOM is the "
-            "name of a room, which is joined for as long as that takes; KEY names the "
-            "value. It is printed as it is at the end:\n"
-            "\n"
-            "  {\"key\":..,\"version\":..,\"from\":..,\"session\":..,\"value\":..}\n"
-            "\n"
-            "version is the place of its last change in the room's order. The exit code "
-            "is 1 when there is no such value, or when it has another version than "
-            "--if-version says.",
+    .text =
+        "URL is where the backend is, such as https://localhost:8443; ROOM is the "
+        "name of a room, which is joined for as long as that takes; KEY names the "
+        "value. It is printed as it is at the end:\n"
+        "\n"
+        "  {\"key\":..,\"version\":..,\"from\":..,\"session\":..,\"value\":..}\n"
+        "\n"
+        "version is the place of its last change in the room's order. The exit code "
+        "is 1 when there is no such value, or when it has another version than "
+        "--if-version says.",
     .scope = YOMO_SCOPE_CLIENT,
     .flags = flags,
     .run = run,
@@ -259,10 +260,11 @@ const struct command values_command = {
     .name = "values",
     .arguments = "URL ROOM",
     .summary = "Print all values and locks of a room, one JSON object a line.",
-    .text = "URL is where the backend is, such as https://localhost:8443; ROOM is the "
-            "name of a room, which is joined for as long as that takes. They come in no "
-            "order, as yomo value prints them; a lock that somebody holds has "
-            "\"lock\":true instead of a value.",
+    .text =
+        "URL is where the backend is, such as https://localhost:8443; ROOM is the "
+        "name of a room, which is joined for as long as that takes. They come in no "
+        "order, as yomo value prints them; a lock that somebody holds has "
+        "\"lock\":true instead of a value.",
     .scope = YOMO_SCOPE_CLIENT,
     .flags = all_flags,
     .run = run_all,

@@ -3,15 +3,15 @@
  *
  * The happy path: the server is asked, at once says which place the lock has (its
  * version), or that others are before; then it tells that this member has it, and is
- * asked again, so that the lease is measured from a moment of our own. While the program
- * holds it the lease is begun anew three times in its length. Possible failure modes:
- * somebody else has it (CONFLICT), or had it for as long as the program would wait
- * (TIMEOUT); the lease runs out because the server cannot be reached; another connection
- * is another session, to which the lock does not belong.
+ * asked again, so that the lease is measured from a moment of our own. While the
+ * program holds it the lease is begun anew three times in its length. Possible failure
+ * modes: somebody else has it (CONFLICT), or had it for as long as the program would
+ * wait (TIMEOUT); the lease runs out because the server cannot be reached; another
+ * connection is another session, to which the lock does not belong.
  *
- * A lease counts from when it was asked for, by the loop's clock: it ends here before it
- * ends at the server, so that two never believe to have it. What may be under way when
- * one is given up is followed by an unlock on the same way.
+ * A lease counts from when it was asked for, by the loop's clock: it ends here before
+ * it ends at the server, so that two never believe to have it. What may be under way
+ * when one is given up is followed by an unlock on the same way.
  *
  * Invariants: a claim is in its room's list and in the client's from when its letter is
  * opened; `held` is what the program was told last. */
@@ -30,8 +30,8 @@ struct claim {
     uint64_t number, ask; /* the program's; of the question that has no answer yet */
     uint64_t lease_ms, wait_ms;
     yo_time wait_until;
-    bool told;                 /* the program wants to know what became of it */
-    bool due, asked, in_line;  /* to be asked for; it was, by this connection */
+    bool told;                /* the program wants to know what became of it */
+    bool due, asked, in_line; /* to be asked for; it was, by this connection */
     bool held;
     uint64_t version, session; /* held: since which place, by which session of ours */
     yo_time asked_at, valid_until, renew_at;
@@ -381,8 +381,9 @@ yo_time yo_claims_deadline(const struct yomo_client *client)
     YO_LIST_EACH(link, next, &client->claims)
     {
         const struct claim *claim = of_all(link);
-        due = yo_time_min(due, claim->held ? yo_time_min(claim->valid_until, claim->renew_at)
-                                           : claim->wait_until);
+        due = yo_time_min(due, claim->held
+                                   ? yo_time_min(claim->valid_until, claim->renew_at)
+                                   : claim->wait_until);
     }
     return due;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* shared.c - what a room shares, as this client has been told of it: a mirror, which the
- * program may read on any thread, and on_value for each difference.
+/* shared.c - what a room shares, as this client has been told of it: a mirror, which
+ * the program may read on any thread, and on_value for each difference.
  *
- * Values are immutable and counted, so that a copy of the mirror is a list of references.
- * After a lost connection the mirror is kept; what is told anew and is the same as before
- * is no news, and what is not told anew until the room is joined again is gone. */
+ * Values are immutable and counted, so that a copy of the mirror is a list of
+ * references. After a lost connection the mirror is kept; what is told anew and is the
+ * same as before is no news, and what is not told anew until the room is joined again
+ * is gone. */
 #include <yomo/error.h>
 
 #include "base/check.h"
@@ -183,7 +184,8 @@ void yo_shared_told(struct yomo_room *room, const struct yo_effect *effect)
         yo_map_remove(&room->shared, &old->node);
     }
     if (!value->gone) {
-        atomic_fetch_add_explicit(&value->refs, 1, memory_order_relaxed); /* the map's */
+        atomic_fetch_add_explicit(&value->refs, 1,
+                                  memory_order_relaxed); /* the map's */
         rv = yo_map_put(&room->shared, &value->node,
                         yo_span(value->text, 1 + effect->key.size));
     }
@@ -217,8 +219,8 @@ void yo_shared_sweep(struct yomo_room *room, uint64_t place)
         if (value->told) {
             continue;
         }
-        const struct yo_effect gone = {
-            .key = yo_span_of(yomo_value_key(value)), .version = value->version};
+        const struct yo_effect gone = {.key = yo_span_of(yomo_value_key(value)),
+                                       .version = value->version};
         struct yomo_value *last = make(client, value->lock, &gone);
         yo_client_lock(client);
         yo_map_remove(&room->shared, node);

@@ -2,10 +2,11 @@
 /* values.c - what a program wants changed of what its room shares.
  *
  * The happy path: a wish waits until its room is joined, is told to the server, and
- * becomes a change with a version, which on_value tells like anybody else's; then on_sent.
- * Possible failure modes: somebody else was first (CONFLICT): on_sent comes once the
- * mirror shows what was; the server refuses it (DENIED, FULL, ...); the connection ends
- * before the answer (CLOSED: it may have been done); the room is over. */
+ * becomes a change with a version, which on_value tells like anybody else's; then
+ * on_sent. Possible failure modes: somebody else was first (CONFLICT): on_sent comes
+ * once the mirror shows what was; the server refuses it (DENIED, FULL, ...); the
+ * connection ends before the answer (CLOSED: it may have been done); the room is over.
+ */
 #include <yomo/error.h>
 
 #include "base/check.h"
@@ -273,8 +274,9 @@ void yo_share_confirmed(struct yomo_room *room, const struct yo_effect *effect)
             continue;
         }
         /* What it is about is told among the room's messages, perhaps later. */
-        wish->settling = wish->op == YO_OP_VALUE &&
-                         (effect->error == YOMO_OK || effect->error == YOMO_ERR_CONFLICT);
+        wish->settling =
+            wish->op == YO_OP_VALUE &&
+            (effect->error == YOMO_OK || effect->error == YOMO_ERR_CONFLICT);
         wish->error = effect->error;
         wish->place = effect->error ? effect->version : effect->sequence;
         if (wish->settling) {

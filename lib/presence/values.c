@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* values.c - invariants, asserted by yo_values_check():
- *  1. what has data is in `values`, what has none in `locks` and in `until`; both are in
- *     `by_key`, and `count` and `lock_count` say how many;
+ *  1. what has data is in `values`, what has none in `locks` and in `until`; both are
+ * in `by_key`, and `count` and `lock_count` say how many;
  *  2. versions grow along `values`;
  *  3. `bytes` is the sum over values, locks and those in line, and the bounds hold;
  *  4. nobody waits for a lock twice, or for one that it holds. */
@@ -359,7 +359,8 @@ struct yo_value *yo_values_expired(const struct yo_values *values, yo_time now)
 {
     struct yo_heap_node *node = yo_heap_first(&values->until);
 
-    return node && node->when <= now ? YO_CONTAINER(node, struct yo_value, until) : NULL;
+    return node && node->when <= now ? YO_CONTAINER(node, struct yo_value, until)
+                                     : NULL;
 }
 
 yo_time yo_values_deadline(const struct yo_values *values)

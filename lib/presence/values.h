@@ -2,14 +2,14 @@
 /* values.h - what the members of one room share: values by name, and locks.
  *
  * Pure. Each value and each lock has a version: the place in the room's order of the
- * change that made it, given by the caller. So a version never comes back, also not that
- * of something that was taken away and made anew: whoever compares versions cannot be
- * fooled, and that of a lock grows from one holder to the next.
+ * change that made it, given by the caller. So a version never comes back, also not
+ * that of something that was taken away and made anew: whoever compares versions cannot
+ * be fooled, and that of a lock grows from one holder to the next.
  *
- * A lock belongs to one session, until it gives it back, is gone, or the lease runs out,
- * which its holder may begin anew. Others wait in line, in the order in which they asked.
- * Values and locks have names of their own: one may be called as the other. A lock that
- * nobody holds is not there. */
+ * A lock belongs to one session, until it gives it back, is gone, or the lease runs
+ * out, which its holder may begin anew. Others wait in line, in the order in which they
+ * asked. Values and locks have names of their own: one may be called as the other. A
+ * lock that nobody holds is not there. */
 #ifndef YO_PRESENCE_VALUES_H
 #define YO_PRESENCE_VALUES_H
 
@@ -75,7 +75,8 @@ struct yo_value *yo_values_get_lock(const struct yo_values *values, struct yo_sp
 struct yo_value_wish {
     struct yo_span key;
     struct yo_blob *data; /* NULL: take it away; a reference is taken */
-    bool conditional;     /* only if its version is `expected`, 0: only if it is not there */
+    bool
+        conditional; /* only if its version is `expected`, 0: only if it is not there */
     uint64_t expected;
     uint64_t session;
     struct yo_blob *who; /* a reference is taken */
@@ -83,8 +84,8 @@ struct yo_value_wish {
 
 /* It gets `version`. YOMO_ERR_CONFLICT: it has another version than expected, which is
  * `*current` (0: it is not there); YOMO_ERR_NOT_FOUND: there was nothing to take away;
- * YOMO_ERR_INVALID (the name), YOMO_ERR_TOO_BIG, YOMO_ERR_FULL, YOMO_ERR_NOMEM. After an
- * error all is as it was. */
+ * YOMO_ERR_INVALID (the name), YOMO_ERR_TOO_BIG, YOMO_ERR_FULL, YOMO_ERR_NOMEM. After
+ * an error all is as it was. */
 int yo_values_set(struct yo_values *values, const struct yo_value_wish *wish,
                   uint64_t version, uint64_t *current);
 
@@ -104,8 +105,8 @@ struct yo_lock_wish {
 };
 
 /* `*version`: that of the lock, if one has it. One that is in line already stays where
- * it is. YOMO_ERR_CONFLICT: somebody else has it, and it is not to wait; YOMO_ERR_INVALID,
- * YOMO_ERR_FULL, YOMO_ERR_NOMEM. After an error all is as it was. */
+ * it is. YOMO_ERR_CONFLICT: somebody else has it, and it is not to wait;
+ * YOMO_ERR_INVALID, YOMO_ERR_FULL, YOMO_ERR_NOMEM. After an error all is as it was. */
 int yo_values_lock(struct yo_values *values, const struct yo_lock_wish *wish,
                    uint64_t place, yo_time now, enum yo_lock_outcome *outcome,
                    uint64_t *version);

@@ -31,7 +31,8 @@ static int encode(struct yo_home *home, const struct yo_home_room *hr, enum yo_o
                                        .sequence = hr->room.sequence + 1};
 
     *telling = (struct yo_telling){.delivery = YOMO_RELIABLE, .expires = YO_NEVER};
-    return yo_encode_blob(&telling->encoded[YOMO], home->mem, YO_DIALECT_YOMO, &message);
+    return yo_encode_blob(&telling->encoded[YOMO], home->mem, YO_DIALECT_YOMO,
+                          &message);
 }
 
 /* It has happened. */
@@ -74,8 +75,9 @@ static void time_leases(struct yo_home *home, struct yo_home_room *hr)
 /* --- values --- */
 
 /* `*place`: of the change, or the version that is there. */
-static int set(struct yo_home *home, struct yo_home_room *hr, const struct yo_note *note,
-               const struct yo_member *member, uint64_t *place)
+static int set(struct yo_home *home, struct yo_home_room *hr,
+               const struct yo_note *note, const struct yo_member *member,
+               uint64_t *place)
 {
     struct yo_span who = yo_span_of(member->id);
     struct yo_value_wish wish = {.key = note->key,
@@ -88,11 +90,11 @@ static int set(struct yo_home *home, struct yo_home_room *hr, const struct yo_no
 
     if (rv == YOMO_OK) {
         wish.who = yo_blob_create(home->mem, who);
-        rv = wish.who ? encode(home, hr, YO_OP_VALUE, note->key,
-                               note->payload ? yo_blob_span(note->payload)
-                                             : YO_SPAN_NONE,
-                               note->session, who, &telling)
-                      : YOMO_ERR_NOMEM;
+        rv = wish.who
+                 ? encode(home, hr, YO_OP_VALUE, note->key,
+                          note->payload ? yo_blob_span(note->payload) : YO_SPAN_NONE,
+                          note->session, who, &telling)
+                 : YOMO_ERR_NOMEM;
     }
     if (rv == YOMO_OK) {
         rv = yo_values_set(&hr->values, &wish, hr->room.sequence + 1, place);
@@ -184,9 +186,9 @@ static int lock(struct yo_home *home, struct yo_home_room *hr,
                                 .wait = note->wait};
     enum yo_lock_outcome outcome = YO_LOCK_RENEWED;
     struct yo_telling telling = {0};
-    int rv = overloaded(home, hr) ? YOMO_ERR_FULL
-                                  : yo_heap_reserve(&home->leases,
-                                                    home->leases.count + 1);
+    int rv = overloaded(home, hr)
+                 ? YOMO_ERR_FULL
+                 : yo_heap_reserve(&home->leases, home->leases.count + 1);
 
     if (rv == YOMO_OK && !(wish.who = yo_blob_create(home->mem, who))) {
         rv = YOMO_ERR_NOMEM;
@@ -242,7 +244,8 @@ void yo_home_lock(struct yo_home *home, struct yo_note *note)
     done(home, note, rv, place);
 }
 
-void yo_home_locks_leave(struct yo_home *home, struct yo_home_room *hr, uint64_t session)
+void yo_home_locks_leave(struct yo_home *home, struct yo_home_room *hr,
+                         uint64_t session)
 {
     struct yo_value *held;
 
@@ -303,9 +306,8 @@ static int put_page(struct pages *pages, size_t size, bool more)
     yo_mp_put_array(&array, pages->count);
     yo_mp_put_raw(&array, yo_span(pages->entries.data, size));
     page.members = yo_buf_span(&array);
-    rv = array.failed
-             ? YOMO_ERR_NOMEM
-             : yo_encode_blob(&blob, pages->home->mem, YO_DIALECT_YOMO, &page);
+    rv = array.failed ? YOMO_ERR_NOMEM
+                      : yo_encode_blob(&blob, pages->home->mem, YO_DIALECT_YOMO, &page);
     yo_buf_finish(&array);
     if (rv == YOMO_OK && pages->told) {
         rv = yo_told_add_other(pages->told, blob);

@@ -24,7 +24,8 @@ static bool may_ask(struct yo_server_session *session, const struct yo_incoming 
     } else if (in->limited) {
         yo_server_refuse(session, in, YOMO_ERR_RATE, yomo_strerror(YOMO_ERR_RATE));
     } else if (!is_name(message->key)) {
-        yo_server_refuse(session, in, YOMO_ERR_INVALID, "not a name for what is shared");
+        yo_server_refuse(session, in, YOMO_ERR_INVALID,
+                         "not a name for what is shared");
     } else {
         return true;
     }

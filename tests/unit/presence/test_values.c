@@ -87,8 +87,8 @@ static void bounds_hold_and_refuse(void **state)
 {
     const struct yo_values_bounds small = {.count = 2,
                                            .value_size = 4,
-                                           .bytes = 2 * YO_VALUE_SIZE + 2 + 5 +
-                                                    YO_WAIT_SIZE,
+                                           .bytes =
+                                               2 * YO_VALUE_SIZE + 2 + 5 + YO_WAIT_SIZE,
                                            .line = 1};
     enum yo_lock_outcome outcome;
     struct yo_values values;
@@ -182,9 +182,9 @@ static void step_value(struct yo_values *values, struct naive *naive, const char
     bool away = (r / 3) % 4 == 0;
     int rv = set(values, key, away ? NULL : "1", expected, place, &current);
 
-    assert_int_equal(rv, !match                           ? YOMO_ERR_CONFLICT
+    assert_int_equal(rv, !match                         ? YOMO_ERR_CONFLICT
                          : away && naive->value[k] == 0 ? YOMO_ERR_NOT_FOUND
-                                                          : YOMO_OK);
+                                                        : YOMO_OK);
     assert_int_equal(current, naive->value[k]);
     if (rv == YOMO_OK) {
         naive->value[k] = away ? 0 : place;
@@ -255,7 +255,8 @@ static void random_changes_end_as_a_naive_record_does(void **state)
             const struct yo_value *held = yo_values_get_lock(&values, yo_span_of(name));
             assert_int_equal(value ? value->version : 0, naive.value[i]);
             assert_int_equal(held ? held->version : 0, naive.lock[i]);
-            assert_int_equal(held ? held->session : 0, naive.lock[i] ? naive.holder[i] : 0);
+            assert_int_equal(held ? held->session : 0,
+                             naive.lock[i] ? naive.holder[i] : 0);
             if (naive.lock[i] && naive.until[i] < due) {
                 due = naive.until[i];
             }
