@@ -118,6 +118,8 @@ static void done(struct yo_home *home, struct yo_note *note, int rv, uint64_t pl
                       1);
     } else if (rv == YOMO_ERR_FULL || rv == YOMO_ERR_TOO_BIG) {
         yo_metric_add(&home->metrics->dropped_limit, 1);
+    } else if (rv == YOMO_ERR_RATE) {
+        yo_metric_add(&home->metrics->dropped_rate, 1);
     }
     if (note->number != 0) {
         yo_home_answer(home, note, YO_NOTE_CONFIRM, rv, place);
@@ -134,6 +136,9 @@ void yo_home_value(struct yo_home *home, struct yo_note *note)
     int rv = YOMO_ERR_NOT_FOUND;
 
     if (member) {
+        rv = yo_home_take_quota(home, hr, &hr->messages);
+    }
+    if (rv == YOMO_OK) {
         yo_home_tell_before(home, hr, member);
         rv = set(home, hr, note, member, &place);
     }
@@ -233,10 +238,18 @@ void yo_home_lock(struct yo_home *home, struct yo_note *note)
 {
     struct yo_home_room *hr = yo_home_find(home, note->room);
     struct yo_member *member = hr ? yo_room_find(&hr->room, note->session) : NULL;
+    const struct yo_value *held;
     uint64_t place = 0;
     int rv = YOMO_ERR_NOT_FOUND;
 
     if (member) {
+        held = yo_values_get_lock(&hr->values, note->key);
+        /* Who holds it is not kept from beginning the lease anew, or giving it back. */
+        rv = note->lease_ms == 0 || (held && held->session == note->session)
+                 ? YOMO_OK
+                 : yo_home_take_quota(home, hr, &hr->messages);
+    }
+    if (rv == YOMO_OK) {
         yo_home_tell_before(home, hr, member);
         rv = note->lease_ms > 0 ? lock(home, hr, note, member, &place)
                                 : unlock(home, hr, note, &place);
