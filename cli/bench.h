@@ -29,6 +29,7 @@ struct bench_plan {
     int32_t delivery;
     uint64_t run_ns;
     uint32_t threads, workers;
+    const char *program; /* the backend; NULL: this very file */
 };
 
 #define BENCH_THREADS_MAX 64
@@ -108,6 +109,7 @@ struct bench_sample {
     /* From its /metrics; 0 where it has none. */
     uint64_t deliveries, message_bytes, packets_in, packets_out, bytes_in, bytes_out;
     uint64_t dropped, lost, longest_turn_us;
+    uint64_t replayed; /* messages to those who took their seats again */
 };
 
 /* Start one on loopback, with `extra` flags (words with blanks between; NULL: none).

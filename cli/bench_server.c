@@ -70,7 +70,8 @@ static void become_server(const struct bench_server *server, const struct bench_
     prctl(PR_SET_PDEATHSIG, SIGKILL);
 #endif
     if (getppid() == parent) { /* it did not end just now */
-        execv("/proc/self/exe", (char *const *)(uintptr_t)words);
+        execv(plan->program ? plan->program : "/proc/self/exe",
+              (char *const *)(uintptr_t)words);
     }
     _exit(127);
 }
@@ -285,6 +286,7 @@ static void sample_metrics(uint32_t port, struct bench_sample *sample)
         sample->bytes_out = metric(text, "yomo_network_bytes_out_total");
         sample->dropped = metric(text, "yomo_dropped_total");
         sample->lost = metric(text, "yomo_datagrams_lost_total");
+        sample->replayed = metric(text, "yomo_resumed_messages_total");
         sample->longest_turn_us = metric(text, "yomo_loop_turn_max_microseconds");
     }
     free(text);
