@@ -197,12 +197,18 @@ static void answer_text(struct yo_exchange *exchange, int status, const char *te
     yo_exchange_answer(exchange, status, headers, yo_span_of(text));
 }
 
-/* Relative links of a page need the slash behind a folder's name. */
+/* Relative links of a page need the slash behind a folder's name; what was asked of the
+ * page stays. */
 static void answer_redirect(struct yo_exchange *exchange, struct yo_buf *scratch)
 {
+    struct yo_span query = yo_exchange_query(exchange);
+
     yo_buf_clear(scratch);
-    if (yo_buf_append_span(scratch, yo_exchange_path(exchange)) != YOMO_OK ||
-        yo_buf_append(scratch, "/", 2) != YOMO_OK || scratch->data[1] == '/') {
+    (void)yo_buf_append_span(scratch, yo_exchange_path(exchange));
+    (void)yo_buf_append(scratch, "/?", query.size > 0 ? 2 : 1);
+    (void)yo_buf_append_span(scratch, query);
+    (void)yo_buf_append(scratch, "", 1);
+    if (scratch->failed || scratch->data[1] == '/') {
         answer_text(exchange, 404, "not found\n");
         return;
     }

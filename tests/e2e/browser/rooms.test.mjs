@@ -41,7 +41,7 @@ async function open(fields, context = {}) {
             page.elsewhere.push(request.url());
         }
     });
-    await page.goto(`http://localhost:${backend.http_port}/rooms/?${new URLSearchParams(fields)}`);
+    await page.goto(`http://localhost:${backend.http_port}/rooms?${new URLSearchParams(fields)}`);
     await page.locator(`${id('state')}[data-state="open"]`).waitFor();
     return page;
 }

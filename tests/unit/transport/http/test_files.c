@@ -64,6 +64,7 @@ static const struct yo_exchange_ops ops = {.header = asked_header,
 static char dir[64], outside[80];
 static struct yo_files *files;
 static struct asked asked;
+static const char *asked_query;
 
 static void ask_with(const char *method, const char *path, const char *if_none_match)
 {
@@ -74,6 +75,7 @@ static void ask_with(const char *method, const char *path, const char *if_none_m
     asked.exchange.ops = &ops;
     asked.exchange.method = yo_span_of(method);
     asked.exchange.path = bytes_copy(yo_span_of(path));
+    asked.exchange.query = asked_query ? yo_span_of(asked_query) : YO_SPAN_NONE;
     asked.if_none_match = if_none_match;
     yo_files_serve(files, &asked.exchange, asked.exchange.path, extra);
     assert_int_not_equal(asked.status, 0);
@@ -181,6 +183,10 @@ static void a_folder_is_its_index(void **state)
     ask("/sub");
     assert_int_equal(asked.status, 301);
     assert_string_equal(asked.location, "/sub/");
+    asked_query = "room=a&id=b";
+    ask("/sub");
+    assert_string_equal(asked.location, "/sub/?room=a&id=b");
+    asked_query = NULL;
     ask("/none/");
     assert_int_equal(asked.status, 404);
 }
