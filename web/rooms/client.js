@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // One session in one room with all that the extension of docs/protocol.md gives it, but for
-// requests, moving and observers: a joiner is told what was said before, messages go to all
+// requests, moving, tokens and observers: a joiner is told what was said before, messages go to all
 // or to some, and after a break the session goes on where it was.
 //
 //     const client = new RoomClient({ room, id, state, where, history: 20 });
@@ -12,6 +12,7 @@
 //     client.onsent = (number, fate) => ...  { q }, { error } or { unknown: true }
 //     client.onback = ({ resumed, sent }) => ...    so many that had waited were sent
 //     client.ongap = ({ from, to }) => ...   gone for good; without `from`: all that was
+//     client.onshared = (key, lock) => ...   one of `values` or `locks`; no key: many of them
 //     client.connect();
 //
 // Upwards every RELIABLE message is kept until the backend has read it: what a transport
@@ -41,8 +42,11 @@ export class RoomClient {
     onsent = () => {};
     onback = () => {};
     ongap = () => {};
+    onshared = () => {};
 
     members = new Map(); // the others: session id -> { sid, user, state, at, stale }
+    values = new Map(); // key -> { value, version, user }
+    locks = new Map();  // key -> { sid, user, version }: who has it
     status = 'closed';
     sid = 0;
 
@@ -69,7 +73,10 @@ export class RoomClient {
     #numbers = 0;
     #sent = 0;  // RELIABLE messages in this session, all connections
     #kept = []; // { index, number, bytes }: index 0: not sent yet
-    #asked = new Map(); // questions about history
+    #asked = new Map(); // questions that wait for their answer
+    #shares = null;     // pages of `values` that are not complete
+    #sharedAt = 0;      // the place of the last change of a value or a lock
+    #leases = new Map(); // own locks, and those waited for: key -> { lease, until }
     #version = 0;
     #values = new Map(); // versions of others' LATEST values
     #mine = new Map();   // own ones: what to say again after a break
@@ -110,6 +117,7 @@ export class RoomClient {
         this.#attempt++;
         this.#drop(1000);
         this.#forgetSession();
+        this.#leases.clear();
         this.members.clear();
         this.onmembers();
         this.#setStatus('closed', reason);
@@ -138,6 +146,7 @@ export class RoomClient {
             act();
         }, milliseconds);
         this.#timers.add(timer);
+        return timer;
     }
 
     #open(link) {
@@ -147,6 +156,7 @@ export class RoomClient {
         this.#seatHeld = false;
         this.#held = [];
         this.#fresh = new Map();
+        this.#shares = null;
         this.#heard = performance.now();
         this.#after = 0;
         this.#later(HELLO_WITHIN, () => {
@@ -271,9 +281,8 @@ export class RoomClient {
         this.#kept = this.#kept.filter(({ index }) => index === 0 || index > count);
     }
 
-    /** What was said before the place `before` (absent: the newest), as an array and, if
-     *  there is more, the place to ask for next. They are not told by `onmessage`. */
-    ask(before, max = 50) {
+    /** Promises the answer to a message on control. */
+    #ask(fields) {
         return new Promise((resolve, reject) => {
             if (this.#stage !== 'in') {
                 reject(new Error('not connected'));
@@ -281,8 +290,126 @@ export class RoomClient {
             }
             const number = ++this.#numbers;
             this.#asked.set(number, { messages: [], resolve, reject });
-            this.#control({ op: 'history', c: this.room, n: number, q: before, max });
+            this.#control({ c: this.room, n: number, ...fields });
         });
+    }
+
+    /** What was said before the place `before` (absent: the newest), as an array and, if
+     *  there is more, the place to ask for next. They are not told by `onmessage`. */
+    ask(before, max = 50) {
+        return this.#ask({ op: 'history', q: before, max });
+    }
+
+    // --- what the room shares ---
+
+    /** Make the value `key` another; with `version` only if it has that one (0: if there is
+     *  none). Promises the new version; an error with `code` CONFLICT has that which is there. */
+    set(key, value, version) {
+        const pl = encode({ event: '', data: JSON.stringify(value) });
+        return this.#ask({ op: 'value', k: key, pl, v: version });
+    }
+
+    /** Have the lock `key`, or wait in line for it, until `unlock` or until it is lost. The
+     *  lease is begun anew while this client can do so. */
+    lock(key, lease = 15_000) {
+        this.#leases.set(key, { lease, until: 0 });
+        return this.#lease(key);
+    }
+
+    unlock(key) {
+        this.#leases.delete(key);
+        return this.#ask({ op: 'unlock', k: key });
+    }
+
+    /** It is this session's now: as the backend told, and by the clock here. */
+    holds(key) {
+        return this.#stage === 'in' && this.locks.get(key)?.sid === this.sid &&
+            performance.now() < (this.#leases.get(key)?.until ?? 0);
+    }
+
+    wants(key) {
+        return this.#leases.has(key);
+    }
+
+    async #lease(key) {
+        const mine = this.#leases.get(key);
+        const since = performance.now(); // the backend's lease begins later than this
+        try {
+            const place = await this.#ask({ op: 'lock', k: key, ts: mine.lease, wt: true });
+            if (place === undefined || this.#leases.get(key) !== mine) {
+                return; // in line; or given back meanwhile
+            }
+            mine.until = since + mine.lease;
+            this.onshared(key, true);
+            clearTimeout(mine.timer);
+            mine.timer = this.#later(mine.lease / 3, () => {
+                if (this.#leases.get(key) === mine) {
+                    this.#lease(key);
+                }
+            });
+        } catch (error) {
+            if (error.code !== undefined && this.#leases.get(key) === mine) {
+                this.#leases.delete(key); // refused; after a break it is asked for again
+                this.onshared(key, true);
+                throw error;
+            }
+        }
+    }
+
+    #askForLocks() {
+        for (const key of this.#leases.keys()) {
+            this.#lease(key).catch(() => {}); // `onshared` told
+        }
+    }
+
+    #share({ m = [], more, q }) {
+        this.#shares ??= { values: new Map(), locks: new Map() };
+        for (const entry of m) {
+            this.#put(this.#shares, { ...entry, q: entry.v }, entry.lk);
+        }
+        if (more) {
+            return;
+        }
+        this.values = this.#shares.values;
+        this.locks = this.#shares.locks;
+        this.#shares = null;
+        this.#sharedAt = q ?? this.#sharedAt;
+        for (const [key, mine] of this.#leases) {
+            if (this.locks.get(key)?.sid !== this.sid) { // lost while away: asked for anew
+                mine.until = 0;
+            }
+        }
+        this.onshared();
+    }
+
+    #put({ values, locks }, { k, pl, sid, p, q }, lock) {
+        const said = pl instanceof Uint8Array ? payload(pl) : null;
+        if (lock && sid !== undefined) {
+            locks.set(k, { sid, user: p, version: q });
+        } else if (lock) {
+            locks.delete(k);
+        } else if (said) {
+            values.set(k, { value: said.data, version: q, user: p });
+        } else {
+            values.delete(k);
+        }
+    }
+
+    #sharedChange(message, lock) {
+        const { k, sid, q } = message;
+        if (q <= this.#sharedAt) {
+            return;
+        }
+        this.#sharedAt = q;
+        this.#put(this, message, lock);
+        const mine = lock ? this.#leases.get(k) : undefined;
+        if (mine && sid === this.sid && mine.until === 0) {
+            this.#lease(k).catch(() => {}); // it came to us: the lease counts from now
+        } else if (mine && sid !== this.sid && mine.until > 0) {
+            clearTimeout(mine.timer);
+            this.#leases.delete(k); // lost
+        }
+        this.onshared(k, lock);
     }
 
     // --- coming in ---
@@ -311,8 +438,9 @@ export class RoomClient {
     }
 
     /** Of the room's stream, and the snapshot is not complete. */
-    #waits({ t, op }) {
-        return !this.#settled && (t === 'data' || [
+    #waits({ t, op, q }) {
+        return !this.#settled && (t === 'data' || (op === 'values' && q !== undefined) || [
+            'value', 'lock',
             'peer_online', 'peer_state', 'peer_offline', 'peer_stale', 'peer_back', 'changes',
             'gap', 'history'].includes(op));
     }
@@ -336,6 +464,9 @@ export class RoomClient {
             (message.m ?? []).forEach((entry) => this.#change(entry.o ?? 0, entry));
             break;
         case 'history': this.#past(message); break;
+        case 'values': this.#share(message); break;
+        case 'value': this.#sharedChange(message, false); break;
+        case 'lock': this.#sharedChange(message, true); break;
         case 'gap': this.ongap({ from: message.from, to: message.q }); break;
         case 'ack': this.#ack(message); break;
         case 'error': this.#error(message); break;
@@ -407,6 +538,10 @@ export class RoomClient {
         this.#order = epoch ?? null;
         this.#had = [q, q, q];
         this.#values.clear();
+        this.#sharedAt = q;
+        this.values = new Map();
+        this.locks = new Map();
+        this.#leases.forEach((mine) => Object.assign(mine, { until: 0 }));
         this.#in();
     }
 
@@ -454,9 +589,11 @@ export class RoomClient {
             this.onback(this.#back);
             this.#back = null;
         }
+        this.#askForLocks();
         const place = this.#place;
         for (const message of this.#held.splice(0)) {
-            const told = message.t === 'data' || ['gap', 'history'].includes(message.op);
+            const told = message.t === 'data' ||
+                ['gap', 'history', 'values', 'value', 'lock'].includes(message.op);
             if (told || !(message.q <= place)) {
                 this.#judge(message);
             }
@@ -577,12 +714,16 @@ export class RoomClient {
         if (rd !== undefined) {
             this.#read(rd);
         }
-        if (n !== undefined) {
+        const asked = this.#asked.get(n);
+        if (asked) {
+            this.#asked.delete(n);
+            asked.resolve(q);
+        } else if (n !== undefined) {
             this.#answered(n, { q });
         }
     }
 
-    #error({ n, code, msg }) {
+    #error({ n, code, msg, v = 0 }) {
         const error = msg || `error ${code}`;
         if (n === undefined) {
             if (this.#stage === 'joining') {
@@ -593,7 +734,7 @@ export class RoomClient {
         const asked = this.#asked.get(n);
         if (asked) {
             this.#asked.delete(n);
-            asked.reject(new Error(error));
+            asked.reject(Object.assign(new Error(error), { code, version: v }));
         } else {
             this.#answered(n, { error });
         }

@@ -92,6 +92,7 @@ client.onstatus = ({ state, reason, transport }) => {
     say(`${state === 'open' ? `In the room, over ${words}, as session ${client.sid}` : words}` +
         `${reason ? `: ${reason}` : ''}`, state === 'open' ? 'good' : '');
     drawPeople();
+    drawShared();
 };
 
 // --- people ---
@@ -277,6 +278,73 @@ $('older').addEventListener('click', async () => {
     $('older').disabled = client.status !== 'open';
 });
 
+// --- a counter and a lock ---
+
+const CONFLICT = -108;
+const TRIES = 20;
+const told = new Set(); // who waits to be told what is shared
+
+function drawShared() {
+    const open = client.status === 'open';
+    const count = client.values.get('count')?.value;
+    const holder = client.locks.get('lock');
+    const mine = client.holds('lock');
+    $('count').textContent = Number.isSafeInteger(count) ? count : 0;
+    $('less').disabled = $('more').disabled = $('lock').disabled = !open;
+    $('lock').textContent = mine ? 'Unlock' : client.wants('lock') ? 'Do not wait' : 'Lock';
+    $('lock-text').textContent = !open ? 'Away: who has the lock is not known.'
+        : mine ? 'You have the lock.'
+            : holder ? `${nameOf(holder.user)} has the lock` +
+                `${client.wants('lock') ? '; you are in line.' : '.'}`
+                : 'Nobody has the lock.';
+}
+
+client.onshared = (key, lock) => {
+    if (key === 'lock' && lock) {
+        drawShared();
+        say($('lock-text').textContent);
+    }
+    drawShared();
+    told.forEach((go) => go());
+    told.clear();
+};
+
+/** Compare and set: who is told that somebody else was first counts on from there. */
+async function add(step) {
+    try {
+        for (let i = 0; i < TRIES; i++) {
+            const { value, version = 0 } = client.values.get('count') ?? {};
+            const count = Number.isSafeInteger(value) ? value : 0;
+            try {
+                await client.set('count', count + step, version);
+                return;
+            } catch (error) {
+                if (error.code !== CONFLICT) {
+                    throw error;
+                }
+                say('Somebody else was first: the counter is tried again');
+                if ((client.values.get('count')?.version ?? 0) === version) {
+                    await new Promise((go) => told.add(go)); // it is on its way
+                }
+            }
+        }
+        say('The counter is too busy', 'bad');
+    } catch (error) {
+        say(`The counter: ${error.message}`, 'bad');
+    }
+}
+
+$('less').addEventListener('click', () => add(-1));
+$('more').addEventListener('click', () => add(1));
+$('lock').addEventListener('click', async () => {
+    try {
+        await (client.wants('lock') ? client.unlock('lock') : client.lock('lock'));
+    } catch (error) {
+        say(`The lock: ${error.message}`, 'bad');
+    }
+    drawShared();
+});
+
 // --- cursors ---
 
 const pointers = new Map(); // session -> where
@@ -306,7 +374,7 @@ function drawPointers() {
 }
 
 const mine = { x: .5, y: .5 };
-let told = 0;
+let movedAt = 0;
 let telling;
 
 function moveTo(x, y) {
@@ -314,9 +382,9 @@ function moveTo(x, y) {
     mine.y = Math.min(Math.max(y, 0), 1);
     telling ??= setTimeout(() => {
         telling = undefined;
-        told = performance.now();
+        movedAt = performance.now();
         client.send('cursor', mine, { kind: 'latest' });
-    }, Math.max(0, CURSOR_EVERY - (performance.now() - told)));
+    }, Math.max(0, CURSOR_EVERY - (performance.now() - movedAt)));
 }
 
 $('pad').addEventListener('pointermove', (event) => {

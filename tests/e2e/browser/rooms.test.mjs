@@ -130,7 +130,22 @@ test('two people, three devices, over WebTransport, and a break', async () => {
     await ada.locator(id('pad')).hover({ position: { x: 60, y: 60 } });
     await bob.locator(id('pointer')).filter({ hasText: 'Ada' }).waitFor();
 
+    // A counter that both change at once, and a lock that goes to who waits for it.
+    await Promise.all([ada, bob, ada, bob].map((page) => page.locator(id('more')).click()));
+    await Promise.all([ada, bob, phone].map((page) => page.waitForFunction(
+        () => document.querySelector('[data-testid="count"]').textContent === '4')));
+    const lock = (page, words) => page.locator(id('lock-text')).filter({ hasText: words })
+        .waitFor();
+    await ada.locator(id('lock')).click();
+    await lock(ada, 'You have the lock');
+    await bob.locator(id('lock')).click();
+    await lock(bob, 'Ada has the lock; you are in line');
+    await ada.locator(id('lock')).click();
+    await lock(bob, 'You have the lock');
+    await lock(ada, 'Bob has the lock');
+
     await breakAndComeBack(ada, bob);
+    await lock(bob, 'You have the lock'); // a seat that is kept keeps its locks
     await bob.screenshot({ path: artefact('rooms-bob.png'), fullPage: true });
     await phone.screenshot({ path: artefact('rooms-phone.png'), fullPage: true });
 
