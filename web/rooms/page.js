@@ -294,9 +294,10 @@ function drawShared() {
     $('lock').textContent = mine ? 'Unlock' : client.wants('lock') ? 'Do not wait' : 'Lock';
     $('lock-text').textContent = !open ? 'Away: who has the lock is not known.'
         : mine ? 'You have the lock.'
-            : holder ? `${nameOf(holder.user)} has the lock` +
-                `${client.wants('lock') ? '; you are in line.' : '.'}`
-                : 'Nobody has the lock.';
+            : holder?.sid === client.sid ? 'The lock is coming to you.'
+                : holder ? `${nameOf(holder.user)} has the lock` +
+                    `${client.wants('lock') ? '; you are in line.' : '.'}`
+                    : 'Nobody has the lock.';
 }
 
 client.onshared = (key, lock) => {
