@@ -136,6 +136,7 @@ void yo_link_begin(struct yomo_client *client, struct yo_conn *conn,
     const struct yo_client_identity identity = {
         .id = yo_span_of(client->settings.id),
         .datagrams = kind == YOMO_TRANSPORT_WEBTRANSPORT && info.datagrams,
+        .returning = client->kept != NULL,
     };
     client->datagrams_only = identity.datagrams;
     int rv = yo_client_session_create(&client->session, &client->mem, &identity, now);

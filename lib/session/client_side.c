@@ -28,7 +28,8 @@ int yo_client_session_create(struct yo_client_session **out, const struct yomo_m
     session->mem = mem;
     session->datagrams = identity->datagrams;
     session->mode = CLIENT_WAITING;
-    session->hello_due = yo_time_after(now, YO_HELLO_WAIT);
+    session->hello_due = yo_time_after(
+        now, identity->returning ? YO_HELLO_WAIT_RETURNING : YO_HELLO_WAIT);
     session->next_lane = LANE_ROOMS;
     session->heard = now;
     session->ping_due = YO_NEVER;

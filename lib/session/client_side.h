@@ -25,9 +25,13 @@ struct yo_client_session;
 struct yo_client_identity {
     struct yo_span id;
     bool datagrams; /* the transport has them: presencejs messages go there */
+    bool returning; /* a session of it is kept by a server that spoke the extension */
 };
 
 #define YO_HELLO_WAIT YO_SECOND
+/* A server that speaks it, and all of whose clients come back at once, may be slow; to
+ * take it for a presencejs backend costs the seats. */
+#define YO_HELLO_WAIT_RETURNING (5 * YO_SECOND)
 #define YO_CLIENT_HELD_MAX (1u << 20)
 #define YO_CLIENT_PEERS_MAX 10000u /* of one room that are told apart in presencejs */
 

@@ -219,6 +219,19 @@ static void without_hello_it_is_presencejs(void **state)
     assert_true(yo_client_session_deadline(session) == YO_NEVER);
 }
 
+static void one_who_returns_waits_longer_for_hello(void **state)
+{
+    const struct yo_client_identity returning = {.id = yo_span_of("alice"),
+                                                 .returning = true};
+    struct yo_client_session *again;
+
+    (void)state;
+    assert_int_equal(yo_client_session_create(&again, &yo_mem_libc, &returning, now),
+                     YOMO_OK);
+    assert_true(yo_client_session_deadline(again) == now + YO_HELLO_WAIT_RETURNING);
+    yo_client_session_destroy(again);
+}
+
 static void another_first_message_is_presencejs_unless_it_overtook(void **state)
 {
     (void)state;
@@ -1079,6 +1092,7 @@ int main(void)
         TEST(hello_makes_it_ready),
         TEST(hello_says_who_the_client_is),
         TEST(without_hello_it_is_presencejs),
+        TEST(one_who_returns_waits_longer_for_hello),
         TEST(another_first_message_is_presencejs_unless_it_overtook),
         TEST(another_version_is_the_end),
         TEST(a_late_hello_starts_the_joins_anew),
