@@ -221,6 +221,28 @@ static void on_gap(void *user, yomo_room *room, const yomo_gap *gap)
     member->seats[room_of(room)].gap = member->model->event;
 }
 
+static void on_value(void *user, yomo_room *room, const yomo_value *value)
+{
+    struct member *member = user;
+    struct seat *seat = &member->seats[room_of(room)];
+    if (member->dead || seat->room != room) {
+        return;
+    }
+    model_tell(member->model, "%s sees the value of %s: %.*s, version %llu", member->id,
+               yomo_room_name(room), yomo_value_gone(value) ? 4 : 10,
+               yomo_value_gone(value) ? "gone"
+                                      : (const char *)yomo_value_data(value, NULL),
+               (unsigned long long)yomo_value_version(value));
+    if (seat->crashes == member->model->crashes &&
+        yomo_value_version(value) <= seat->version) {
+        model_fail(member->model, "it has seen version %llu",
+                   (unsigned long long)seat->version);
+    }
+    seat->crashes = member->model->crashes;
+    /* Nobody deletes it: the server that had it has died. */
+    seat->version = yomo_value_gone(value) ? 0 : yomo_value_version(value);
+}
+
 static void on_left(void *user, yomo_room *room, int32_t error, const char *text)
 {
     struct member *member = user;
@@ -249,6 +271,7 @@ static const yomo_client_callbacks callbacks = {
     .on_peer = on_peer,
     .on_sent = on_sent,
     .on_gap = on_gap,
+    .on_value = on_value,
     .on_left = on_left,
     .on_closed = on_closed,
 };
@@ -453,6 +476,52 @@ void member_say(struct member *member, uint32_t room, int32_t delivery, int32_t 
     } else if (rv != YOMO_ERR_FULL && rv != YOMO_ERR_CLOSED) {
         model_fail(model, "it could not be sent");
     }
+}
+
+bool member_sees_value(const struct member *member, uint32_t room, uint32_t *number,
+                       uint64_t *version)
+{
+    yomo_values *values = NULL;
+    bool found = false;
+    *number = 0;
+    *version = 0;
+    if (yomo_room_value(member->seats[room].room, "n", &values) == YOMO_OK &&
+        yomo_values_count(values) == 1) {
+        const yomo_value *value = yomo_values_at(values, 0);
+        *number = (uint32_t)strtoul(yomo_value_data(value, NULL), NULL, 10);
+        *version = yomo_value_version(value);
+        found = true;
+    }
+    yomo_values_free(values);
+    return found;
+}
+
+void member_increment(struct member *member, uint32_t room)
+{
+    struct model *model = member->model;
+    struct said *said = &model->said[model->said_count];
+    uint32_t number;
+    uint64_t version;
+    char text[16];
+    if (model->said_count == SAID_MAX) {
+        return;
+    }
+    (void)member_sees_value(member, room, &number, &version);
+    *said = (struct said){.author = member->index,
+                          .room = room,
+                          .only = -1,
+                          .value = true,
+                          .serial = number + 1,
+                          .event = model->event,
+                          .crashes = model->crashes};
+    int size = snprintf(text, sizeof(text), "%u", number + 1);
+    int32_t rv =
+        yomo_room_set_value_if(member->seats[room].room, "n", text, (size_t)size,
+                               YOMO_JSON, version, &said->number);
+    model_tell(model, "%s wants the value of %s to be %u, if its version is %llu%s%s",
+               member->id, room_names[room], number + 1, (unsigned long long)version,
+               rv ? ": " : "", rv ? yomo_error_name(rv) : "");
+    model->said_count += rv == YOMO_OK;
 }
 
 void member_set_state(struct member *member, uint32_t room)

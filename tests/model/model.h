@@ -23,9 +23,11 @@ struct model;
 struct said {
     uint32_t author, room, serial;
     int32_t delivery;
-    int32_t only;    /* the member that it is for; -1: all others */
-    uint64_t number; /* of on_sent */
-    uint64_t event;  /* when */
+    int32_t only;     /* the member that it is for; -1: all others */
+    bool value;       /* no message: the shared value is to be one more */
+    uint32_t crashes; /* of the server, until then */
+    uint64_t number;  /* of on_sent */
+    uint64_t event;   /* when */
     bool answered;
     int32_t outcome;
     uint32_t heard; /* bit for each member */
@@ -48,6 +50,8 @@ struct seat {
     uint32_t last[MEMBERS_MAX];   /* serial of the last RELIABLE message of each */
     uint32_t latest[MEMBERS_MAX]; /* and of the last LATEST value */
     uint32_t mine;                /* its own last LATEST value */
+    uint64_t version;             /* of the shared value, as the program was told ... */
+    uint32_t crashes;             /* ... after so many of the server's ends */
     struct seen seen[MEMBERS_MAX * 4];
     size_t seen_count;
 };
@@ -101,6 +105,10 @@ void member_join(struct member *member, uint32_t room);
 void member_leave(struct member *member, uint32_t room);
 void member_say(struct member *member, uint32_t room, int32_t delivery, int32_t only);
 void member_set_state(struct member *member, uint32_t room);
+void member_increment(struct member *member, uint32_t room);
+/* What it sees of the shared value; false: there is none. */
+bool member_sees_value(const struct member *member, uint32_t room, uint32_t *number,
+                       uint64_t *version);
 void member_die(struct member *member, yo_time server_at);
 
 /* promises.c: all is quiet. */

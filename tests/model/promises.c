@@ -92,15 +92,53 @@ static void check_roster(struct model *model, const struct member *member,
     }
 }
 
+/* All see the same value, and it is what the increments that were done make of it;
+ * those whose connection broke may have been done. */
+static void check_value(struct model *model, uint32_t room)
+{
+    const struct member *first = NULL;
+    uint32_t least = 0, most = 0, number = 0, other;
+    uint64_t version = 0, other_version;
+    for (uint32_t i = 0; i < model->said_count; i++) {
+        const struct said *said = &model->said[i];
+        if (said->value && said->room == room) {
+            bool done = said->answered && said->outcome == YOMO_OK;
+            least += done && said->crashes == model->crashes && model->crashes == 0;
+            most += done || !said->answered || said->outcome == YOMO_ERR_CLOSED;
+        }
+    }
+    for (uint32_t i = 0; i < model->member_count; i++) {
+        const struct member *member = model->members[i];
+        if (member->dead || !member->seats[room].joined) {
+            continue;
+        }
+        (void)member_sees_value(member, room, &other, &other_version);
+        if (first && (other != number || other_version != version)) {
+            model_fail(model, "in room %u %s sees %u and %s %u", room, first->id,
+                       number, member->id, other);
+        }
+        first = member;
+        number = other;
+        version = other_version;
+    }
+    if (first && (number < least || number > most)) {
+        model_fail(model, "the value of room %u is %u, after %u to %u increments", room,
+                   number, least, most);
+    }
+}
+
 void promises_check(struct model *model)
 {
     check_rest(model);
     for (uint32_t i = 0; i < model->said_count; i++) {
         const struct said *said = &model->said[i];
-        if (said->delivery == YOMO_RELIABLE && said->answered &&
+        if (!said->value && said->delivery == YOMO_RELIABLE && said->answered &&
             said->outcome == YOMO_OK) {
             check_reliable(model, said);
         }
+    }
+    for (uint32_t r = 0; r < ROOMS; r++) {
+        check_value(model, r);
     }
     for (uint32_t i = 0; i < model->member_count; i++) {
         for (uint32_t r = 0; r < ROOMS; r++) {

@@ -145,6 +145,8 @@ static void choose_settings(struct model *model)
     model->settings[count++] = graces[chance_below(4)];
     model->settings[count++] = "presence-interval";
     model->settings[count++] = intervals[chance_below(3)];
+    model->settings[count++] = "room-linger"; /* values live as long */
+    model->settings[count++] = "1h";
     if (chance_of(30)) { /* too small for what is said in a long break */
         model->settings[count++] = "resume-log";
         model->settings[count++] = "2k";
@@ -207,6 +209,8 @@ static void in_a_room(struct model *model, struct member *member)
         member_join(member, room);
     } else if (chance_of(6)) {
         member_leave(member, room);
+    } else if (chance_of(15)) {
+        member_increment(member, room);
     } else if (chance_of(15)) {
         member_set_state(member, room);
     } else {
