@@ -87,7 +87,8 @@ static const uint8_t *pattern_of(const struct bench_load *load, const struct hea
     return load->pattern + (head->number + head->sender) % PATTERN_STEPS;
 }
 
-static void send_one(struct member *member)
+/* False: it has no room for more at the moment. */
+static bool send_one(struct member *member)
 {
     struct thread *thread = member->thread;
     const struct bench_plan *plan = thread->load->plan;
@@ -106,10 +107,14 @@ static void send_one(struct member *member)
         thread->sums.expected += member->others;
         atomic_store_explicit(&thread->expected, thread->sums.expected,
                               memory_order_relaxed);
-    } else {
-        thread->sums.refused++;
-        thread->sums.error = thread->sums.error ? thread->sums.error : rv;
+        return true;
     }
+    if (rv == YOMO_ERR_FULL && plan->rate <= 0) { /* as fast as it goes, and no faster */
+        return false;
+    }
+    thread->sums.refused++;
+    thread->sums.error = thread->sums.error ? thread->sums.error : rv;
+    return true;
 }
 
 /* May a room that knows no rate have another message? */
@@ -147,12 +152,12 @@ static void on_tick(uv_timer_t *tick)
         }
         if (plan->rate > 0) {
             while (member->due <= now) {
-                send_one(member);
+                (void)send_one(member);
                 member->due += (uint64_t)(1e9 / plan->rate);
             }
         } else {
-            for (int burst = 0; burst < WINDOW && has_window(member, now); burst++) {
-                send_one(member);
+            int burst = 0;
+            while (burst++ < WINDOW && has_window(member, now) && send_one(member)) {
             }
         }
     }
