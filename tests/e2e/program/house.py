@@ -57,7 +57,8 @@ class House(TestCase):
         with urllib.request.urlopen(url, timeout=DEADLINE) as answer:
             text = answer.read().decode()
         rows = [line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#"]
-        return {name: int(value) for name, value in rows}
+        return {name: float(value) if "." in value else int(value)
+                for name, value in rows}
 
     def until(self, holds, what):
         """Ask for the numbers until `holds`: a worker publishes them once a turn, and
