@@ -49,6 +49,10 @@ class Endpoint:
 
     def close(self):
         self.ended.set()
+        try:  # without it the accept that waits would take one more
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
         self.socket.close()
         for one in self.open:
             try:

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Webhooks to endpoints that hang, lie, redirect or are nowhere: rooms notice nothing."""
 import json
+import socket
 import time
+import types
 
 from endpoint import OK, answer
 from raw import control
@@ -79,11 +81,11 @@ class Bad(Webhooks):
         self.assertEqual(inner.connections, 0)
 
     def test_is_nowhere(self):
-        endpoint = self.endpoint()
-        endpoint.close()
-        self.hooked(endpoint)
-        self.assertIn("reached", self.logged("events for localhost wait"))
-        self.all_is_well()
+        with socket.socket() as taken:  # by one who does not listen
+            taken.bind(("127.0.0.1", 0))
+            self.hooked(types.SimpleNamespace(port=taken.getsockname()[1]))
+            self.assertIn("reached", self.logged("events for localhost wait"))
+            self.all_is_well()
 
     def test_a_private_address_that_is_not_listed(self):
         for host in ("localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "2130706433",
