@@ -499,6 +499,13 @@ int yo_room_create(struct yomo_room **out, struct yomo_client *client,
                    struct yo_span name);
 struct yomo_room *yo_client_room(const struct yomo_client *client, struct yo_span name);
 void yo_room_push(struct yomo_room *room); /* it needs something */
+/* A copy of what the roster says, made with the lock in memory that was taken without it
+ * (listen.c). YOMO_ERR_CLOSED, YOMO_ERR_NOMEM. */
+int yo_room_copy(const struct yomo_room *room,
+                 size_t (*size)(const struct yo_roster *roster),
+                 void *(*copy)(const struct yo_roster *roster, const struct yomo_mem *mem,
+                               void *memory),
+                 void **out);
 void yo_room_due(struct yomo_room *room, yo_time when);
 void yo_room_away(struct yomo_room *room);  /* the connection is gone */
 void yo_room_moved(struct yomo_room *room); /* to another connection */

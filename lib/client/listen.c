@@ -94,18 +94,21 @@ int32_t yomo_room_unsubscribe(yomo_room *room, uint64_t number)
     return rv;
 }
 
-int32_t yomo_room_peers(yomo_room *room, yomo_peers **out)
+int yo_room_copy(const struct yomo_room *room,
+                 size_t (*size)(const struct yo_roster *roster),
+                 void *(*copy)(const struct yo_roster *roster, const struct yomo_mem *mem,
+                               void *memory),
+                 void **out)
 {
-    YO_REQUIRE(room && out);
     const struct yomo_client *client = room->client;
     void *memory = NULL;
     size_t have = 0;
     for (;;) {
         yo_client_lock(client);
-        size_t need = yo_roster_copy_size(&room->roster);
+        size_t need = size(&room->roster);
         bool over = room->over;
         if (!over && memory && need <= have) {
-            *out = yo_roster_copy(&room->roster, &client->mem, memory);
+            *out = copy(&room->roster, &client->mem, memory);
             yo_client_unlock(client);
             return YOMO_OK;
         }
@@ -120,4 +123,21 @@ int32_t yomo_room_peers(yomo_room *room, yomo_peers **out)
             return YOMO_ERR_NOMEM;
         }
     }
+}
+
+static void *copy_peers(const struct yo_roster *roster, const struct yomo_mem *mem,
+                        void *memory)
+{
+    return yo_roster_copy(roster, mem, memory);
+}
+
+int32_t yomo_room_peers(yomo_room *room, yomo_peers **out)
+{
+    YO_REQUIRE(room && out);
+    void *peers = NULL;
+    int rv = yo_room_copy(room, yo_roster_copy_size, copy_peers, &peers);
+    if (rv == YOMO_OK) {
+        *out = peers;
+    }
+    return rv;
 }

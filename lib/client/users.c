@@ -108,8 +108,8 @@ static size_t copy_size(const struct yo_roster *roster)
     return size;
 }
 
-static yomo_users *copy(const struct yo_roster *roster, const struct yomo_mem *mem,
-                        void *memory)
+static void *copy(const struct yo_roster *roster, const struct yomo_mem *mem,
+                  void *memory)
 {
     struct yomo_users *users = memory;
     users->mem = *mem;
@@ -132,27 +132,10 @@ static yomo_users *copy(const struct yo_roster *roster, const struct yomo_mem *m
 int32_t yomo_room_users(yomo_room *room, yomo_users **out)
 {
     YO_REQUIRE(room && out);
-    const struct yomo_client *client = room->client;
-    void *memory = NULL;
-    size_t have = 0;
-    for (;;) {
-        yo_client_lock(client);
-        size_t need = copy_size(&room->roster);
-        bool over = room->over;
-        if (!over && memory && need <= have) {
-            *out = copy(&room->roster, &client->mem, memory);
-            yo_client_unlock(client);
-            return YOMO_OK;
-        }
-        yo_client_unlock(client);
-        yo_free(&client->mem, memory);
-        if (over) {
-            return YOMO_ERR_CLOSED;
-        }
-        have = need;
-        memory = yo_malloc(&client->mem, have);
-        if (!memory) {
-            return YOMO_ERR_NOMEM;
-        }
+    void *users = NULL;
+    int rv = yo_room_copy(room, copy_size, copy, &users);
+    if (rv == YOMO_OK) {
+        *out = users;
     }
+    return rv;
 }

@@ -502,6 +502,30 @@ int yo_decode(struct yo_span bytes, struct yo_message *message)
     return YOMO_OK;
 }
 
+/* One map of an array: each key once, what is not known is skipped. `field` reads the
+ * value of the `key`th name; one past the last is a name that is not among them. */
+static void read_entry(struct yo_mp_reader *reader, const char *const *names,
+                       unsigned known,
+                       void (*field)(struct yo_mp_reader *reader, unsigned key,
+                                     void *out),
+                       void *out)
+{
+    uint64_t seen = 0;
+    uint32_t count = yo_mp_read_map(reader);
+
+    for (uint32_t i = 0; i < count && !reader->error; i++) {
+        struct yo_span name = yo_mp_read_str(reader);
+        unsigned key = 0;
+        while (key < known && !yo_span_is(name, names[key])) {
+            key++;
+        }
+        if (key < known && is_repeated(&seen, key)) {
+            refuse(reader);
+        }
+        field(reader, key, out);
+    }
+}
+
 int yo_members_init(struct yo_mp_reader *reader, struct yo_span members,
                     uint32_t *count)
 {
@@ -510,9 +534,10 @@ int yo_members_init(struct yo_mp_reader *reader, struct yo_span members,
     return reader->error;
 }
 
-static void read_member_field(struct yo_mp_reader *reader, unsigned key,
-                              struct yo_wire_member *member)
+static void read_member_field(struct yo_mp_reader *reader, unsigned key, void *out)
 {
+    struct yo_wire_member *member = out;
+
     switch (key) {
     case 0:
         member->session = yo_mp_read_uint(reader);
@@ -547,22 +572,9 @@ static void read_member_field(struct yo_mp_reader *reader, unsigned key,
 int yo_members_next(struct yo_mp_reader *reader, struct yo_wire_member *member)
 {
     static const char *const names[] = {"sid", "p", "pl", "v", "at", "st", "o", "dt"};
-    const unsigned known = sizeof(names) / sizeof(names[0]);
     struct yo_wire_member fields = {.session = 0};
-    uint64_t seen = 0;
-    uint32_t count = yo_mp_read_map(reader);
 
-    for (uint32_t i = 0; i < count && !reader->error; i++) {
-        struct yo_span name = yo_mp_read_str(reader);
-        unsigned key = 0;
-        while (key < known && !yo_span_is(name, names[key])) {
-            key++;
-        }
-        if (key < known && is_repeated(&seen, key)) {
-            refuse(reader);
-        }
-        read_member_field(reader, key, &fields);
-    }
+    read_entry(reader, names, sizeof(names) / sizeof(names[0]), read_member_field, &fields);
     if (reader->error) {
         return YOMO_ERR_MALFORMED;
     }
@@ -570,9 +582,10 @@ int yo_members_next(struct yo_mp_reader *reader, struct yo_wire_member *member)
     return YOMO_OK;
 }
 
-static void read_past_field(struct yo_mp_reader *reader, unsigned key,
-                            struct yo_wire_past *past)
+static void read_past_field(struct yo_mp_reader *reader, unsigned key, void *out)
 {
+    struct yo_wire_past *past = out;
+
     switch (key) {
     case 0:
         past->sequence = yo_mp_read_uint(reader);
@@ -602,22 +615,9 @@ int yo_past_next(struct yo_mp_reader *reader, struct yo_wire_past *past,
                  struct yo_span *event)
 {
     static const char *const names[] = {"q", "sid", "p", "pl", "at", "pr"};
-    const unsigned known = sizeof(names) / sizeof(names[0]);
     struct yo_wire_past fields = {.sequence = 0};
-    uint64_t seen = 0;
-    uint32_t count = yo_mp_read_map(reader);
 
-    for (uint32_t i = 0; i < count && !reader->error; i++) {
-        struct yo_span name = yo_mp_read_str(reader);
-        unsigned key = 0;
-        while (key < known && !yo_span_is(name, names[key])) {
-            key++;
-        }
-        if (key < known && is_repeated(&seen, key)) {
-            refuse(reader);
-        }
-        read_past_field(reader, key, &fields);
-    }
+    read_entry(reader, names, sizeof(names) / sizeof(names[0]), read_past_field, &fields);
     if (reader->error || fields.sequence == 0 || !fields.peer.data ||
         yo_check_data(fields.payload, event) != YOMO_OK) {
         return YOMO_ERR_MALFORMED;
@@ -626,9 +626,10 @@ int yo_past_next(struct yo_mp_reader *reader, struct yo_wire_past *past,
     return YOMO_OK;
 }
 
-static void read_value_field(struct yo_mp_reader *reader, unsigned key,
-                             struct yo_wire_value *value)
+static void read_value_field(struct yo_mp_reader *reader, unsigned key, void *out)
 {
+    struct yo_wire_value *value = out;
+
     switch (key) {
     case 0:
         value->key = read_text(reader, YO_VALUE_KEY_MAX);
@@ -657,23 +658,10 @@ static void read_value_field(struct yo_mp_reader *reader, unsigned key,
 int yo_values_next(struct yo_mp_reader *reader, struct yo_wire_value *value)
 {
     static const char *const names[] = {"k", "pl", "v", "sid", "p", "lk"};
-    const unsigned known = sizeof(names) / sizeof(names[0]);
     struct yo_wire_value fields = {.version = 0};
     struct yo_span event;
-    uint64_t seen = 0;
-    uint32_t count = yo_mp_read_map(reader);
 
-    for (uint32_t i = 0; i < count && !reader->error; i++) {
-        struct yo_span name = yo_mp_read_str(reader);
-        unsigned key = 0;
-        while (key < known && !yo_span_is(name, names[key])) {
-            key++;
-        }
-        if (key < known && is_repeated(&seen, key)) {
-            refuse(reader);
-        }
-        read_value_field(reader, key, &fields);
-    }
+    read_entry(reader, names, sizeof(names) / sizeof(names[0]), read_value_field, &fields);
     if (reader->error || fields.key.size == 0 || fields.version == 0 ||
         (fields.lock ? fields.session == 0
                      : yo_check_data(fields.payload, &event) != YOMO_OK)) {
