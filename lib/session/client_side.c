@@ -164,7 +164,16 @@ static void set_ping_due(struct yo_client_session *session, yo_time now)
     }
 }
 
-/* hello after a second: what was asked for is asked again, in the better dialect. */
+/* More than a join can say in presencejs's words? */
+static bool wishes_more(const struct yo_join_wishes *wishes)
+{
+    return wishes->since[YOMO_NORMAL] || wishes->hist || wishes->pace_ms ||
+           wishes->observe;
+}
+
+/* hello after a second: what was asked for is asked again, in the better dialect. The
+ * server may have let it in by what it was asked in the other, and does not do so twice:
+ * who wants more than that leaves first, and joins with the answer. */
 static void start_anew(struct yo_client_session *session, yo_time now,
                        struct yo_effects *effects)
 {
@@ -176,7 +185,15 @@ static void start_anew(struct yo_client_session *session, yo_time now,
         room->phase = ROOM_JOINING;
         room->acked = room->complete = room->state_waits = false;
         room->join_due = YO_NEVER;
-        yo_client_send_join(session, room, now, effects);
+        if (wishes_more(&room->wishes)) {
+            yo_client_send(session, effects, LANE_CONTROL,
+                           &(struct yo_message){.op = YO_OP_PEER_OFFLINE,
+                                                .channel = yo_client_room_name(room)});
+            room->phase = ROOM_LEAVING;
+            room->rejoin = true;
+        } else {
+            yo_client_send_join(session, room, now, effects);
+        }
     }
 }
 
