@@ -66,6 +66,7 @@ struct yo_incoming {
 
 /* server_side.c */
 bool yo_server_over(size_t size, size_t limit); /* a limit of 0 is none */
+void yo_server_drop(const struct yo_incoming *in, int error, const char *text);
 void yo_server_refuse(struct yo_server_session *session, const struct yo_incoming *in,
                       int error, const char *text);
 void yo_server_broken(struct yo_server_session *session, const struct yo_incoming *in,

@@ -244,8 +244,8 @@ static void join(struct yo_server_session *session, const struct yo_incoming *in
     }
     room->observer = false;
     if (session->identity.extension) {
-        effect->pace_ms = in->message->pace_ms < PACE_MS_MAX ? in->message->pace_ms
-                                                             : PACE_MS_MAX;
+        effect->pace_ms =
+            in->message->pace_ms < PACE_MS_MAX ? in->message->pace_ms : PACE_MS_MAX;
         effect->observe = in->message->observe;
         yo_server_places(in->message, in->message->since, effect);
         effect->hist = in->message->hist;
@@ -279,6 +279,12 @@ void yo_server_on_join(struct yo_server_session *session, const struct yo_incomi
     const char *text = NULL;
     int error;
 
+    if (session->identity.extension && in->lane == LANE_DATAGRAM) {
+        /* Our hello is on its way, and late: the client asks as presencejs would. It
+         * asks again when it has it, and this one may come after that. */
+        yo_server_drop(in, YOMO_ERR_STATE, "a join in a datagram, from before hello");
+        return;
+    }
     if (message->channel.size == 0) {
         yo_server_broken(session, in, "a join without a room");
         return;

@@ -155,11 +155,22 @@ static bool wants_error(const struct yo_server_session *session,
     }
 }
 
+void yo_server_drop(const struct yo_incoming *in, int error, const char *text)
+{
+    struct yo_effect *drop = yo_effects_add(in->effects, YO_EFFECT_DROP);
+
+    if (drop) {
+        drop->room = in->message->channel;
+        drop->number = in->message->number;
+        drop->error = error;
+        drop->text = yo_span_of(text);
+    }
+}
+
 void yo_server_refuse(struct yo_server_session *session, const struct yo_incoming *in,
                       int error, const char *text)
 {
     const struct yo_message *message = in->message;
-    struct yo_effect *drop;
 
     if (wants_error(session, message)) {
         const struct yo_message answer = {.op = YO_OP_ERROR,
@@ -169,13 +180,7 @@ void yo_server_refuse(struct yo_server_session *session, const struct yo_incomin
                                           .text = yo_span_of(text)};
         yo_server_send(session, in->effects, &answer);
     }
-    drop = yo_effects_add(in->effects, YO_EFFECT_DROP);
-    if (drop) {
-        drop->room = message->channel;
-        drop->number = message->number;
-        drop->error = error;
-        drop->text = yo_span_of(text);
-    }
+    yo_server_drop(in, error, text);
 }
 
 void yo_server_broken(struct yo_server_session *session, const struct yo_incoming *in,
@@ -486,7 +491,8 @@ static void on_token(struct yo_server_session *session, const struct yo_incoming
     }
 }
 
-/* What a member with the right to it does to others: whether he has it his seat knows. */
+/* What a member with the right to it does to others: whether he has it his seat knows.
+ */
 static void on_order(struct yo_server_session *session, const struct yo_incoming *in)
 {
     const struct yo_message *message = in->message;
@@ -550,7 +556,8 @@ static void dispatch(struct yo_server_session *session, const struct yo_incoming
         on_order(session, in);
     } else if (op == YO_OP_VALUE && session->identity.extension) {
         yo_server_on_value(session, in);
-    } else if ((op == YO_OP_LOCK || op == YO_OP_UNLOCK) && session->identity.extension) {
+    } else if ((op == YO_OP_LOCK || op == YO_OP_UNLOCK) &&
+               session->identity.extension) {
         yo_server_on_lock(session, in);
     } else if (op == YO_OP_RESUME && session->identity.extension) {
         on_resume(session, in);

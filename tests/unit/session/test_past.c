@@ -223,6 +223,30 @@ static void what_was_had_is_not_told_again(void **state)
     to_client(2, &live, "message r p=bob sid=12 " PAST " event=e q=52\n");
 }
 
+/* hello is late: the join in presencejs's words, which says nothing of the position,
+ * may have let it in. */
+static void a_position_outlives_a_late_hello(void **state)
+{
+    const struct yo_join_wishes wishes = {.since = {40, 40, 40}, .epoch = 9};
+    const struct yo_client_identity identity = {.id = yo_span_of("me")};
+    const struct yo_message hello = {
+        .op = YO_OP_HELLO, .protocol = 1, .session = 7, .epoch = 5};
+    const struct yo_message left = {.op = YO_OP_CHANNEL_LEAVE,
+                                    .channel = yo_span_of("r")};
+
+    (void)state;
+    yo_client_session_destroy(client);
+    yo_effects_clear(&effects);
+    assert_int_equal(yo_client_session_create(&client, &yo_mem_libc, &identity, 0),
+                     YOMO_OK);
+    assert_int_equal(yo_client_session_tick(client, YO_SECOND, &effects), YOMO_OK);
+    ask_in(&wishes, "send 1: channel_join c=r\n");
+    to_client(1, &hello, "ready sid=7 epoch=5 extension\nsend 1: peer_offline c=r\n");
+    be_let_in(45, 9, ""); /* by the first join */
+    to_client(1, &left, "send 1: channel_join c=r epoch=9 since=40\n");
+    be_let_in(50, 9, "joined r q=50 epoch=9\n");
+}
+
 /* Bulk messages may come later than others that have a later place. */
 static void each_priority_goes_on_where_it_was(void **state)
 {
@@ -391,6 +415,7 @@ int main(void)
         TEST(what_was_had_is_not_told_again),
         TEST(each_priority_goes_on_where_it_was),
         TEST(in_another_order_places_mean_nothing),
+        TEST(a_position_outlives_a_late_hello),
         TEST(a_gap_is_told_in_its_turn),
         TEST(an_answer_is_handed_on_page_by_page),
         TEST(broken_pages_are_dropped),

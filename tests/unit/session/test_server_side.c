@@ -306,6 +306,16 @@ static void who_leaves_before_the_answer_is_not_let_in_by_it(void **state)
     left("r", YOMO_ERR_DENIED, "send 1: channel_leave c=r code=DENIED\n");
 }
 
+/* Of a client that took us for presencejs while our hello was on its way: it asks again. */
+static void a_join_in_a_datagram_is_not_heard(void **state)
+{
+    const struct yo_message join = about(YO_OP_CHANNEL_JOIN, "r", NULL);
+
+    (void)state;
+    recv_on(LANE_DATAGRAM, &join, "drop r code=STATE\n");
+    recv(join, "join r label=alice\n");
+}
+
 static void the_refusal_of_a_join_that_was_left_passes_unsaid(void **state)
 {
     (void)state;
@@ -1018,6 +1028,7 @@ int main(void)
         TEST(a_leave_of_a_room_one_is_not_in_is_answered_too),
         TEST(put_out_is_told_with_the_reason),
         TEST(who_leaves_before_the_answer_is_not_let_in_by_it),
+        TEST(a_join_in_a_datagram_is_not_heard),
         TEST(the_refusal_of_a_join_that_was_left_passes_unsaid),
         TEST(data_becomes_a_publish),
         TEST(what_is_refused_is_told_by_its_number),
