@@ -103,7 +103,6 @@ static void on_message(void *user, yomo_room *room, const yomo_message *message)
                                                    : "value",
                said->serial, past ? " again" : "", yomo_room_name(room),
                (unsigned long long)yomo_message_sequence(message));
-    model->replayed += past;
     if (!seat->joined || said->room != room_of(room)) {
         model_fail(model, "%s heard it where it is not", member->id);
     }

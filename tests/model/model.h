@@ -82,8 +82,8 @@ struct model {
     uint32_t member_count;
     struct said said[SAID_MAX];
     uint32_t said_count;
-    uint32_t replayed, gaps; /* how often it came to it */
-    char *story[512];        /* a ring */
+    uint32_t gaps;    /* how often programs were told of one */
+    char *story[512]; /* a ring */
     uint64_t lines;
 };
 
