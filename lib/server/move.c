@@ -564,6 +564,14 @@ static void check_arrived(struct yo_peer *peer, yo_time now)
         return;
     }
     peer->transfer = NULL;
+    if (peer->lost) {
+        peer->moving = 0;
+        peer->arrivals = 0;
+        yo_move_free_arrived(peer);
+        yo_resume_park(peer, transfer, now);
+        transfer_free(transfer);
+        return;
+    }
     rv = transfer->resume ? yo_resume_take_over(peer, transfer, now)
                           : take_over(peer, transfer, now);
     transfer_free(transfer);
@@ -584,12 +592,24 @@ static void check_arrived(struct yo_peer *peer, yo_time now)
     yo_local_recheck(&peer->worker->local, peer, now);
 }
 
+/* The one that takes `session`. NULL: it is gone. */
+static struct yo_peer *taker(struct yo_worker *worker, uint64_t own, uint64_t session)
+{
+    struct yo_peer *peer = yo_worker_find_any(worker, own);
+
+    return peer && peer->moving == session && (!peer->closing || peer->lost) ? peer
+                                                                             : NULL;
+}
+
 static void open_answer(struct yo_letter *letter, void *box_user, yo_time now)
 {
     struct yo_transfer *transfer = transfer_of(letter);
-    struct yo_peer *peer = yo_worker_find(box_user, transfer->taker);
+    struct yo_peer *peer = taker(box_user, transfer->taker, transfer->session);
 
-    if (!peer || peer->moving != transfer->session) { /* gone meanwhile */
+    if (!peer) {
+        transfer_free(transfer);
+    } else if (transfer->error != YOMO_OK && peer->lost) {
+        yo_resume_drop(peer, transfer->error);
         transfer_free(transfer);
     } else if (transfer->error != YOMO_OK) {
         int error = transfer->error;
@@ -610,16 +630,18 @@ static void open_answer(struct yo_letter *letter, void *box_user, yo_time now)
 
 bool yo_move_arrived(struct yo_worker *worker, struct yo_note *note, yo_time now)
 {
-    struct yo_peer *peer = yo_worker_find(worker, note->number);
+    struct yo_peer *peer = taker(worker, note->number, note->session);
+    bool resuming;
 
-    if (peer && peer->moving == note->session) {
+    if (peer) {
         if (yo_local_arrive(&worker->local, peer, note) == YOMO_OK) {
             peer->arrivals++;
             if (peer->resuming) { /* it has what was missed */
                 yo_list_push_back(&peer->arrived, &note->letter.link);
             }
-            check_arrived(peer, now);
-            return peer->resuming;
+            resuming = peer->resuming;
+            check_arrived(peer, now); /* one that is lost may be gone then */
+            return resuming;
         }
         yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
     }

@@ -14,8 +14,8 @@
 #include "base/rand.h"
 #include "server/move.h"
 #include "server/order.h"
-#include "server/resume.h"
 #include "server/requests.h"
+#include "server/resume.h"
 #include "server/worker.h"
 
 static void on_timer(struct yo_timer *timer, yo_time now);
@@ -282,14 +282,13 @@ static void send_effect(struct yo_peer *peer, const struct yo_effect *effect)
     if (!peer->closing && !peer->latest_only) {
         /* In its turn, and once: what a page in datagrams may have missed, its session
          * says again; the outbox could do so after the page had answered. */
-        put(peer, &(struct yo_outgoing){.message = message,
-                                        .delivery = YOMO_RELIABLE,
-                                        .lane = effect->lane >= YO_LANE_CONTROL
-                                                    ? effect->lane
-                                                    : YO_LANE_CONTROL,
-                                        /* The answer to a move comes first. */
-                                        .priority = peer->moving ? YOMO_URGENT
-                                                                 : YOMO_NORMAL});
+        put(peer, &(struct yo_outgoing){
+                      .message = message,
+                      .delivery = YOMO_RELIABLE,
+                      .lane = effect->lane >= YO_LANE_CONTROL ? effect->lane
+                                                              : YO_LANE_CONTROL,
+                      /* The answer to a move comes first. */
+                      .priority = peer->moving ? YOMO_URGENT : YOMO_NORMAL});
     }
     yo_blob_unref(message);
 }
@@ -424,7 +423,8 @@ static void on_timer(struct yo_timer *timer, yo_time now)
         return;
     }
     if (!peer->closing && now >= stuck_at(peer)) {
-        yo_peer_end(peer, YO_CODE_SLOW, YOMO_ERR_SLOW, "nothing was taken for too long");
+        yo_peer_end(peer, YO_CODE_SLOW, YOMO_ERR_SLOW,
+                    "nothing was taken for too long");
         return;
     }
     yo_peer_pace(peer, now);
@@ -467,6 +467,10 @@ void yo_peer_end(struct yo_peer *peer, uint32_t code, int error, const char *tex
 
     if (peer->parked && how.kind != YO_CLOSE_RETRY) { /* and its seats are not kept */
         yo_park_end(peer, error);
+        return;
+    }
+    if (peer->lost) {
+        yo_resume_drop(peer, error);
         return;
     }
     if (peer->closing) {
@@ -573,13 +577,13 @@ static void on_closed(void *user, struct yo_conn *conn, const struct yo_close *w
                            why->text.size > 0 ? (const char *)why->text.data : "");
     }
     if (!peer->closing && !peer->departing && !why->farewell &&
-        why->kind == YO_CLOSE_RETRY) { /* it broke: its client may come back */
-        yo_move_abandon(peer);
+        why->kind == YO_CLOSE_RETRY && !yo_resume_lost(peer)) {
+        yo_move_abandon(peer); /* it broke: its client may come back */
         if (yo_park_may(peer)) {
             yo_park(peer, true, now);
         }
     }
-    if (peer->departing || peer->parked) { /* it has done its part */
+    if (peer->departing || peer->parked || peer->lost) { /* it has done its part */
         yo_metric_less(gauge_of(peer));
         peer->conn = NULL;
         return;

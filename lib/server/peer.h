@@ -78,6 +78,7 @@ struct yo_peer {
     struct yo_link claims;  /* of struct yo_claim: rooms that it wants to resume */
     struct yo_link arrived; /* notes ARRIVED with what it missed, until all are here */
     bool resuming;          /* `moving` is a session whose connection broke */
+    bool lost;              /* and so did this one, meanwhile: it is parked once it has it */
     uint64_t moving;              /* the session that it takes; nothing is sent yet */
     struct yo_transfer *transfer; /* of the session away from here, or to here */
     size_t departures, arrivals;  /* seats: not yet gone; come */

@@ -11,7 +11,9 @@
  *
  * Possible failures: there is no such session at the worker that the token names. It
  * may have been resumed since, and the answer lost: the others are asked in turn, and
- * the token that was used last still counts until the client has used the new one. */
+ * the token that was used last still counts until the client has used the new one.
+ * The new connection breaks before all has come: what is under way comes all the same,
+ * and waits, parked, for the client's next one. */
 #include "server/resume.h"
 
 #include "base/check.h"
@@ -186,4 +188,51 @@ int yo_resume_take_over(struct yo_peer *peer, struct yo_transfer *transfer, yo_t
     peer->outbox.reliable_max =
         peer->worker->config->outbox.reliable_bytes + peer->outbox.reliable_bytes;
     return rv;
+}
+
+/* --- one whose own connection breaks -----------------------------------------------
+ */
+
+bool yo_resume_lost(struct yo_peer *peer)
+{
+    if (peer->moving == 0 || !peer->resuming || peer->closing) {
+        return false;
+    }
+    peer->lost = peer->closing = peer->latest_only = true;
+    yo_peer_unpace(peer);
+    yo_list_remove(&peer->dirty);
+    yo_timer_stop(&peer->timer);
+    yo_buf_clear(&peer->ending);
+    yo_outbox_strip(&peer->outbox);
+    return true;
+}
+
+void yo_resume_drop(struct yo_peer *peer, int why)
+{
+    struct yo_worker *worker = peer->worker;
+
+    peer->lost = false;
+    peer->why = why;
+    yo_move_abandon(peer);
+    yo_local_leave_all(&worker->local, peer);
+    yo_peer_destroy(peer);
+    yo_worker_gone(worker);
+}
+
+void yo_resume_park(struct yo_peer *peer, struct yo_transfer *transfer, yo_time now)
+{
+    int rv = yo_transfer_adopt(peer, transfer->session);
+
+    if (rv == YOMO_OK) {
+        memcpy(peer->secret_before, transfer->secret, sizeof(peer->secret_before));
+        peer->before_counts = true;
+        yo_transfer_swap(peer, transfer);
+        rv = yo_outbox_append(&peer->outbox, &transfer->outbox);
+    }
+    if (rv != YOMO_OK || !yo_park_may(peer)) {
+        yo_resume_drop(peer, YOMO_ERR_CLOSED);
+        return;
+    }
+    peer->lost = false;
+    yo_park(peer, true, now);
 }

@@ -26,6 +26,16 @@ bool yo_resume_may_take(const struct yo_peer *peer, const struct yo_transfer *tr
 /* `peer`, parked or not noticed to be broken yet, gives its session away. */
 void yo_resume_depart(struct yo_peer *peer, yo_time now);
 
+/* The connection of `peer`, which takes a session, has broken too. What is on its way to
+ * it comes, and is parked then. False: it takes none, and ends as any other. */
+bool yo_resume_lost(struct yo_peer *peer);
+
+/* One that is lost does not get it, or is to end: its seats are given back. */
+void yo_resume_drop(struct yo_peer *peer, int why);
+
+/* All has come for one that is lost. */
+void yo_resume_park(struct yo_peer *peer, struct yo_transfer *transfer, yo_time now);
+
 /* All has come: go on. YOMO_ERR_NOMEM, YOMO_ERR_FULL. */
 int yo_resume_take_over(struct yo_peer *peer, struct yo_transfer *transfer,
                         yo_time now);

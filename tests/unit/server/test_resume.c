@@ -236,6 +236,61 @@ static void again_and_again(void **unused)
     rig_close(&rig);
 }
 
+/* The connection that takes the session breaks before it has it: the session waits
+ * where it has come to, and the token that its client knows still counts. */
+static void a_break_while_it_is_under_way_costs_nothing(uint32_t from, uint32_t to)
+{
+    struct rig rig;
+    char token[TOKEN_MAX];
+    rig_open(&rig, 2, NULL, NULL);
+    struct client *bob = knock(&rig, 0, WS, "bob", NULL);
+    join(bob, "r");
+    join(bob, "q"); /* whose home may be the other worker */
+    struct client *alice = knock(&rig, from, WS, "alice", token);
+    uint64_t place = join(alice, "r"), other = join(alice, "q");
+    client_break(alice);
+    say(bob, "r", 1, 0);
+    client_forget(bob);
+    for (int i = 0; i < 3; i++) {
+        struct yo_buf out;
+        alice = knock(&rig, to, WS, "alice", NULL);
+        claim(alice, "r", place);
+        claim(alice, "q", other);
+        yo_buf_init(&out, &yo_mem_libc);
+        assert_int_equal(yo_encode(&out, YO_DIALECT_YOMO,
+                                   &(struct yo_message){.op = YO_OP_RESUME,
+                                                        .token = yo_span_of(token)}),
+                         YOMO_OK);
+        client_say(alice, YO_LANE_CONTROL, yo_buf_span(&out));
+        yo_buf_finish(&out);
+        client_break(alice); /* before anybody has heard of it */
+        assert_int_equal(rig_count(&rig, parked), 1);
+        for (struct heard *heard; (heard = client_next(bob)) != NULL;) {
+            assert_int_not_equal(heard->message.op, YO_OP_PEER_OFFLINE);
+            assert_int_not_equal(heard->message.op, YO_OP_PEER_ONLINE);
+        }
+    }
+    alice = knock(&rig, from, WS, "alice", NULL);
+    claim(alice, "r", place);
+    claim(alice, "q", other);
+    ask(alice, token);
+    struct story story = hear(alice);
+    assert_true(story.whole);
+    assert_non_null(strstr(story.text, "in:r/0 there:2 1 "));
+    assert_non_null(strstr(story.text, "in:q/0 there:2 "));
+    assert_int_equal(rig_count(&rig, parked), 0);
+    assert_int_equal(rig_count(&rig, members), 4);
+    rig_close(&rig);
+}
+
+static void a_break_while_it_is_under_way(void **unused)
+{
+    (void)unused;
+    a_break_while_it_is_under_way_costs_nothing(0, 1);
+    a_break_while_it_is_under_way_costs_nothing(1, 0);
+    a_break_while_it_is_under_way_costs_nothing(0, 0);
+}
+
 static void what_is_gone_is_a_gap(void **unused)
 {
     struct rig rig;
@@ -588,6 +643,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(at_one_worker_and_at_others),
         cmocka_unit_test(again_and_again),
+        cmocka_unit_test(a_break_while_it_is_under_way),
         cmocka_unit_test(what_is_gone_is_a_gap),
         cmocka_unit_test(what_it_said_itself_is_no_gap),
         cmocka_unit_test(who_may_not_have_it),
