@@ -76,19 +76,6 @@ static void joined(struct yomo_room *room, const struct yo_effect *effect, yo_ti
     }
 }
 
-static void goaway(struct yomo_client *client, const struct yo_effect *effect)
-{
-    client->goaway = true;
-    client->goaway_ms = effect->after_ms;
-    yo_target_finish(&client->redirect);
-    if (effect->text.size > 0 &&
-        yo_settings_retarget(&client->settings, &client->redirect, effect->text) !=
-            YOMO_OK) {
-        YO_LOG(&client->log, YOMO_LOG_WARN, "client",
-               "the server named a URL that this client does not follow");
-    }
-}
-
 static void close_link(struct yomo_client *client, const struct yo_effect *effect)
 {
     int error = effect->error ? effect->error : YOMO_ERR_PROTO;
@@ -215,7 +202,7 @@ static void carry_out(struct yomo_client *client, const struct yo_effect *effect
         yo_sending_confirmed(client, effect->number, effect->error);
         break;
     case YO_EFFECT_GOAWAY:
-        goaway(client, effect);
+        yo_goaway_told(client, effect, now);
         break;
     case YO_EFFECT_PONG:
         yo_link_pong(client, effect->rtt, now);

@@ -18,8 +18,6 @@
 #include "client/inside.h"
 #include "client/udp_blocked.h"
 
-#define GOAWAY_MS_MAX 3600000 /* a server may keep its clients away for an hour */
-
 static void on_connect(struct yo_letter *letter, void *user, yo_time now);
 static void on_close(struct yo_letter *letter, void *user, yo_time now);
 static void ignore(struct yo_letter *letter);
@@ -268,6 +266,7 @@ void yo_engine_lost(struct yomo_client *client, const struct yo_reason *why,
                     yo_time now)
 {
     bool goaway = client->goaway;
+    uint64_t goaway_ms = goaway ? yo_goaway_wait(client, now) : 0;
     bool was_open = client->phase == YO_PHASE_OPEN;
     if (was_open && now - client->opened_at >= YO_CLIENT_STABLE) {
         yo_backoff_reset(&client->backoff);
@@ -287,9 +286,7 @@ void yo_engine_lost(struct yomo_client *client, const struct yo_reason *why,
     } else if (goaway) {
         struct yo_reason draining;
         yo_reason_set(&draining, YO_CLOSE_RETRY, YOMO_ERR_DRAINING, YO_SPAN_NONE);
-        uint64_t ms =
-            client->goaway_ms < GOAWAY_MS_MAX ? client->goaway_ms : GOAWAY_MS_MAX;
-        wait(client, &draining, yo_backoff_asked(&client->backoff, ms), now);
+        wait(client, &draining, goaway_ms, now);
     } else {
         wait(client, why, yo_backoff_next(&client->backoff), now);
     }

@@ -117,8 +117,8 @@ struct yomo_client {
     struct yo_link pump;      /* rooms that need something */
     struct yo_reason drop;    /* why we ended it ourselves, if `dropped` */
     bool extension, datagrams_only, dropped, blocked, ending;
-    bool goaway; /* the server asked us to come back after goaway_ms */
-    uint64_t goaway_ms;
+    bool goaway, parting; /* the server asked us to come back (goaway.c); nothing is sent */
+    yo_time goaway_at, part_at, part_until;
     yo_time opened_at, heard_at, ping_at;
     yo_time rooms_due;     /* the earliest of the rooms' own moments */
     yo_time rtt;           /* smoothed, from pings */
@@ -457,6 +457,8 @@ void yo_sending_lost(struct yomo_room *room);  /* the connection is gone */
 void yo_sending_moved(struct yomo_room *room); /* another took its place, or may */
 void yo_sending_resumed(struct yomo_room *room, uint64_t read);
 void yo_sending_end(struct yomo_room *room);   /* the room is over */
+/* Was a RELIABLE message sent, of which the program wants to know, and not confirmed? */
+bool yo_sending_in_doubt(const struct yomo_client *client);
 void yo_sending_turn(struct yomo_client *client, yo_time now); /* what is too old */
 
 /* waiting.c */
@@ -493,6 +495,16 @@ void yo_resume_told(struct yomo_client *client, yo_time now); /* something of a 
 void yo_resume_answer(struct yomo_client *client, const struct yo_effect *effect,
                       yo_time now);
 yo_time yo_resume_deadline(const struct yomo_client *client);
+
+/* goaway.c: the server asks its clients to go. `wait`: how long the client is to stay away
+ * when its connection has ended, in milliseconds. `over`: it may be closed now. */
+void yo_goaway_told(struct yomo_client *client, const struct yo_effect *effect,
+                    yo_time now);
+void yo_goaway_turn(struct yomo_client *client, yo_time now);
+bool yo_goaway_over(const struct yomo_client *client, yo_time now);
+yo_time yo_goaway_deadline(const struct yomo_client *client);
+uint64_t yo_goaway_wait(struct yomo_client *client, yo_time now);
+void yo_goaway_forget(struct yomo_client *client);
 
 /* room.c */
 int yo_room_create(struct yomo_room **out, struct yomo_client *client,

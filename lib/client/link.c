@@ -125,7 +125,8 @@ void yo_link_begin(struct yomo_client *client, struct yo_conn *conn,
     struct yo_conn_info info;
     client->conn = conn;
     client->kind = kind;
-    client->ending = client->dropped = client->blocked = client->goaway = false;
+    client->ending = client->dropped = client->blocked = false;
+    yo_goaway_forget(client);
     client->extension = false;
     client->heard_at = client->opened_at = now;
     client->control_came = 0;
@@ -156,7 +157,8 @@ void yo_link_end(struct yomo_client *client)
     client->kept_asked = false;
     yo_outbox_finish(&client->control);
     init_control(client);
-    client->goaway = client->extension = false;
+    client->extension = false;
+    yo_goaway_forget(client);
     set_shared(client, YOMO_TRANSPORT_NONE, client->session_id, client->message_max);
     yo_buf_clear(&client->token);
     yo_token_gone(client);
@@ -310,6 +312,7 @@ void yo_link_tick(struct yomo_client *client, yo_time now)
         yo_dispatch(client, now);
     }
     yo_resume_turn(client, now);
+    yo_goaway_turn(client, now);
     if (client->ping_at <= now && !client->ending && !client->resuming) {
         ping(client, now);
     }
@@ -319,7 +322,7 @@ void yo_link_tick(struct yomo_client *client, yo_time now)
     if (!client->ending) {
         yo_pump(client, now);
     }
-    if (client->goaway && !client->ending) {
+    if (!client->ending && yo_goaway_over(client, now)) {
         yo_link_close(client, YO_CLOSE_DONE, YO_CODE_NORMAL);
     }
 }
@@ -332,6 +335,7 @@ yo_time yo_link_deadline(const struct yomo_client *client)
     yo_time due = yo_client_session_deadline(client->session);
     due = yo_time_min(due, client->resuming ? YO_NEVER : client->ping_at);
     due = yo_time_min(due, yo_resume_deadline(client));
+    due = yo_time_min(due, yo_goaway_deadline(client));
     due = yo_time_min(due, silent_at(client));
     return yo_time_min(due, client->rooms_due);
 }

@@ -361,7 +361,8 @@ void yo_pump(struct yomo_client *client, yo_time now)
         return;
     }
     pump_control(client, &info);
-    if (client->resume_due || client->resuming) { /* nothing else until it is answered */
+    if (client->resume_due || client->resuming || client->parting) {
+        /* Nothing else until it is answered, or on the next connection. */
         yo_conn_flush(client->conn, now);
         return;
     }

@@ -389,6 +389,22 @@ void yo_sending_resumed(struct yomo_room *room, uint64_t read)
     }
 }
 
+bool yo_sending_in_doubt(const struct yomo_client *client)
+{
+    YO_LIST_EACH(link, next, &client->room_list)
+    {
+        struct yomo_room *room = YO_CONTAINER(link, struct yomo_room, room_link);
+        YO_LIST_EACH(pending, then, &room->pending)
+        {
+            struct yo_sending *sending = YO_CONTAINER(pending, struct yo_sending, link);
+            if (sending->sent && sending->delivery == YOMO_RELIABLE) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 void yo_sending_end(struct yomo_room *room)
 {
     yo_outbox_finish(&room->box);

@@ -1,26 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* drain.c - how a worker ends.
  *
- * The happy path: the doors close for new connections; clients of the extension are
- * told to come back (goaway) and leave by themselves; after a moment those that stand
- * are closed a few at a time, so that they do not all knock at one other door at once;
- * when the last has gone the doors, the mailbox and the loop are closed, and the thread
- * ends.
+ * The happy path: the doors close for new connections; each client gets a moment of its
+ * own, evenly over a part of the grace time, so that they do not all knock at one other
+ * door at once. Clients of the extension are told theirs (goaway) and leave by themselves;
+ * one that still stands a while after it, in which it could connect elsewhere, is closed.
+ * presencejs pages, which cannot be told, are closed at their moment. When the last has
+ * gone the doors, the mailbox and the loop are closed, and the thread ends.
  *
  * Possible failure modes: a peer does not answer the close. At the end of the grace
  * time everything is closed at once, and CLOSE_TIME after that what is left is aborted.
  */
 #include "base/check.h"
-#include "base/rand.h"
 #include "server/claims.h"
 #include "server/door.h"
 #include "server/echo.h"
 #include "server/worker.h"
 
 #define STEP_TIME (10 * YO_MS)
-#define GOAWAY_TIME (250 * YO_MS) /* from the goaway to the first close */
+#define PACE (2 * YO_MS)          /* between the moments of two clients, at most */
+#define PAGES_TIME (250 * YO_MS)  /* from the goaway to the first close of a page */
+#define RETURN_TIME (500 * YO_MS) /* for this server to be started anew */
+#define LEAVE_TIME (2 * YO_SECOND) /* from a client's moment to its close */
 #define CLOSE_TIME (1500 * YO_MS) /* from the close to the abort */
-#define SPREAD_MS 2000            /* clients come back within this time */
 
 static void on_timer(struct yo_timer *timer, yo_time now);
 static void on_finish(struct yo_task *task, yo_time now);
@@ -32,22 +34,79 @@ int yo_worker_ready(struct yo_worker *worker)
     return yo_loop_reserve_timer(worker->loop);
 }
 
-static void say_goaway(struct yo_worker *worker, struct yo_peer *peer, yo_time now)
+static void say_goaway(struct yo_worker *worker, struct yo_peer *peer, yo_time after,
+                       yo_time now)
 {
-    if (peer->presencejs || peer->closing) {
+    if (peer->closing) {
         return;
     }
     yo_effects_clear(&worker->effects);
-    if (yo_server_goaway(peer->session, yo_rand_session() % SPREAD_MS,
-                         worker->config->drain_url, &worker->effects) == YOMO_OK) {
+    if (yo_server_goaway(peer->session, after / YO_MS, worker->config->drain_url,
+                         &worker->effects) == YOMO_OK) {
         yo_peer_carry_out(peer, &worker->effects, now);
     }
 }
 
+/* The two lists, each in the order of `end_at`, become one. */
+static void merge(struct yo_link *out, struct yo_link *a, struct yo_link *b)
+{
+    while (!yo_list_empty(a) && !yo_list_empty(b)) {
+        bool first = YO_CONTAINER(a->next, struct yo_peer, in_worker)->end_at <=
+                     YO_CONTAINER(b->next, struct yo_peer, in_worker)->end_at;
+        yo_list_push_back(out, yo_list_pop_front(first ? a : b));
+    }
+    yo_list_splice(out, a);
+    yo_list_splice(out, b);
+}
+
+/* Give each its moment: all within half of the grace time, and the other half is for the
+ * last one to leave. */
+static void give_moments(struct yo_worker *worker, yo_time grace, yo_time now)
+{
+    struct yo_link clients, pages;
+    yo_time half = grace / 2, offset = worker->config->drain_url.size > 0 ? 0 : RETURN_TIME;
+    yo_time pace, place = 0;
+    size_t count = 0;
+
+    offset = yo_time_min(offset, half / 2);
+    yo_list_init(&clients);
+    yo_list_init(&pages);
+    YO_LIST_EACH(link, next, &worker->peers)
+    {
+        count++;
+    }
+    pace = count > 0 ? yo_time_min(PACE, (half - offset) / count) : 0;
+    YO_LIST_EACH(link, next, &worker->peers)
+    {
+        struct yo_peer *peer = YO_CONTAINER(link, struct yo_peer, in_worker);
+        yo_time moment = place++ * pace;
+        yo_list_remove(link);
+        if (peer->presencejs) {
+            peer->end_at = now + yo_time_min(PAGES_TIME, half / 2) + moment;
+            yo_list_push_back(&pages, link);
+        } else {
+            peer->end_at = now + offset + moment + yo_time_min(LEAVE_TIME, half);
+            yo_list_push_back(&clients, link);
+            say_goaway(worker, peer, offset + moment, now);
+        }
+    }
+    merge(&worker->due, &clients, &pages);
+}
+
+static void next_step(struct yo_worker *worker, yo_time now)
+{
+    yo_time due = worker->drain_until;
+
+    if (!yo_list_empty(&worker->due)) {
+        due = yo_time_min(
+            due, YO_CONTAINER(worker->due.next, struct yo_peer, in_worker)->end_at);
+        due = due < now + STEP_TIME ? now + STEP_TIME : due;
+    }
+    (void)yo_timer_set(&worker->timer, yo_time_min(due, worker->drain_until));
+}
+
 void yo_worker_drain(struct yo_worker *worker, uint64_t grace_ms, yo_time now)
 {
-    size_t count = 0, steps;
-
     if (worker->state != YO_WORKER_SERVING) {
         return;
     }
@@ -55,30 +114,30 @@ void yo_worker_drain(struct yo_worker *worker, uint64_t grace_ms, yo_time now)
     yo_park_end_all(worker);
     worker->drain_until = yo_time_after(now, grace_ms * YO_MS);
     yo_listener_drain(worker->listener);
-    YO_LIST_EACH(link, next, &worker->peers)
-    {
-        say_goaway(worker, YO_CONTAINER(link, struct yo_peer, in_worker), now);
-        count++;
-    }
-    yo_list_splice(&worker->due, &worker->peers);
+    give_moments(worker, worker->drain_until - now, now);
     yo_echo_drain_all(worker);
     yo_claims_drain(worker);
-    /* All within half of the grace time. */
-    steps = (size_t)(grace_ms * YO_MS / 2 / STEP_TIME) + 1;
-    worker->drain_batch = count / steps + 1;
-    (void)yo_timer_set(&worker->timer,
-                       yo_time_min(now + GOAWAY_TIME, worker->drain_until));
+    next_step(worker, now);
     yo_worker_gone(worker);
 }
 
-static void end_peers(struct yo_worker *worker, size_t count)
+static void end_peer(struct yo_worker *worker, struct yo_peer *peer)
 {
-    struct yo_link *link;
+    yo_list_remove(&peer->in_worker);
+    yo_list_push_back(&worker->peers, &peer->in_worker);
+    yo_peer_end(peer, YO_CODE_GOING_AWAY, YOMO_ERR_DRAINING, "going away");
+}
 
-    while (count-- > 0 && (link = yo_list_pop_front(&worker->due)) != NULL) {
-        yo_list_push_back(&worker->peers, link);
-        yo_peer_end(YO_CONTAINER(link, struct yo_peer, in_worker), YO_CODE_GOING_AWAY,
-                    YOMO_ERR_DRAINING, "going away");
+/* Those whose time is over. */
+static void end_peers(struct yo_worker *worker, yo_time now)
+{
+    while (!yo_list_empty(&worker->due)) {
+        struct yo_peer *peer =
+            YO_CONTAINER(worker->due.next, struct yo_peer, in_worker);
+        if (peer->end_at > now) {
+            break;
+        }
+        end_peer(worker, peer);
     }
 }
 
@@ -104,11 +163,8 @@ static void on_timer(struct yo_timer *timer, yo_time now)
     } else if (now >= worker->drain_until) {
         yo_worker_close(worker, now);
     } else {
-        end_peers(worker, worker->drain_batch);
-        (void)yo_timer_set(timer,
-                           yo_list_empty(&worker->due)
-                               ? worker->drain_until
-                               : yo_time_min(now + STEP_TIME, worker->drain_until));
+        end_peers(worker, now);
+        next_step(worker, now);
     }
 }
 
@@ -123,7 +179,7 @@ void yo_worker_close(struct yo_worker *worker, yo_time now)
     worker->state = YO_WORKER_CLOSING;
     yo_park_end_all(worker);
     yo_list_splice(&worker->due, &worker->peers);
-    end_peers(worker, SIZE_MAX);
+    end_peers(worker, YO_NEVER);
     yo_echo_end_all(worker);
     yo_claims_close(worker);
     yo_door_refuse_waiting(worker);

@@ -64,6 +64,7 @@ struct yo_peer {
     bool blocked; /* the transport said AGAIN: wait for on_writable */
     yo_time blocked_at;
     bool closing;
+    yo_time end_at; /* in a drain: it is closed then */
     int why; /* ... with what its seats are left (events.h) */
     struct yo_tally *tally; /* of what it asks the host (requests.h); NULL: nothing yet */
     /* Its seats are kept for a while (park.h). */

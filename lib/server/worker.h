@@ -45,7 +45,7 @@ struct yo_worker {
     struct yo_home home;
     struct yo_local local;
     struct yo_link peers, dirty;
-    struct yo_link due;        /* peers that a drain has not closed yet */
+    struct yo_link due;        /* peers that a drain has not closed yet, by `end_at` */
     struct yo_map sessions;    /* peers by session_id */
     struct yo_park park;       /* those whose connection broke */
     struct yo_link waiting;    /* of struct yomo_auth: asked, not answered */
@@ -64,7 +64,6 @@ struct yo_worker {
     struct yo_timer census;  /* what the doors counted goes to the metrics */
     struct yo_timer batches; /* changes in rooms of this home that wait */
     yo_time drain_until;
-    size_t drain_batch;
     struct {
         yo_time since;  /* when the second began in which ... */
         uint32_t count; /* ... the log had so many lines */

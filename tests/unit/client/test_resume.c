@@ -434,6 +434,90 @@ static struct fake_conn *reach(struct stage *s, uint64_t session)
     return NULL;
 }
 
+static void say_goaway(struct fake_conn *conn, uint64_t ms, const char *url)
+{
+    stage_say(&stage, conn, YO_LANE_CONTROL,
+              &(struct yo_message){.op = YO_OP_GOAWAY,
+                                   .timestamp = ms,
+                                   .text = url ? yo_span_of(url) : YO_SPAN_NONE});
+}
+
+/* It stays until its moment, parts with nothing in doubt, and is there at once. */
+static void a_client_that_is_sent_elsewhere_stays_until_its_moment(void **state)
+{
+    (void)state;
+    struct fake_conn *conn = in_the_room();
+    say_goaway(conn, 700, "https://other:9443");
+    stage_pass(&stage, 699 * YO_MS);
+    assert_false(conn->ended);
+    assert_int_equal(say("1"), 1);
+    assert_int_equal(yomo_room_broadcast(room, "e", "2", YOMO_RELIABLE), YOMO_OK);
+    expect_said(conn, "1 2");
+    while (!stage_none(&stage, conn, YO_OP_PING)) {
+        (void)stage_take(&stage, conn, YO_OP_PING, NULL);
+    }
+    stage_pass(&stage, 1 * YO_MS);
+    assert_int_equal(say("3"), 2);
+    expect_said(conn, ""); /* it goes with the client */
+    (void)stage_take(&stage, conn, YO_OP_PING, NULL);
+    stage_pass(&stage, 60 * YO_MS);
+    (void)stage_take(&stage, conn, YO_OP_PING, NULL); /* it asks until all is read */
+    ack(conn, 1, 7);
+    stage_run(&stage);
+    assert_false(conn->ended);
+    stage_say(&stage, conn, YO_LANE_CONTROL,
+              &(struct yo_message){
+                  .op = YO_OP_ACK, .channel = yo_span_of("r"), .read = 2});
+    stage_run(&stage);
+    assert_true(conn->ended);
+    stage_story(&stage, "sent 1 OK\nwaiting DRAINING\nconnecting\n");
+    assert_string_equal(yo_client_target(stage.client)->host, "other");
+    conn = stage_accept(&stage, WT, 20);
+    stage_admit(&stage, conn, "r", &bob, 1);
+    expect_said(conn, "3");
+    assert_int_equal(yomo_client_counter(stage.client, YOMO_COUNT_UNSURE), 0);
+}
+
+/* Where it is to come back it goes at once, but not with messages that may not be read,
+ * unless the server does not say. */
+static void a_server_that_ends_and_says_nothing_is_left(void **state)
+{
+    (void)state;
+    struct fake_conn *conn = in_the_room();
+    assert_int_equal(say("1"), 1);
+    expect_said(conn, "1");
+    say_goaway(conn, 3000, NULL);
+    stage_pass(&stage, 999 * YO_MS);
+    assert_false(conn->ended);
+    stage_pass(&stage, 1 * YO_MS);
+    assert_true(conn->ended);
+    stage_story(&stage, "sent 1 CLOSED\nwaiting DRAINING\n");
+    stage_pass(&stage, 1999 * YO_MS); /* since it was told, 3 s, and more by chance */
+    stage_story(&stage, "");
+    stage_pass(&stage, 1502 * YO_MS);
+    stage_story(&stage, "connecting\n");
+    assert_int_equal(yomo_client_counter(stage.client, YOMO_COUNT_UNSURE), 1);
+}
+
+/* A program that closes meanwhile has sent what it said before. */
+static void closing_while_parting_sends_what_waits(void **state)
+{
+    (void)state;
+    struct fake_conn *conn = in_the_room();
+    assert_int_equal(say("1"), 1);
+    expect_said(conn, "1");
+    say_goaway(conn, 3000, NULL);
+    assert_int_equal(say("2"), 2);
+    expect_said(conn, "");
+    yomo_client_close(stage.client);
+    expect_said(conn, "2");
+    ack(conn, 1, 7);
+    ack(conn, 2, 8);
+    stage_run(&stage);
+    assert_true(conn->ended);
+    stage_story(&stage, "sent 1 OK\nsent 2 OK\nleft r OK\nclosed\nover\n");
+}
+
 static void one_break(struct fault *fault, void *user)
 {
     static const char *const options[] = {"transport", "webtransport",  "reconnect-max",
@@ -498,6 +582,9 @@ int main(void)
         TEST(a_room_without_a_seat_is_joined_anew),
         TEST(what_was_read_is_kept_no_longer),
         TEST(a_server_that_does_not_answer_is_not_asked_again),
+        TEST(a_client_that_is_sent_elsewhere_stays_until_its_moment),
+        TEST(a_server_that_ends_and_says_nothing_is_left),
+        TEST(closing_while_parting_sends_what_waits),
         cmocka_unit_test(each_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,15 +70,26 @@ static void clients_are_told_and_those_who_stay_are_closed(void **unused)
 
 #define MANY 200
 
-/* Not all knock at another door at once: the goodbyes take half of the grace time. */
-static void many_are_closed_a_few_at_a_time(void **unused)
+static size_t count_closing(struct client **clients, size_t count)
+{
+    size_t closing = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        closing += clients[i]->closing;
+    }
+    return closing;
+}
+
+/* Not all knock at another door at once, and nobody is closed before its moment: each has
+ * its time to leave, and those who do not use it are closed one after the other. */
+static void each_has_its_time_and_is_closed_after_it(void **unused)
 {
     struct rig rig;
     struct client *clients[MANY];
-    uint64_t began, took, end;
+    uint64_t told[MANY], began, last = 0, took = 0, end;
 
     (void)unused;
-    rig_open(&rig, 1, NULL, NULL);
+    rig_open(&rig, 1, NULL, "drain-url", "https://b.example", NULL);
     for (size_t i = 0; i < MANY; i++) {
         char query[32];
         snprintf(query, sizeof(query), "yomo=1&id=c%zu", i);
@@ -89,18 +100,36 @@ static void many_are_closed_a_few_at_a_time(void **unused)
     end = began + 10000;
     drain_all(&rig, 2000);
     for (size_t i = 0; i < MANY; i++) {
-        expect_op(clients[i], YO_OP_GOAWAY);
+        struct heard *goaway = expect_op(clients[i], YO_OP_GOAWAY);
+        told[i] = goaway->message.timestamp;
+        assert_true(i == 0 || told[i] > told[i - 1]);
+        last = told[i];
     }
-    while (rig_worker(&rig, 0)->due.next != &rig_worker(&rig, 0)->due &&
-           yo_wall_ms() < end) {
+    assert_in_range(last, 300, 1000); /* within half of the time */
+    while (count_closing(clients, MANY) < MANY && yo_wall_ms() < end) {
         rig_settle(&rig);
+        took = yo_wall_ms() - began;
+        for (size_t i = 0; i < MANY; i++) {
+            assert_true(!clients[i]->closing || took + 1 >= told[i] + 1000);
+        }
     }
-    took = yo_wall_ms() - began;
-    /* 250 ms for those who go by themselves, then 100 steps of 10 ms, two in each. */
-    assert_true(took >= 1000);
-    for (size_t i = 0; i < MANY; i++) {
-        assert_true(clients[i]->closing);
-    }
+    assert_true(took >= last + 1000 - 1);
+    finish(&rig);
+}
+
+/* One that is to come back here is not told to come before this server can have ended. */
+static void who_comes_back_is_given_time(void **unused)
+{
+    struct rig rig;
+    struct client *a;
+
+    (void)unused;
+    rig_open(&rig, 1, NULL, NULL);
+    a = rig_connect(&rig, 0, WS, "yomo=1");
+    client_forget(a);
+    drain_all(&rig, 8000);
+    assert_int_equal(expect_op(a, YO_OP_GOAWAY)->message.timestamp, 500);
+    client_close(a);
     finish(&rig);
 }
 
@@ -145,7 +174,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clients_are_told_and_those_who_stay_are_closed),
-        cmocka_unit_test(many_are_closed_a_few_at_a_time),
+        cmocka_unit_test(each_has_its_time_and_is_closed_after_it),
+        cmocka_unit_test(who_comes_back_is_given_time),
         cmocka_unit_test(closing_says_come_back),
         cmocka_unit_test(a_drain_without_clients_ends_at_once),
         cmocka_unit_test(a_close_during_a_drain_counts),
