@@ -12,15 +12,19 @@
  * was in A's outbox, and what its own seats have got since, which it had kept for this.
  *
  * Possible failures: there is no such session, or it ends meanwhile: B is told, and its
- * client joins anew. B ends meanwhile: its seats leave as those of any peer. No memory:
- * both end, and the client comes again.
+ * client joins anew. B's connection breaks meanwhile: what is under way comes all the
+ * same and is parked where it comes to (resume.c), and the token that the client knows
+ * still counts. Its client is back before that, and asks for what is under way: that
+ * question goes along (`behind`) and is asked again at the end. B ends for good: its
+ * seats leave as those of any peer. No memory: both end, and the client comes again.
  *
  * Invariants:
  *  1. a peer departs (`departing`) or arrives (`moving`), never both; while it departs
  *     its connection may be gone;
  *  2. each seat is one peer's, and whoever has it when its peer ends writes the LEAVE;
- *  3. a transfer is at exactly one place: under way, at A (`transfer`), or at B
- *     (`transfer`, with the answer). */
+ *  3. a transfer is at exactly one place: under way, at A (`transfer`), at B
+ *     (`transfer`, with the answer), or behind another one;
+ *  4. a peer is among its worker's `arriving` while it has the answer. */
 #include "server/move.h"
 
 #include "base/check.h"
@@ -31,57 +35,6 @@
 #include "server/transfer.h"
 #include "server/worker.h"
 #include "wire/encode.h"
-
-struct tail {
-    struct yo_blob *message;
-    uint32_t lane;
-};
-
-static void open_take(struct yo_letter *letter, void *box_user, yo_time now);
-static void open_answer(struct yo_letter *letter, void *box_user, yo_time now);
-
-/* --- transfers -------------------------------------------------------------------- */
-
-static struct yo_transfer *transfer_of(struct yo_letter *letter)
-{
-    return YO_CONTAINER(letter, struct yo_transfer, letter);
-}
-
-static void transfer_free(struct yo_transfer *transfer)
-{
-    const struct tail *tail = (const struct tail *)(void *)transfer->tail.data;
-
-    for (size_t i = 0; i < transfer->tail.size / sizeof(*tail); i++) {
-        yo_blob_unref(tail[i].message);
-    }
-    yo_buf_finish(&transfer->tail);
-    yo_resume_free_claims(transfer->mem, &transfer->claims);
-    yo_outbox_finish(&transfer->outbox);
-    yo_server_session_destroy(transfer->state);
-    yo_free(transfer->mem, transfer->id);
-    yo_free(transfer->mem, transfer->app);
-    yo_free(transfer->mem, transfer);
-}
-
-static void discard(struct yo_letter *letter)
-{
-    transfer_free(transfer_of(letter));
-}
-
-static void post(struct yo_worker *worker, uint32_t to, struct yo_transfer *transfer,
-                 void (*open)(struct yo_letter *, void *, yo_time))
-{
-    transfer->letter.open = open;
-    transfer->letter.discard = discard;
-    yo_list_init(&transfer->letter.link);
-    yo_mailbox_post(worker->office.desks[to].box, &transfer->letter);
-}
-
-static void refuse(struct yo_worker *worker, struct yo_transfer *transfer, int error)
-{
-    transfer->error = error;
-    post(worker, transfer->taker_worker, transfer, open_answer);
-}
 
 /* --- tokens ----------------------------------------------------------------------- */
 
@@ -117,17 +70,6 @@ static bool read_token(struct yo_span token, struct yo_transfer *transfer,
     *worker = (uint32_t)bytes[8] << 8 | bytes[9];
     memcpy(transfer->secret, bytes + 10, sizeof(transfer->secret));
     return true;
-}
-
-/* In the same time, wherever they differ. */
-static bool secret_equal(const uint8_t *a, const uint8_t *b)
-{
-    uint8_t differ = 0;
-
-    for (size_t i = 0; i < YO_PEER_SECRET_SIZE; i++) {
-        differ |= a[i] ^ b[i];
-    }
-    return differ == 0;
 }
 
 /* --- B: asking -------------------------------------------------------------------- */
@@ -171,7 +113,7 @@ static struct yo_transfer *transfer_make(struct yo_peer *peer, struct yo_span to
     yo_buf_init(&transfer->tail, mem);
     yo_list_init(&transfer->claims);
     if (!transfer->id || !transfer->app) {
-        transfer_free(transfer);
+        yo_transfer_free(transfer);
         return NULL;
     }
     *worker = UINT32_MAX;
@@ -199,21 +141,15 @@ void yo_move_ask(struct yo_peer *peer, struct yo_span token, bool resume, yo_tim
     }
     yo_list_splice(&transfer->claims, &peer->claims);
     if (to >= worker->count) {
-        transfer_free(transfer);
+        yo_transfer_free(transfer);
         tell_refused(peer, YOMO_ERR_NOT_FOUND);
     } else {
         peer->moving = transfer->session;
-        post(worker, to, transfer, open_take);
+        yo_transfer_ask(worker, to, transfer);
     }
 }
 
 /* --- A: departing ----------------------------------------------------------------- */
-
-static void remove_session(struct yo_peer *peer)
-{
-    yo_map_remove(&peer->worker->sessions, &peer->by_session);
-    peer->session_id = 0;
-}
 
 /* Nothing is left here but the connection, if it is still there. */
 static void forget(struct yo_peer *peer)
@@ -254,15 +190,16 @@ void yo_move_check(struct yo_peer *peer, yo_time now)
     transfer->state = peer->session;
     peer->session = NULL;
     peer->transfer = NULL;
-    remove_session(peer);
+    yo_map_remove(&peer->worker->sessions, &peer->by_session);
+    peer->session_id = 0;
     forget(peer);
-    post(worker, transfer->taker_worker, transfer, open_answer);
+    yo_transfer_answer(worker, transfer);
 }
 
 static void keep(void *user, uint32_t lane, uint64_t number, struct yo_blob *message)
 {
     struct yo_transfer *transfer = user;
-    struct tail tail = {.message = message, .lane = lane};
+    struct yo_tail tail = {.message = message, .lane = lane};
 
     if (yo_buf_append(&transfer->tail, &tail, sizeof(tail)) != YOMO_OK) {
         transfer->error = YOMO_ERR_NOMEM;
@@ -380,30 +317,40 @@ static void depart(struct yo_peer *peer, yo_time now)
 static bool may_take(const struct yo_peer *peer, const struct yo_transfer *transfer)
 {
     return !peer->presencejs && !peer->departing && !peer->transfer && !peer->closing &&
-           peer->moving == 0 && secret_equal(peer->secret, transfer->secret) &&
-           strcmp(peer->id, transfer->id) == 0 &&
-           strcmp(peer->app, transfer->app) == 0 && (transfer->proven || !peer->proven);
+           peer->moving == 0 && yo_secret_equal(peer->secret, transfer->secret) &&
+           yo_transfer_is_by(transfer, peer);
 }
 
-static void open_take(struct yo_letter *letter, void *box_user, yo_time now)
+/* Twice around: it may be under way from one that is asked later to one that was asked
+ * before. */
+static uint32_t asked_max(const struct yo_worker *worker)
 {
-    struct yo_transfer *transfer = transfer_of(letter);
+    return worker->count > 1 ? 2 * worker->count : 1;
+}
+
+void yo_transfer_open_ask(struct yo_letter *letter, void *box_user, yo_time now)
+{
+    struct yo_transfer *transfer = yo_transfer_of(letter);
     struct yo_worker *worker = box_user;
     struct yo_peer *peer = yo_worker_find_any(worker, transfer->session);
 
     if (transfer->resume && worker->state == YO_WORKER_SERVING) {
+        if (yo_transfer_wait(worker, transfer)) { /* for its own client's last try */
+            return;
+        }
         if (peer && yo_resume_may_take(peer, transfer)) {
+            yo_move_abandon(peer); /* a move that waits for its fence is overtaken */
             peer->transfer = transfer;
             yo_resume_depart(peer, now);
-        } else if (++transfer->asked < worker->count) { /* it may be there since */
-            post(worker, (worker->index + 1) % worker->count, transfer, open_take);
+        } else if (++transfer->asked < asked_max(worker)) { /* it may be there since */
+            yo_transfer_ask(worker, (worker->index + 1) % worker->count, transfer);
         } else {
-            refuse(worker, transfer, YOMO_ERR_NOT_FOUND);
+            yo_transfer_refuse(worker, transfer, YOMO_ERR_NOT_FOUND);
         }
         return;
     }
     if (worker->state != YO_WORKER_SERVING || !peer || !may_take(peer, transfer)) {
-        refuse(worker, transfer, YOMO_ERR_NOT_FOUND);
+        yo_transfer_refuse(worker, transfer, YOMO_ERR_NOT_FOUND);
         return;
     }
     peer->transfer = transfer;
@@ -451,10 +398,11 @@ static void give_up(struct yo_peer *peer, int error)
     bool departing = peer->departing;
 
     peer->transfer = NULL;
+    yo_list_remove(&peer->in_arriving);
     if (transfer && transfer->taker != peer->session_id) {
-        refuse(peer->worker, transfer, error);
+        yo_transfer_refuse(peer->worker, transfer, error);
     } else if (transfer) {
-        transfer_free(transfer);
+        yo_transfer_done(peer->worker, transfer);
     }
     if (departing) {
         peer->why = error == YOMO_ERR_KICKED ? error : YOMO_ERR_CLOSED;
@@ -480,7 +428,8 @@ void yo_move_abandon(struct yo_peer *peer)
 
 static int append_tail(struct yo_peer *peer, const struct yo_transfer *transfer)
 {
-    const struct tail *tail = (const struct tail *)(const void *)transfer->tail.data;
+    const struct yo_tail *tail =
+        (const struct yo_tail *)(const void *)transfer->tail.data;
     int rv = YOMO_OK;
 
     for (size_t i = 0; rv == YOMO_OK && i < transfer->tail.size / sizeof(*tail); i++) {
@@ -492,29 +441,6 @@ static int append_tail(struct yo_peer *peer, const struct yo_transfer *transfer)
         rv = yo_outbox_put(&peer->outbox, &out);
     }
     return rv;
-}
-
-int yo_transfer_adopt(struct yo_peer *peer, uint64_t session)
-{
-    int rv;
-
-    remove_session(peer);
-    peer->session_id = session;
-    rv = yo_map_put(&peer->worker->sessions, &peer->by_session,
-                    yo_span(&peer->session_id, sizeof(peer->session_id)));
-    if (rv != YOMO_OK) {
-        peer->session_id = 0; /* it is not in the map */
-    }
-    return rv;
-}
-
-void yo_transfer_swap(struct yo_peer *peer, struct yo_transfer *transfer)
-{
-    struct yo_server_session *fresh = peer->session;
-
-    peer->session = transfer->state;
-    transfer->state = fresh;
-    yo_rand_bytes(peer->secret, sizeof(peer->secret)); /* a token serves once */
 }
 
 /* In the order in which the client is to have it. */
@@ -557,6 +483,7 @@ void yo_move_free_arrived(struct yo_peer *peer)
 
 static void check_arrived(struct yo_peer *peer, yo_time now)
 {
+    struct yo_worker *worker = peer->worker;
     struct yo_transfer *transfer = peer->transfer;
     int rv;
 
@@ -564,17 +491,18 @@ static void check_arrived(struct yo_peer *peer, yo_time now)
         return;
     }
     peer->transfer = NULL;
+    yo_list_remove(&peer->in_arriving);
     if (peer->lost) {
         peer->moving = 0;
         peer->arrivals = 0;
         yo_move_free_arrived(peer);
         yo_resume_park(peer, transfer, now);
-        transfer_free(transfer);
+        yo_transfer_done(worker, transfer);
         return;
     }
     rv = transfer->resume ? yo_resume_take_over(peer, transfer, now)
                           : take_over(peer, transfer, now);
-    transfer_free(transfer);
+    yo_transfer_done(worker, transfer);
     yo_move_free_arrived(peer);
     peer->moving = 0;
     peer->arrivals = 0;
@@ -601,20 +529,20 @@ static struct yo_peer *taker(struct yo_worker *worker, uint64_t own, uint64_t se
                                                                              : NULL;
 }
 
-static void open_answer(struct yo_letter *letter, void *box_user, yo_time now)
+void yo_transfer_open_answer(struct yo_letter *letter, void *box_user, yo_time now)
 {
-    struct yo_transfer *transfer = transfer_of(letter);
+    struct yo_transfer *transfer = yo_transfer_of(letter);
     struct yo_peer *peer = taker(box_user, transfer->taker, transfer->session);
 
     if (!peer) {
-        transfer_free(transfer);
+        yo_transfer_done(box_user, transfer);
     } else if (transfer->error != YOMO_OK && peer->lost) {
         yo_resume_drop(peer, transfer->error);
-        transfer_free(transfer);
+        yo_transfer_free(transfer);
     } else if (transfer->error != YOMO_OK) {
         int error = transfer->error;
         bool arrived = peer->arrivals > 0;
-        transfer_free(transfer);
+        yo_transfer_free(transfer);
         if (error == YOMO_ERR_KICKED) {
             yo_peer_end(peer, YO_CODE_KICKED, error, yomo_strerror(error));
         } else if (arrived) { /* some seats are here that the session does not know */
@@ -624,6 +552,7 @@ static void open_answer(struct yo_letter *letter, void *box_user, yo_time now)
         }
     } else {
         peer->transfer = transfer;
+        yo_list_push_back(&peer->worker->arriving, &peer->in_arriving);
         check_arrived(peer, now);
     }
 }

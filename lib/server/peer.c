@@ -46,6 +46,7 @@ struct yo_peer *yo_peer_create(struct yo_worker *worker,
     yo_list_init(&peer->in_park);
     yo_list_init(&peer->claims);
     yo_list_init(&peer->arrived);
+    yo_list_init(&peer->in_arriving);
     yo_buf_init(&peer->ending, mem);
     yo_outbox_init(&peer->outbox, mem, &worker->config->outbox);
     yo_timer_init(&peer->timer, worker->loop, on_timer);
@@ -111,6 +112,7 @@ void yo_peer_destroy(struct yo_peer *peer)
         yo_map_remove(&worker->sessions, &peer->by_session);
     }
     yo_list_remove(&peer->in_worker);
+    yo_list_remove(&peer->in_arriving);
     yo_list_remove(&peer->dirty);
     yo_timer_stop(&peer->timer);
     yo_loop_release_timer(worker->loop);
@@ -464,6 +466,7 @@ void yo_peer_end(struct yo_peer *peer, uint32_t code, int error, const char *tex
                            .code = code,
                            .text = yo_span_of(text)};
     yo_time now = yo_loop_now(peer->worker->loop);
+    bool lost;
 
     if (peer->parked && how.kind != YO_CLOSE_RETRY) { /* and its seats are not kept */
         yo_park_end(peer, error);
@@ -486,6 +489,9 @@ void yo_peer_end(struct yo_peer *peer, uint32_t code, int error, const char *tex
     if (peer->closing) { /* that failed, and ended it */
         return;
     }
+    /* Without memory it cannot take what is on its way to it. */
+    lost =
+        how.kind == YO_CLOSE_RETRY && error != YOMO_ERR_NOMEM && yo_resume_lost(peer);
     peer->closing = true;
     peer->why = error;
     count_end(peer, code);
@@ -495,11 +501,13 @@ void yo_peer_end(struct yo_peer *peer, uint32_t code, int error, const char *tex
         yo_worker_complain(peer->worker, YO_COMPLAINT_CONNECTION, now,
                            "%s: closed (%u): %s", peer->address, code, text);
     }
-    yo_move_abandon(peer);
-    if (how.kind == YO_CLOSE_RETRY && yo_park_may(peer)) {
-        yo_park(peer, true, now);
-    } else {
-        yo_local_leave_all(&peer->worker->local, peer);
+    if (!lost) {
+        yo_move_abandon(peer);
+        if (how.kind == YO_CLOSE_RETRY && yo_park_may(peer)) {
+            yo_park(peer, true, now);
+        } else {
+            yo_local_leave_all(&peer->worker->local, peer);
+        }
     }
     yo_conn_close(peer->conn, &how);
 }

@@ -78,10 +78,11 @@ struct yo_peer {
     bool before_counts;     /* ... the client may not have been told the other */
     struct yo_link claims;  /* of struct yo_claim: rooms that it wants to resume */
     struct yo_link arrived; /* notes ARRIVED with what it missed, until all are here */
-    bool resuming;          /* `moving` is a session whose connection broke */
+    bool resuming;          /* `moving` is asked for by `resume`, not by `move` */
     bool lost;              /* and so did this one, meanwhile: it is parked once it has it */
     uint64_t moving;              /* the session that it takes; nothing is sent yet */
     struct yo_transfer *transfer; /* of the session away from here, or to here */
+    struct yo_link in_arriving;   /* while `transfer` is here and seats are missing */
     size_t departures, arrivals;  /* seats: not yet gone; come */
     bool fenced;                  /* the client sends nothing more here */
     bool departing;               /* conn may be NULL */

@@ -13,7 +13,8 @@
  * may have been resumed since, and the answer lost: the others are asked in turn, and
  * the token that was used last still counts until the client has used the new one.
  * The new connection breaks before all has come: what is under way comes all the same,
- * and waits, parked, for the client's next one. */
+ * and waits, parked, for the client's next one, which is there already perhaps, and is
+ * answered then. That is so for a move, too. */
 #include "server/resume.h"
 
 #include "base/check.h"
@@ -63,27 +64,21 @@ const struct yo_claim *yo_resume_claimed(const struct yo_transfer *transfer,
 
 /* --- the old peer ----------------------------------------------------------------- */
 
-/* In the same time, wherever they differ. */
 static bool secret_is(const struct yo_peer *peer, const uint8_t *secret)
 {
-    uint8_t differ = 0, differ_before = 0;
+    bool now = yo_secret_equal(peer->secret, secret);
+    bool before = yo_secret_equal(peer->secret_before, secret);
 
-    for (size_t i = 0; i < YO_PEER_SECRET_SIZE; i++) {
-        differ |= peer->secret[i] ^ secret[i];
-        differ_before |= peer->secret_before[i] ^ secret[i];
-    }
-    return differ == 0 || (peer->before_counts && differ_before == 0);
+    return now || (peer->before_counts && before);
 }
 
 bool yo_resume_may_take(const struct yo_peer *peer, const struct yo_transfer *transfer)
 {
     bool there = peer->parked || (!peer->closing && peer->conn);
 
-    return there && !peer->presencejs && !peer->departing && !peer->transfer &&
-           peer->moving == 0 && peer->session &&
-           peer->worker->config->limits.grace_ms > 0 &&
-           secret_is(peer, transfer->secret) && strcmp(peer->id, transfer->id) == 0 &&
-           strcmp(peer->app, transfer->app) == 0 && (transfer->proven || !peer->proven);
+    return there && !peer->presencejs && !peer->departing && peer->moving == 0 &&
+           peer->session && peer->worker->config->limits.grace_ms > 0 &&
+           secret_is(peer, transfer->secret) && yo_transfer_is_by(transfer, peer);
 }
 
 void yo_resume_depart(struct yo_peer *peer, yo_time now)
@@ -161,8 +156,6 @@ int yo_resume_take_over(struct yo_peer *peer, struct yo_transfer *transfer, yo_t
     if (rv != YOMO_OK) {
         return rv;
     }
-    memcpy(peer->secret_before, transfer->secret, sizeof(peer->secret_before));
-    peer->before_counts = true;
     yo_transfer_swap(peer, transfer);
     yo_outbox_init(&since, peer->worker->mem, &peer->worker->config->outbox);
     since.reliable_max = SIZE_MAX;
@@ -195,7 +188,9 @@ int yo_resume_take_over(struct yo_peer *peer, struct yo_transfer *transfer, yo_t
 
 bool yo_resume_lost(struct yo_peer *peer)
 {
-    if (peer->moving == 0 || !peer->resuming || peer->closing) {
+    if (peer->moving == 0 || peer->closing ||
+        peer->worker->config->limits.grace_ms == 0 ||
+        peer->worker->state != YO_WORKER_SERVING) {
         return false;
     }
     peer->lost = peer->closing = peer->latest_only = true;
@@ -215,8 +210,10 @@ void yo_resume_drop(struct yo_peer *peer, int why)
     peer->why = why;
     yo_move_abandon(peer);
     yo_local_leave_all(&worker->local, peer);
-    yo_peer_destroy(peer);
-    yo_worker_gone(worker);
+    if (!peer->conn) {
+        yo_peer_destroy(peer);
+        yo_worker_gone(worker);
+    }
 }
 
 void yo_resume_park(struct yo_peer *peer, struct yo_transfer *transfer, yo_time now)
@@ -224,9 +221,8 @@ void yo_resume_park(struct yo_peer *peer, struct yo_transfer *transfer, yo_time 
     int rv = yo_transfer_adopt(peer, transfer->session);
 
     if (rv == YOMO_OK) {
-        memcpy(peer->secret_before, transfer->secret, sizeof(peer->secret_before));
-        peer->before_counts = true;
         yo_transfer_swap(peer, transfer);
+        yo_outbox_strip(&transfer->outbox); /* a move brings what the history has */
         rv = yo_outbox_append(&peer->outbox, &transfer->outbox);
     }
     if (rv != YOMO_OK || !yo_park_may(peer)) {

@@ -26,8 +26,9 @@ bool yo_resume_may_take(const struct yo_peer *peer, const struct yo_transfer *tr
 /* `peer`, parked or not noticed to be broken yet, gives its session away. */
 void yo_resume_depart(struct yo_peer *peer, yo_time now);
 
-/* The connection of `peer`, which takes a session, has broken too. What is on its way to
- * it comes, and is parked then. False: it takes none, and ends as any other. */
+/* The connection of `peer`, which takes a session (resumed, or moved), has broken too.
+ * What is on its way to it comes, and is parked then. False: it takes none, and ends as
+ * any other. */
 bool yo_resume_lost(struct yo_peer *peer);
 
 /* One that is lost does not get it, or is to end: its seats are given back. */

@@ -307,6 +307,7 @@ static void init(struct yo_worker *worker, const struct yo_worker_options *optio
     yo_list_init(&worker->dirty);
     yo_list_init(&worker->due);
     yo_park_init(&worker->park);
+    yo_list_init(&worker->arriving);
     yo_list_init(&worker->waiting);
     yo_list_init(&worker->echoes);
     yo_list_init(&worker->claimed);

@@ -181,7 +181,7 @@ int stage_create(struct stage *stage, const struct yomo_mem *mem,
     /* As a start would, but without a loop. */
     stage->client->runner.mode = YO_RUN_HOST;
     yo_client_ref(stage->client);
-    stage->client->race.dialer = stage->fake.dialer;
+    stage->client->race.dialer = stage->client->dialer = stage->fake.dialer;
     yo_rand_seed(&stage->client->backoff.rand, 1);
     return YOMO_OK;
 }

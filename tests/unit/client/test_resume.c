@@ -322,6 +322,32 @@ static void a_break_in_the_middle_of_coming_back(void **state)
     assert_int_equal(yomo_client_counter(stage.client, YOMO_COUNT_UNSURE), 0);
 }
 
+/* The new connection of a move dies in the moment of the hand-over: the session is
+ * asked for with the same token, and what was not read goes again. */
+static void a_move_that_breaks(void **state)
+{
+    (void)state;
+    struct fake_conn *old = in_the_room();
+    tell(old, "\"a\"", 6);
+    stage_story(&stage, "message r bob e \"a\"\n");
+    (void)say("1");
+    expect_said(old, "1");
+    assert_true(yo_move_possible(stage.client));
+    yo_move_begin(stage.client, WS, stage.now);
+    struct fake_conn *new = stage_accept(&stage, WS, 15);
+    struct yo_message ask = stage_take(&stage, new, YO_OP_MOVE, NULL);
+    assert_true(yo_span_is(ask.token, "t10"));
+    (void)say("2"); /* waits for the end of it */
+    expect_said(old, "");
+    lose(new);
+    struct fake_conn *conn = back(20);
+    expect_asked(conn, 6, "t10");
+    say_resumed_room(conn, 0);
+    say_snapshot(conn, true);
+    say_resumed(conn, "t11");
+    expect_said(conn, "1 2");
+}
+
 static void a_room_that_was_left_meanwhile_is_not_claimed(void **state)
 {
     (void)state;
@@ -578,6 +604,7 @@ int main(void)
         TEST(another_run_of_the_server_is_not_asked),
         TEST(a_server_without_grace_is_not_asked),
         TEST(a_break_in_the_middle_of_coming_back),
+        TEST(a_move_that_breaks),
         TEST(a_room_that_was_left_meanwhile_is_not_claimed),
         TEST(a_room_without_a_seat_is_joined_anew),
         TEST(what_was_read_is_kept_no_longer),
