@@ -318,11 +318,25 @@ yo_time yo_loop_update(struct yo_loop *loop)
     return now;
 }
 
-uint64_t yo_wall_ms(void)
+static uint64_t clock_ms(clockid_t clock)
 {
     struct timespec ts;
-    clock_gettime(CLOCK_REALTIME, &ts);
+    clock_gettime(clock, &ts);
     return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+uint64_t yo_wall_ms(void)
+{
+    return clock_ms(CLOCK_REALTIME);
+}
+
+uint64_t yo_steady_ms(void)
+{
+#ifdef CLOCK_BOOTTIME
+    return clock_ms(CLOCK_BOOTTIME);
+#else
+    return clock_ms(CLOCK_MONOTONIC);
+#endif
 }
 
 const struct yomo_mem *yo_loop_mem(const struct yo_loop *loop)

@@ -53,6 +53,10 @@ bool yo_loop_inside(const struct yo_loop *loop);
 /* Wall clock, milliseconds since 1970. Thread: any. */
 uint64_t yo_wall_ms(void);
 
+/* Milliseconds of a clock that nobody sets: it counts on while the machine sleeps, where
+ * there is such a one, and means nothing after the next start. Thread: any. */
+uint64_t yo_steady_ms(void);
+
 const struct yomo_mem *yo_loop_mem(const struct yo_loop *loop);
 const struct yo_log *yo_loop_log(const struct yo_loop *loop);
 struct uv_loop_s *yo_loop_uv(const struct yo_loop *loop);

@@ -117,7 +117,7 @@ bool yo_server_banned(struct yomo_server *server, const char *app, struct yo_spa
     bool known = yo_ip_parse(&ip, yo_span_of(address), true) == YOMO_OK;
 
     return yo_bans_have(server->bans, yo_span_of(app), room, yo_span_of(id),
-                        known ? &ip : NULL, yo_wall_ms());
+                        known ? &ip : NULL, yo_steady_ms());
 }
 
 /* The table's word for what was named: one with the id, one with the network. */
@@ -144,12 +144,15 @@ static int read_who(struct yo_ban_who who[2], size_t *count, const char *app,
 }
 
 static int put_bans(struct yomo_server *server, const struct yo_ban_who *who,
-                    size_t count, uint64_t until_ms, struct yo_span reason)
+                    size_t count, uint64_t ms, struct yo_span reason)
 {
-    uint64_t now = yo_wall_ms();
+    uint64_t now = yo_steady_ms();
 
     for (size_t i = 0; i < count; i++) {
-        struct yo_ban ban = {.who = who[i], .until_ms = until_ms, .reason = reason};
+        struct yo_ban ban = {.who = who[i],
+                             .until_ms = ms < UINT64_MAX - now ? now + ms : UINT64_MAX,
+                             .length_ms = ms,
+                             .reason = reason};
         int rv = yo_bans_put(server->bans, &ban, now);
         if (rv != YOMO_OK) {
             while (i-- > 0) {
@@ -173,7 +176,6 @@ int yo_admin_ban(yomo_server *server, const char *app, const char *room, const c
 {
     struct yo_ban_who who[2];
     struct yo_act *act;
-    uint64_t now = yo_wall_ms();
     size_t count;
     int rv;
 
@@ -194,8 +196,7 @@ int yo_admin_ban(yomo_server *server, const char *app, const char *room, const c
     if (rv != YOMO_OK) {
         return rv;
     }
-    rv = put_bans(server, who, count, ms < UINT64_MAX - now ? now + ms : UINT64_MAX,
-                  yo_span_of(reason));
+    rv = put_bans(server, who, count, ms, yo_span_of(reason));
     if (rv != YOMO_OK) {
         yo_act_free(act);
         return rv;
@@ -211,7 +212,7 @@ int32_t yomo_server_unban(yomo_server *server, const char *app, const char *room
                           const char *id, const char *address)
 {
     struct yo_ban_who who[2];
-    uint64_t now = yo_wall_ms();
+    uint64_t now = yo_steady_ms();
     size_t count;
     bool some = false;
     int rv;
@@ -243,7 +244,7 @@ static void see_ban(void *user, const struct yo_ban *ban)
                          .room = ban->who.room,
                          .id = ban->who.user,
                          .reason = ban->reason,
-                         .until_ms = ban->until_ms};
+                         .until_ms = yo_ban_wall_end(ban)};
 
     if (list->app.data && !yo_span_equal(list->app, ban->who.app)) {
         return;
@@ -268,7 +269,7 @@ int32_t yomo_server_list_bans(yomo_server *server, const char *app, const char *
     }
     rv = yo_listing_init(&list.page, server->config.mem, yo_span_of(after), max);
     if (rv == YOMO_OK) {
-        yo_bans_each(server->bans, yo_wall_ms(), see_ban, &list);
+        yo_bans_each(server->bans, yo_steady_ms(), see_ban, &list);
         rv = yo_listing_close(&list.page);
     }
     if (rv == YOMO_OK) {

@@ -151,6 +151,6 @@ void yo_admin_write_stats(struct yo_buf *out, struct yomo_server *server)
     put_number(out, "deliveries",
                SUM(deliveries_reliable) + SUM(deliveries_unreliable) +
                    SUM(deliveries_latest));
-    put_number(out, "bans", yo_bans_count(server->bans, yo_wall_ms()));
+    put_number(out, "bans", yo_bans_count(server->bans, yo_steady_ms()));
     (void)yo_buf_append_text(out, "}\n");
 }

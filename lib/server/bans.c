@@ -157,6 +157,7 @@ static struct entry *entry_make(struct yo_bans *bans, const struct yo_ban *ban,
     }
     key = keep(entry, &used, key);
     entry->ban.until_ms = ban->until_ms;
+    entry->ban.length_ms = ban->length_ms;
     entry->ban.who.network = who->network;
     entry->ban.who.app = keep(entry, &used, who->app);
     entry->ban.who.room = keep(entry, &used, who->room);

@@ -4,8 +4,9 @@
  *
  * One table for all workers, under a lock of its own, which is asked when somebody
  * comes and when a room is joined; without a ban nobody takes it. Bounded: past `max` a
- * new ban is refused. Time is the wall clock, so that a ban means the same after a
- * restart. Thread: any. */
+ * new ban is refused. Time is yo_steady_ms: a ban lasts as long as it was made for,
+ * whatever happens to the wall clock; files and lists say what that is by the wall
+ * clock. Thread: any. */
 #ifndef YO_SERVER_BANS_H
 #define YO_SERVER_BANS_H
 
@@ -26,7 +27,8 @@ struct yo_ban_who {
 
 struct yo_ban {
     struct yo_ban_who who;
-    uint64_t until_ms; /* wall clock */
+    uint64_t until_ms;  /* by yo_steady_ms; UINT64_MAX: no end */
+    uint64_t length_ms; /* for how long it was made */
     struct yo_span reason;
 };
 
@@ -60,5 +62,8 @@ size_t yo_ban_key(uint8_t out[YO_BAN_KEY_MAX], const struct yo_ban_who *who);
 void yo_bans_each(struct yo_bans *bans, uint64_t now_ms,
                   void (*see)(void *user, const struct yo_ban *ban), void *user);
 size_t yo_bans_count(struct yo_bans *bans, uint64_t now_ms);
+
+/* When a ban ends by the wall clock, as it stands now (bans_file.c). */
+uint64_t yo_ban_wall_end(const struct yo_ban *ban);
 
 #endif

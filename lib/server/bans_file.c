@@ -3,7 +3,10 @@
  * anew, beside the old one, whenever there is one more or less.
  *
  * A line that cannot be read ends the start: whoever is banned must not be let in
- * because of a slip of a pen. What is over is left out. */
+ * because of a slip of a pen. What is over is left out.
+ *
+ * `until` is by the wall clock, the only one that outlives a process; `seconds`, the
+ * length of the ban, bounds what a clock that was wrong can make of it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -41,6 +44,14 @@ void yo_ban_print_network(const struct yo_network *network,
     }
 }
 
+uint64_t yo_ban_wall_end(const struct yo_ban *ban)
+{
+    uint64_t now = yo_steady_ms(), wall = yo_wall_ms();
+    uint64_t left = ban->until_ms > now ? ban->until_ms - now : 0;
+
+    return left < UINT64_MAX - wall ? wall + left : UINT64_MAX;
+}
+
 /* --- writing --------------------------------------------------------------------- */
 
 static void put_text(struct yo_buf *out, const char *name, struct yo_span text)
@@ -66,7 +77,9 @@ static void put_line(void *user, const struct yo_ban *ban)
         put_text(out, "address", yo_span_of(address));
     }
     put_text(out, "reason", ban->reason);
-    (void)yo_buf_printf(out, "\"until\":%" PRIu64 "}\n", ban->until_ms);
+    (void)yo_buf_printf(out, "\"seconds\":%" PRIu64 ",\"until\":%" PRIu64 "}\n",
+                        ban->length_ms / 1000 + (ban->length_ms % 1000 != 0),
+                        yo_ban_wall_end(ban));
 }
 
 int yo_server_write_bans(struct yomo_server *server)
@@ -82,7 +95,7 @@ int yo_server_write_bans(struct yomo_server *server)
     yo_buf_init(&text, config->mem);
     yo_buf_init(&why, config->mem);
     pthread_mutex_lock(&server->bans_file); /* what was read last is written last */
-    yo_bans_each(server->bans, yo_wall_ms(), put_line, &text);
+    yo_bans_each(server->bans, yo_steady_ms(), put_line, &text);
     rv = text.failed
              ? YOMO_ERR_NOMEM
              : yo_tls_write_private_file(path, yo_buf_span(&text), config->mem, &why);
@@ -103,13 +116,25 @@ static bool good_name(struct yo_span name)
     return name.data && name.size > 0 && name.size <= 255;
 }
 
+static bool read_number(struct yo_span map, const char *name, uint64_t *out)
+{
+    struct yo_mp_reader reader;
+    struct yo_span value = yo_mp_map_get(map, name);
+
+    if (!value.data) {
+        return false;
+    }
+    yo_mp_reader_init(&reader, value);
+    *out = yo_mp_read_uint(&reader);
+    return !reader.error;
+}
+
 static int read_line(struct yomo_server *server, struct yo_span line,
                      struct yo_buf *scratch)
 {
-    struct yo_mp_reader reader;
     struct yo_ban ban = {0};
-    struct yo_span map, until, address;
-    uint64_t now = yo_wall_ms();
+    struct yo_span map, address;
+    uint64_t now = yo_steady_ms(), wall = yo_wall_ms(), until, seconds, left;
     int rv;
 
     yo_buf_clear(scratch);
@@ -123,19 +148,20 @@ static int read_line(struct yomo_server *server, struct yo_span line,
     ban.who.user = yo_mp_as_str(yo_mp_map_get(map, "id"));
     ban.reason = yo_mp_as_str(yo_mp_map_get(map, "reason"));
     address = yo_mp_as_str(yo_mp_map_get(map, "address"));
-    until = yo_mp_map_get(map, "until");
-    if (!until.data) {
-        return YOMO_ERR_INVALID;
-    }
-    yo_mp_reader_init(&reader, until);
-    ban.until_ms = yo_mp_read_uint(&reader);
-    if (reader.error || !good_name(ban.who.app) ||
-        (ban.who.room.data && !good_name(ban.who.room)) ||
+    seconds = UINT64_MAX; /* of one that a person wrote */
+    if (!read_number(map, "until", &until) ||
+        (yo_mp_map_get(map, "seconds").data &&
+         !read_number(map, "seconds", &seconds)) ||
+        !good_name(ban.who.app) || (ban.who.room.data && !good_name(ban.who.room)) ||
         (ban.who.user.data ? !good_name(ban.who.user)
                            : yo_network_parse(&ban.who.network, address) != YOMO_OK)) {
         return YOMO_ERR_INVALID;
     }
-    return ban.until_ms > now ? yo_bans_put(server->bans, &ban, now) : YOMO_OK;
+    ban.length_ms = seconds < UINT64_MAX / 1000 ? seconds * 1000 : UINT64_MAX;
+    left = until > wall ? until - wall : 0;
+    left = left < ban.length_ms ? left : ban.length_ms;
+    ban.until_ms = left < UINT64_MAX - now ? now + left : UINT64_MAX;
+    return left > 0 ? yo_bans_put(server->bans, &ban, now) : YOMO_OK;
 }
 
 static int read_lines(struct yomo_server *server, struct yo_span text, const char *path,

@@ -93,12 +93,16 @@ void yo_park(struct yo_peer *peer, bool tell, yo_time now)
     park->count++;
     weigh(peer);
     yo_metric_set(&worker->metrics->parked, park->count);
-    yo_timer_stop(&peer->timer);
-    (void)yo_timer_set(
-        &peer->timer, /* its room was reserved */
-        yo_time_min(peer->expiry,
-                    yo_time_after(now, worker->config->limits.grace_ms * YO_MS)));
+    peer->park_until = yo_time_after(now, worker->config->limits.grace_ms * YO_MS);
+    yo_park_set_timer(peer);
     yo_worker_defer(worker); /* which trims */
+}
+
+void yo_park_set_timer(struct yo_peer *peer)
+{
+    yo_timer_stop(&peer->timer);
+    (void)yo_timer_set(&peer->timer, /* its room was reserved */
+                       yo_time_min(peer->expiry, peer->park_until));
 }
 
 void yo_park_leave(struct yo_peer *peer)

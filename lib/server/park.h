@@ -26,6 +26,9 @@ bool yo_park_may(const struct yo_peer *peer);
  * the end of the turn others may have to give way for it. */
 void yo_park(struct yo_peer *peer, bool tell, yo_time now);
 
+/* To the end of its grace time, or of its token. */
+void yo_park_set_timer(struct yo_peer *peer);
+
 /* It waits no more: it is resumed, or ends. Its seats are the caller's to give back. */
 void yo_park_leave(struct yo_peer *peer);
 

@@ -70,6 +70,7 @@ struct yo_peer {
     /* Its seats are kept for a while (park.h). */
     bool parked;      /* conn may be NULL */
     bool latest_only; /* it is, or was until it is resumed: nothing else is queued */
+    yo_time park_until; /* the end of the grace time */
     struct yo_link in_park;
     size_t park_bytes; /* its share of what all parked ones take */
     /* A move (move.h). */

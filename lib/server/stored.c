@@ -15,7 +15,6 @@
  * given last: the room goes on YO_STORE_JUMP further, and what lies between is told as
  * a gap. */
 #include "base/check.h"
-#include "loop/loop.h"
 #include "server/history/store.h"
 #include "server/worker.h"
 #include "session/told.h"
@@ -66,7 +65,7 @@ static void put_past(struct yo_home *home, struct yo_home_room *hr,
 static void adopt(struct yo_home *home, struct yo_home_room *hr,
                   const struct yo_order_of_store *order)
 {
-    uint64_t wall_ms = yo_wall_ms(), place = 0;
+    uint64_t place = 0;
     struct yo_record *shown = &hr->history.shown;
 
     hr->room.sequence = order->order.place;
@@ -79,7 +78,7 @@ static void adopt(struct yo_home *home, struct yo_home_room *hr,
         /* Somebody may have written into it: places grow, and are not ahead of us. */
         if (order->list[i].place > place && order->list[i].place <= order->known) {
             place = order->list[i].place;
-            put_past(home, hr, &order->list[i], wall_ms);
+            put_past(home, hr, &order->list[i], order->now_ms);
         }
     }
     if (order->order.in_use) {
@@ -286,12 +285,11 @@ static int tell_both(struct yo_home *home, const struct yo_order_of_store *order
                      const struct recall *recall, struct yo_told *told)
 {
     uint64_t oldest = recall->count > 0 ? recall->list[0].place : 0;
-    uint64_t wall_ms = yo_wall_ms();
     size_t first = 0;
     int rv = YOMO_OK;
 
     for (size_t i = 0; i < order->count; i++) {
-        if (is_old(home, &order->list[i], wall_ms)) {
+        if (is_old(home, &order->list[i], order->now_ms)) {
             first = i + 1; /* and so is what was said before it */
         }
     }

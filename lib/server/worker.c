@@ -56,6 +56,7 @@ static void on_census(struct yo_timer *timer, yo_time now)
 
     take_stats(worker);
     yo_home_tick(&worker->home, now);
+    yo_clock_look(worker, yo_loop_update(worker->loop));
     (void)yo_timer_set(timer, now + CENSUS_TIME);
 }
 
@@ -345,6 +346,7 @@ int yo_worker_create(struct yo_worker **out, const struct yo_worker_options *opt
     yo_timer_init(&worker->renewal, worker->loop, on_renewal);
     yo_timer_init(&worker->census, worker->loop, on_census);
     yo_timer_init(&worker->batches, worker->loop, on_batches);
+    yo_clock_look(worker, yo_loop_now(worker->loop));
     rv = yo_worker_ready(worker);
     rv = rv == YOMO_OK ? yo_loop_reserve_timer(worker->loop) : rv; /* `batches` */
     rv = rv == YOMO_OK

@@ -64,6 +64,8 @@ struct yo_worker {
     struct yo_timer renewal; /* of the development certificate, worker 0's */
     struct yo_timer census;  /* what the doors counted goes to the metrics */
     struct yo_timer batches; /* changes in rooms of this home that wait */
+    int64_t wall_offset;     /* of the wall clock from the loop's, ms (clock.c) */
+    bool wall_known;
     yo_time drain_until;
     struct {
         yo_time since;  /* when the second began in which ... */
@@ -111,6 +113,9 @@ uint32_t yo_worker_home(const struct yo_worker *worker, struct yo_span room_key)
  * rubbish does not hide that somebody is put out. */
 void yo_worker_complain(struct yo_worker *worker, enum yo_complaint kind, yo_time now,
                         const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Has the wall clock been set since the last look? (clock.c). `now` is fresh. */
+void yo_clock_look(struct yo_worker *worker, yo_time now);
 
 /* The end of it (drain.c). */
 

@@ -598,7 +598,9 @@ static int tidy(struct yo_backend *backend, uint64_t now_ms, struct yo_buf *why)
                  ? delete_older(sqlite, OLD_MESSAGES, now_ms - age, TIDY_MESSAGES, why)
                  : rv;
     }
-    if (rv == YOMO_OK && now_ms - sqlite->rooms_tidied_ms >= TIDY_ROOMS_MS) {
+    if (rv == YOMO_OK && room_age < now_ms &&
+        (now_ms < sqlite->rooms_tidied_ms || /* the clock was set back */
+         now_ms - sqlite->rooms_tidied_ms >= TIDY_ROOMS_MS)) {
         sqlite->rooms_tidied_ms = now_ms;
         rv = delete_older(sqlite, OLD_ROOMS, now_ms - room_age, TIDY_ROOMS, why);
     }

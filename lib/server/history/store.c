@@ -20,6 +20,8 @@
 #include <yomo/error.h>
 
 #include "base/check.h"
+#include "loop/loop.h"
+#include "server/history/settled.h"
 
 #define BATCH_MAX 4096
 #define GATHER_MS 10  /* how long a batch waits for more */
@@ -42,23 +44,25 @@ struct yo_store {
     /* The thread's. */
     struct yo_buf why;
     uint64_t tidied_at, failed_at, said_at;
+    struct yo_settled clock;
     bool said;
     /* Anybody's. */
     _Atomic uint64_t stored, errors;
     atomic_bool failing;
 };
 
-static uint64_t clock_ms(clockid_t clock)
+/* The clock of `wake`. */
+static uint64_t now_ms(void)
 {
     struct timespec now;
 
-    clock_gettime(clock, &now);
+    clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static uint64_t now_ms(void)
+static uint64_t date_ms(struct yo_store *store)
 {
-    return clock_ms(CLOCK_MONOTONIC);
+    return yo_settled_ms(&store->clock, yo_wall_ms(), yo_steady_ms());
 }
 
 /* --- orders ---------------------------------------------------------------------- */
@@ -252,7 +256,7 @@ static int open_room(struct yo_store *store, struct yo_order_of_store *order)
     rv = ops->begin(store->backend, &store->why);
     if (rv == YOMO_OK) {
         rv = ops->use(store->backend, room, order->order.place,
-                      clock_ms(CLOCK_REALTIME), &store->why);
+                      date_ms(store), &store->why);
         rv = rv == YOMO_OK ? ops->commit(store->backend, &store->why) : rv;
         if (rv != YOMO_OK) {
             ops->rollback(store->backend);
@@ -266,6 +270,7 @@ static void answer(struct yo_store *store, struct yo_order_of_store *order)
     struct yo_mailbox *box = order->box;
 
     yo_buf_clear(&store->why);
+    order->now_ms = date_ms(store);
     order->error = order->kind == YO_ORDER_OPEN ? open_room(store, order)
                                                 : read_messages(store, order);
     if (order->error != YOMO_OK) {
@@ -292,7 +297,7 @@ static int write_order(struct yo_store *store, const struct yo_order_of_store *o
         rv =
             ops->keep(store->backend, room, order->epoch, &order->message, &store->why);
     } else if (!order->reopened) {
-        rv = ops->rest(store->backend, room, order->place, clock_ms(CLOCK_REALTIME),
+        rv = ops->rest(store->backend, room, order->place, date_ms(store),
                        &store->why);
     }
     if (rv == YOMO_OK && order->hole != 0) {
@@ -439,7 +444,7 @@ static void tidy(struct yo_store *store)
         return;
     }
     yo_buf_clear(&store->why);
-    rv = store->backend->ops->tidy(store->backend, clock_ms(CLOCK_REALTIME),
+    rv = store->backend->ops->tidy(store->backend, date_ms(store),
                                    &store->why);
     if (rv != YOMO_OK) {
         failed(store, rv);

@@ -49,6 +49,7 @@ struct yo_order_of_store {
     size_t max, bytes_max;    /* OPEN, READ: messages and their bytes, at most */
 
     /* The answer. */
+    uint64_t now_ms; /* the date, as the store has it (settled.h) */
     int error;     /* OPEN: with an order none the less when it could only be read */
     struct yo_stored_order order; /* OPEN: `place` is the last one that may have been
                                      given, `known` the last one that is known of */

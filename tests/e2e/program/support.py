@@ -71,11 +71,11 @@ class Lines:
 
 
 class Process:
-    def __init__(self, *args, program=PROGRAM, stdin=subprocess.DEVNULL):
+    def __init__(self, *args, program=PROGRAM, stdin=subprocess.DEVNULL, env=None):
         self.args = args
         self.child = subprocess.Popen(
             [program, *args], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            encoding="utf-8")
+            encoding="utf-8", env=env)
         self.out = Lines(self.child.stdout)
         self.err = Lines(self.child.stderr)
 
@@ -129,9 +129,9 @@ class TestCase(unittest.TestCase):
                               check=False)
         return done.returncode, done.stdout, done.stderr
 
-    def serve(self, *flags, port=0):
+    def serve(self, *flags, port=0, **more):
         server = self.start("serve", "--port", str(port), "--http-port", "0", "--workers",
-                            WORKERS, "--state-dir", self.path("state"), *flags)
+                            WORKERS, "--state-dir", self.path("state"), *flags, **more)
         line = server.err.until(lambda line: line.startswith("listening {"))
         server.listening = json.loads(line.removeprefix("listening "))
         server.url = f"https://localhost:{server.listening['port']}"
