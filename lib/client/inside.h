@@ -469,8 +469,8 @@ void yo_client_count_box(struct yomo_room *room);
 
 /* keep.c. make: before it is sent (NULL: no memory); add: it was sent, and its bytes are
  * not the outbox's any more; or free. read, answered: by the server. again: what is left
- * is to be sent again; next: the first of these, or NULL; went: it was sent. clear: give
- * all up; returns how many there were. */
+ * is to be sent again; next: the first of these, or NULL; went: it was sent; skip: it is not
+ * sent again. clear: give all up; returns how many there were. */
 struct yo_kept;
 bool yo_keep_wanted(const struct yomo_client *client, enum yomo_delivery delivery);
 struct yo_kept *yo_keep_make(struct yomo_client *client, struct yo_blob *message);
@@ -481,6 +481,7 @@ void yo_keep_answered(struct yomo_room *room, uint64_t number);
 void yo_keep_again(struct yomo_room *room);
 struct yo_blob *yo_keep_next(const struct yomo_room *room);
 void yo_keep_went(struct yomo_room *room);
+void yo_keep_skip(struct yomo_room *room);
 size_t yo_keep_clear(struct yomo_room *room);
 
 /* resume.c */

@@ -117,6 +117,19 @@ void yo_keep_went(struct yomo_room *room)
     room->again = room->again->next == &room->kept ? NULL : room->again->next;
 }
 
+void yo_keep_skip(struct yomo_room *room)
+{
+    struct yomo_client *client = room->client;
+    struct yo_kept *kept = of_link(room->again);
+    size_t size = kept->message->size;
+    yo_keep_went(room);
+    yo_keep_free(client, kept);
+    room->kept_count--;
+    room->sent--; /* the server counts on with what follows */
+    client->kept_bytes -= size;
+    yo_client_release(client, size, 1);
+}
+
 size_t yo_keep_clear(struct yomo_room *room)
 {
     size_t count = room->kept_count;

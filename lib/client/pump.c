@@ -150,6 +150,12 @@ static bool pump_again(struct yomo_room *room, const struct yo_conn_info *info,
     struct yo_packed packed;
     struct route route;
     while ((next.message = yo_keep_next(room)) != NULL) {
+        memcpy(&packed, next.message->data, sizeof(packed));
+        if (packed.expires <= now) { /* it has waited too long for another connection */
+            yo_keep_skip(room);
+            yo_sending_refused(client, packed.number, YOMO_ERR_TIMEOUT);
+            continue;
+        }
         int rv = send_packed(room, &next, &packed, info, &route, now);
         switch (judge(client, rv)) {
         case RESULT_SENT:

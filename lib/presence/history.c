@@ -36,12 +36,20 @@ static void ring_free(struct yo_record *record)
     record->capacity = record->first = record->count = 0;
 }
 
-/* Whoever said it does not miss it, unless it was for him too. */
-static void note_gone(struct yo_record *record, const struct yo_past *past)
+/* Whoever said it does not miss it, unless it was for him too; of what was for some the
+ * others miss nothing; and what is too old to be told is missed by nobody. */
+static void note_gone(struct yo_record *record, const struct yo_past *past, yo_time now)
 {
     uint64_t author = past->author_too ? 0 : past->session;
     int p = past->priority;
 
+    if (past->until <= now) {
+        return;
+    }
+    if (past->to && record->on_gone) {
+        record->on_gone(record->user, past);
+        return;
+    }
     if (author != record->gone_author[p]) {
         record->gone_others[p] = record->gone[p];
         record->gone_author[p] = author;
@@ -49,11 +57,11 @@ static void note_gone(struct yo_record *record, const struct yo_past *past)
     record->gone[p] = past->place;
 }
 
-static void drop_first(struct yo_record *record)
+static void drop_first(struct yo_record *record, yo_time now)
 {
     struct yo_past *past = &record->ring[record->first];
 
-    note_gone(record, past);
+    note_gone(record, past, now);
     record->bytes -= weight_of(past);
     yo_blob_unref(past->message);
     yo_free(record->mem, past->to);
@@ -92,10 +100,10 @@ static void ring_shrink(struct yo_record *record)
     }
 }
 
-static void record_clear(struct yo_record *record)
+static void record_clear(struct yo_record *record, yo_time now)
 {
     while (record->count > 0) {
-        drop_first(record);
+        drop_first(record, now);
     }
     ring_free(record);
 }
@@ -106,20 +114,20 @@ static void record_expire(struct yo_record *record, yo_time now)
         return;
     }
     while (record->count > 0 && record->ring[record->first].leaves <= now) {
-        drop_first(record);
+        drop_first(record, now);
     }
     ring_shrink(record);
 }
 
 /* Room for one more of `weight`, the oldest giving way; false: no memory. */
-static bool make_room(struct yo_record *record, size_t weight)
+static bool make_room(struct yo_record *record, size_t weight, yo_time now)
 {
     const struct yo_record_bounds *bounds = &record->bounds;
 
     while (record->count > 0 &&
            (record->bytes + weight > bounds->bytes ||
             (bounds->messages > 0 && record->count >= bounds->messages))) {
-        drop_first(record);
+        drop_first(record, now);
     }
     if (record->count < record->capacity) {
         return true;
@@ -129,10 +137,10 @@ static bool make_room(struct yo_record *record, size_t weight)
 }
 
 /* It is not kept, and so nothing before it either. */
-static void lose(struct yo_record *record, const struct yo_past *past)
+static void lose(struct yo_record *record, const struct yo_past *past, yo_time now)
 {
-    record_clear(record);
-    note_gone(record, past);
+    record_clear(record, now);
+    note_gone(record, past, now);
 }
 
 void yo_record_put(struct yo_record *record, const struct yo_past *past, yo_time age,
@@ -144,28 +152,28 @@ void yo_record_put(struct yo_record *record, const struct yo_past *past, yo_time
 
     record_expire(record, now);
     if (!past->message || (bounds->age > 0 && age >= bounds->age)) {
-        lose(record, past);
+        lose(record, past, now);
         return;
     }
     weight = weight_of(past);
     if (weight > bounds->bytes) {
-        lose(record, past);
+        lose(record, past, now);
         return;
     }
     if (past->to) {
         kept.to = yo_malloc(record->mem,
                             (past->to_count ? past->to_count : 1) * sizeof(*kept.to));
         if (!kept.to) {
-            lose(record, past);
+            lose(record, past, now);
             return;
         }
         if (past->to_count > 0) {
             memcpy(kept.to, past->to, past->to_count * sizeof(*kept.to));
         }
     }
-    if (!make_room(record, weight)) {
+    if (!make_room(record, weight, now)) {
         yo_free(record->mem, kept.to);
-        lose(record, past);
+        lose(record, past, now);
         return;
     }
     kept.leaves = bounds->age > 0 ? yo_time_after(now, bounds->age - age) : YO_NEVER;
@@ -247,7 +255,8 @@ static void widen(bool *gap, uint64_t first, uint64_t last, uint64_t *from,
 
 bool yo_record_gap_for(const struct yo_record *record,
                        const struct yo_position *position, uint64_t session,
-                       uint64_t *first, uint64_t *last)
+                       const struct yo_position *own_gone, uint64_t *first,
+                       uint64_t *last)
 {
     uint64_t had = least(position);
     bool gap = false;
@@ -257,6 +266,9 @@ bool yo_record_gap_for(const struct yo_record *record,
         uint64_t gone = own ? record->gone_others[p] : record->gone[p];
         if (gone > position->place[p]) {
             widen(&gap, position->place[p] + 1, gone, first, last);
+        }
+        if (own_gone && own_gone->place[p] > position->place[p]) {
+            widen(&gap, position->place[p] + 1, own_gone->place[p], first, last);
         }
     }
     if (record->hole_last > had) {
@@ -269,7 +281,7 @@ bool yo_record_gap_for(const struct yo_record *record,
 bool yo_record_gap(const struct yo_record *record, const struct yo_position *position,
                    uint64_t *first, uint64_t *last)
 {
-    return yo_record_gap_for(record, position, 0, first, last);
+    return yo_record_gap_for(record, position, 0, NULL, first, last);
 }
 
 void yo_record_hole(struct yo_record *record, uint64_t first, uint64_t last)
@@ -301,8 +313,8 @@ void yo_history_init(struct yo_history *history, const struct yomo_mem *mem,
 void yo_history_finish(struct yo_history *history)
 {
     if (history) {
-        record_clear(&history->shown);
-        record_clear(&history->recent);
+        record_clear(&history->shown, YO_NEVER);
+        record_clear(&history->recent, YO_NEVER);
     }
 }
 

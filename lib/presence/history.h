@@ -59,6 +59,10 @@ struct yo_record {
                                      been, and is no more */
     uint64_t gone_author[YO_PRIORITIES]; /* who said that; 0: the host, or not known */
     uint64_t gone_others[YO_PRIORITIES]; /* the last such place that somebody else had */
+    /* One that is for some is gone, which the owner notes for each of them; NULL: it is
+     * noted as one for all. What nobody is to be told any more is not noted at all. */
+    void (*on_gone)(void *user, const struct yo_past *past);
+    void *user;
 };
 
 struct yo_history {
@@ -111,10 +115,12 @@ const struct yo_past *yo_record_next(const struct yo_record *record,
 bool yo_record_gap(const struct yo_record *record, const struct yo_position *position,
                    uint64_t *first, uint64_t *last);
 
-/* The same for `session`, which does not miss what it said itself. */
+/* The same for `session`, which does not miss what it said itself; `own_gone` (may be
+ * NULL): the last places of what was for it and is gone, as on_gone told. */
 bool yo_record_gap_for(const struct yo_record *record,
                        const struct yo_position *position, uint64_t session,
-                       uint64_t *first, uint64_t *last);
+                       const struct yo_position *own_gone, uint64_t *first,
+                       uint64_t *last);
 
 /* The same place for each priority. */
 struct yo_position yo_position_at(uint64_t place);

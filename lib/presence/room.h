@@ -19,6 +19,7 @@
 #include "base/map.h"
 #include "base/span.h"
 #include "base/time.h"
+#include "presence/history.h"
 #include "presence/sheets.h"
 #include "presence/untold.h"
 
@@ -42,6 +43,8 @@ struct yo_member {
     struct yo_blob *data;  /* what its token says of it (one MessagePack map), or NULL */
     uint64_t since_ms;     /* wall clock */
     uint64_t joined_at;    /* its place in the order, which it was told; the caller's */
+    struct yo_position gone; /* the last of what was said to it by name and is not kept
+                                any more; the caller's */
     bool presencejs;       /* which kind of member it is itself */
     bool stale;            /* its connection broke; the seat is kept for a while */
     bool observer;         /* hears, and is not seen: in `members` and with its user only */

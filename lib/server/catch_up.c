@@ -90,7 +90,7 @@ static int add_missed(struct yo_home *home, struct yo_home_room *hr,
     int rv = YOMO_OK;
 
     yo_told_begin(&told, home->mem, hr->name, 0);
-    if (yo_record_gap_for(record, position, member->session, &gap.from,
+    if (yo_record_gap_for(record, position, member->session, &member->gone, &gap.from,
                           &gap.sequence)) {
         yo_metric_add(&home->metrics->resumed_gaps, 1);
         rv = tell_gap(home, &gap, &told);

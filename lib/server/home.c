@@ -160,6 +160,8 @@ static struct yo_home_room *room_make(struct yo_home *home, struct yo_blob *key)
                   2 * home->config->room_join_rate);
     yo_history_init(&hr->history, home->mem, &home->config->shown,
                     &home->config->recent);
+    hr->history.recent.on_gone = yo_home_gone;
+    hr->history.recent.user = hr;
     yo_values_init(&hr->values, home->mem, &home->config->values);
     hr->key = yo_blob_ref(key);
     hr->name = yo_room_key_name(key);

@@ -107,6 +107,9 @@ void yo_home_keep(struct yo_home *home, struct yo_home_room *hr,
                   const struct yo_note *note, uint64_t place, struct yo_blob *message,
                   const struct yo_telling *telling);
 
+/* What was said to some is not kept any more: a room's history's on_gone. */
+void yo_home_gone(void *user, const struct yo_past *past);
+
 /* What the one who comes with `join` asks to be told of the past, as the note's `said`.
  * YOMO_ERR_NOMEM. */
 int yo_home_recall(struct yo_home *home, struct yo_home_room *hr, struct yo_note *join);

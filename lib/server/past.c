@@ -19,6 +19,18 @@ bool yo_home_keeps(const struct yo_home_room *hr)
             hr->room.members.count > hr->room.count_presencejs);
 }
 
+void yo_home_gone(void *user, const struct yo_past *past)
+{
+    struct yo_home_room *hr = user;
+
+    for (uint32_t i = 0; i < past->to_count; i++) {
+        struct yo_member *member = yo_room_find(&hr->room, past->to[i]);
+        if (member) {
+            member->gone.place[past->priority] = past->place;
+        }
+    }
+}
+
 /* The sessions of those who were named; false: no memory. */
 static bool list_sessions(struct yo_home *home, const struct yo_telling *telling)
 {

@@ -19,7 +19,17 @@
 
 static const char *const room_names[ROOMS] = {"red", "blue"};
 
-static uint32_t room_of(const yomo_room *room)
+const char *room_name(uint32_t room)
+{
+    return room_names[room];
+}
+
+bool member_is_there(const struct member *member, uint32_t room)
+{
+    return !member->dead && member->seats[room].room && member->seats[room].joined;
+}
+
+uint32_t room_of(const yomo_room *room)
 {
     return strcmp(yomo_room_name(room), room_names[0]) == 0 ? 0 : 1;
 }
@@ -42,21 +52,29 @@ static void on_status(void *user, yomo_client *client, const yomo_status *status
             yomo_client_session(client); /* 0: hello did not come in time */
         if (resumed != (session != 0 && session == member->session)) {
             model_fail(member->model, "%s resumed: %d, yet its session is %s",
-                       member->id, resumed, resumed ? "another" : "the same");
+                       member->name, resumed, resumed ? "another" : "the same");
         }
         if (session != member->session) {
             member->session = session;
             member->session_event = member->model->event;
+            say_another_session(member);
         }
+        member->was_resumed = resumed;
+        member->troubled = false;
+        member->transport = yomo_status_transport(status);
         member->resumed += resumed;
-        model_tell(member->model, "%s open as %llu%s", member->id,
+        model_tell(member->model, "%s open as %llu%s", member->name,
                    (unsigned long long)member->session, resumed ? ", resumed" : "");
     } else {
-        model_tell(member->model, "%s %s %s", member->id, names[member->state],
+        model_tell(member->model, "%s %s %s", member->name, names[member->state],
                    yomo_error_name(yomo_status_error(status)));
+        say_disturbed(member);
+        if (member->transport == YOMO_TRANSPORT_WEBSOCKET) {
+            say_another_session(member); /* a value on its way may be lost with it */
+        }
     }
     if (member->state == YOMO_CLIENT_CLOSED) {
-        model_fail(member->model, "%s was closed for good: %s", member->id,
+        model_fail(member->model, "%s was closed for good: %s", member->name,
                    yomo_status_text(status));
     }
 }
@@ -68,71 +86,10 @@ static void on_joined(void *user, yomo_room *room)
     if (member->dead || seat->room != room) { /* it is leaving */
         return;
     }
-    model_tell(member->model, "%s joined %s", member->id, yomo_room_name(room));
+    model_tell(member->model, "%s joined %s", member->name, yomo_room_name(room));
     if (!seat->joined) {
         seat->joined = true;
         seat->event = member->model->event;
-    }
-}
-
-static struct said *said_of(struct model *model, const yomo_message *message)
-{
-    unsigned index;
-    if (sscanf(yomo_message_json(message, NULL), "{\"id\":%u", &index) != 1 ||
-        index >= model->said_count) {
-        model_fail(model, "a message that nobody sent: %s",
-                   yomo_message_json(message, NULL));
-    }
-    return &model->said[index];
-}
-
-static void on_message(void *user, yomo_room *room, const yomo_message *message)
-{
-    struct member *member = user;
-    struct model *model = member->model;
-    struct seat *seat = &member->seats[room_of(room)];
-    if (member->dead || seat->room != room) {
-        return;
-    }
-    struct said *said = said_of(model, message);
-    const char *author = model->members[said->author]->id;
-    bool past = yomo_message_past(message) != 0;
-    model_tell(model, "%s hears %s's %s %u%s in %s, place %llu", member->id, author,
-               said->delivery == YOMO_RELIABLE     ? "message"
-               : said->delivery == YOMO_UNRELIABLE ? "datagram"
-                                                   : "value",
-               said->serial, past ? " again" : "", yomo_room_name(room),
-               (unsigned long long)yomo_message_sequence(message));
-    if (!seat->joined || said->room != room_of(room)) {
-        model_fail(model, "%s heard it where it is not", member->id);
-    }
-    if (said->author == member->index ||
-        (said->only >= 0 && said->only != (int32_t)member->index)) {
-        model_fail(model, "it was not for %s", member->id);
-    }
-    /* The newest value may be told again, when its author has come back. */
-    if (said->heard & 1u << member->index && said->delivery != YOMO_LATEST) {
-        model_fail(model, "%s has had it before", member->id);
-    }
-    said->heard |= 1u << member->index;
-    if (strcmp(yomo_message_from(message), author) != 0 ||
-        yomo_message_delivery(message) != said->delivery ||
-        (yomo_message_direct(message) != 0) != (said->only >= 0)) {
-        model_fail(model, "it is told as what it is not");
-    }
-    uint32_t *last = said->delivery == YOMO_RELIABLE ? &seat->last[said->author]
-                     : said->delivery == YOMO_LATEST ? &seat->latest[said->author]
-                                                     : NULL;
-    if (said->delivery == YOMO_LATEST &&
-        yomo_message_session(message) != model->members[said->author]->session) {
-        last = NULL; /* of a session that is over: another device's, for all that one
-                        knows */
-    }
-    if (last && said->serial < *last + (said->delivery == YOMO_RELIABLE)) {
-        model_fail(model, "%s has heard %u of it already", member->id, *last);
-    }
-    if (last) {
-        *last = said->serial;
     }
 }
 
@@ -156,7 +113,7 @@ static void on_peer(void *user, yomo_room *room, const yomo_peer *peer, int32_t 
     if (member->dead || seat->room != room) {
         return;
     }
-    model_tell(member->model, "%s sees in %s: %s %s (%llu) %s", member->id,
+    model_tell(member->model, "%s sees in %s: %s %s (%llu) %s", member->name,
                yomo_room_name(room), yomo_peer_id(peer), names[change],
                (unsigned long long)yomo_peer_session(peer),
                yomo_peer_state(peer, NULL));
@@ -182,64 +139,39 @@ static void on_peer(void *user, yomo_room *room, const yomo_peer *peer, int32_t 
     snprintf(seen->state, sizeof(seen->state), "%s", yomo_peer_state(peer, NULL));
 }
 
+static bool hears(const struct member *member, const yomo_room *room)
+{
+    return !member->dead && member->seats[room_of(room)].room == room;
+}
+
+static void on_message(void *user, yomo_room *room, const yomo_message *message)
+{
+    if (hears(user, room)) {
+        say_heard(user, room, message);
+    }
+}
+
 static void on_sent(void *user, yomo_room *room, uint64_t id, int32_t error)
 {
     struct member *member = user;
-    struct model *model = member->model;
     (void)room;
-    if (member->dead) {
-        return;
+    if (!member->dead) {
+        say_sent(member, id, error);
     }
-    for (uint32_t i = 0; i < model->said_count; i++) {
-        struct said *said = &model->said[i];
-        if (said->author != member->index || said->number != id) {
-            continue;
-        }
-        model_tell(model, "%s's %u: %s", member->id, said->serial,
-                   yomo_error_name(error));
-        if (said->answered) {
-            model_fail(model, "%s was told before", member->id);
-        }
-        said->answered = true;
-        said->outcome = error;
-        return;
-    }
-    model_fail(model, "%s was told of a message that it did not send", member->id);
 }
 
 static void on_gap(void *user, yomo_room *room, const yomo_gap *gap)
 {
-    struct member *member = user;
-    if (member->dead) {
-        return;
+    if (hears(user, room)) {
+        say_gap(user, room, gap);
     }
-    model_tell(member->model, "%s misses %llu to %llu of %s", member->id,
-               (unsigned long long)yomo_gap_first(gap),
-               (unsigned long long)yomo_gap_last(gap), yomo_room_name(room));
-    member->model->gaps++;
-    member->seats[room_of(room)].gap = member->model->event;
 }
 
 static void on_value(void *user, yomo_room *room, const yomo_value *value)
 {
-    struct member *member = user;
-    struct seat *seat = &member->seats[room_of(room)];
-    if (member->dead || seat->room != room) {
-        return;
+    if (hears(user, room)) {
+        values_told(user, room, value);
     }
-    model_tell(member->model, "%s sees the value of %s: %.*s, version %llu", member->id,
-               yomo_room_name(room), yomo_value_gone(value) ? 4 : 10,
-               yomo_value_gone(value) ? "gone"
-                                      : (const char *)yomo_value_data(value, NULL),
-               (unsigned long long)yomo_value_version(value));
-    if (seat->crashes == member->model->crashes &&
-        yomo_value_version(value) <= seat->version) {
-        model_fail(member->model, "it has seen version %llu",
-                   (unsigned long long)seat->version);
-    }
-    seat->crashes = member->model->crashes;
-    /* Nobody deletes it: the server that had it has died. */
-    seat->version = yomo_value_gone(value) ? 0 : yomo_value_version(value);
 }
 
 static void on_left(void *user, yomo_room *room, int32_t error, const char *text)
@@ -249,7 +181,7 @@ static void on_left(void *user, yomo_room *room, int32_t error, const char *text
     if (member->dead) {
         return;
     }
-    model_tell(member->model, "%s left %s: %s %s", member->id, yomo_room_name(room),
+    model_tell(member->model, "%s left %s: %s %s", member->name, yomo_room_name(room),
                yomo_error_name(error), text);
     if (error != YOMO_OK && seat->room == room) {
         model_fail(member->model, "it did not want to");
@@ -287,6 +219,7 @@ static int dial(void *user, struct yo_conn **out, enum yomo_transport_kind kind,
                   (chance_of(95) ? 1 + chance_below(40) : 500 + chance_below(1000)) *
                       YO_MS); /* now and then hello comes late */
     wire->owner = member;
+    wire->rate = member->narrow ? 2000 + (uint32_t)chance_below(4000) : 0;
     yo_conn_listen(&wire->conn, events, events_user);
     *out = &wire->conn;
     return YOMO_OK;
@@ -300,7 +233,10 @@ struct member *member_create(struct model *model, enum yomo_transport_kind kind)
     member->model = model;
     member->index = model->member_count;
     member->kind = kind;
-    snprintf(member->id, sizeof(member->id), "m%u", member->index);
+    member->narrow = chance_of(15);
+    member->troubled = true; /* until it is there */
+    snprintf(member->name, sizeof(member->name), "m%u", member->index);
+    snprintf(member->id, sizeof(member->id), "u%u", member->index);
     const char *const pairs[] = {"url",
                                  "https://model",
                                  "id",
@@ -329,8 +265,8 @@ struct member *member_create(struct model *model, enum yomo_transport_kind kind)
     yo_rand_seed(&member->client->backoff.rand, chance_below(UINT64_MAX));
     model->members[model->member_count++] = member;
     assert_int_equal(yomo_client_connect(member->client), YOMO_OK);
-    model_tell(model, "%s comes, over %s", member->id,
-               yomo_transport_name((int32_t)kind));
+    model_tell(model, "%s comes, over %s%s", member->name,
+               yomo_transport_name((int32_t)kind), member->narrow ? ", narrow" : "");
     return member;
 }
 
@@ -368,7 +304,7 @@ bool member_turn(struct member *member)
             return round > 0;
         }
     }
-    model_fail(member->model, "%s does not come to rest", member->id);
+    model_fail(member->model, "%s does not come to rest", member->name);
 }
 
 yo_time member_due(const struct member *member)
@@ -412,7 +348,8 @@ void member_join(struct member *member, uint32_t room)
     memset(seat, 0, sizeof(*seat));
     seat->state = state;
     seat->mine = mine;
-    model_tell(member->model, "%s asks for %s", member->id, room_names[room]);
+    say_joined(member, room);
+    model_tell(member->model, "%s asks for %s", member->name, room_names[room]);
     int32_t rv = yomo_client_join(member->client, room_names[room], state_text(state),
                                   &seat->room);
     if (rv != YOMO_OK) { /* the old leave is not over */
@@ -424,110 +361,16 @@ void member_join(struct member *member, uint32_t room)
 void member_leave(struct member *member, uint32_t room)
 {
     struct seat *seat = &member->seats[room];
-    model_tell(member->model, "%s leaves %s", member->id, room_names[room]);
+    model_tell(member->model, "%s leaves %s", member->name, room_names[room]);
     yomo_room_leave(seat->room);
     seat->room = NULL;
     seat->joined = false;
 }
 
-void member_say(struct member *member, uint32_t room, int32_t delivery, int32_t only)
-{
-    struct model *model = member->model;
-    struct seat *seat = &member->seats[room];
-    if (model->said_count == SAID_MAX) {
-        return;
-    }
-    struct said *said = &model->said[model->said_count];
-    *said = (struct said){.author = member->index,
-                          .room = room,
-                          .delivery = delivery,
-                          .only = only,
-                          .serial = ++seat->mine,
-                          .event = model->event};
-    char text[400];
-    int size =
-        snprintf(text, sizeof(text), "{\"id\":%u,\"pad\":\"%.*s\"}", model->said_count,
-                 (int)chance_below(200),
-                 "................................................................"
-                 "................................................................"
-                 "................................................................"
-                 "........");
-    yomo_send *how;
-    assert_int_equal(yomo_send_create(&how, member->client), YOMO_OK);
-    yomo_send_set_delivery(how, delivery);
-    if (delivery == YOMO_LATEST) {
-        yomo_send_set_key(how, "k");
-    }
-    if (only >= 0) {
-        yomo_send_to_user(how, model->members[only]->id);
-    }
-    int32_t rv = yomo_room_send_with(seat->room, how, "event", text, (size_t)size,
-                                     YOMO_JSON, &said->number);
-    yomo_send_free(how);
-    model_tell(model, "%s says %s %u in %s%s%s%s%s", member->id,
-               delivery == YOMO_RELIABLE     ? "message"
-               : delivery == YOMO_UNRELIABLE ? "datagram"
-                                             : "value",
-               said->serial, room_names[room], only >= 0 ? " to " : "",
-               only >= 0 ? model->members[only]->id : "", rv ? ": " : "",
-               rv ? yomo_error_name(rv) : "");
-    if (rv == YOMO_OK) {
-        model->said_count++;
-    } else if (rv != YOMO_ERR_FULL && rv != YOMO_ERR_CLOSED) {
-        model_fail(model, "it could not be sent");
-    }
-}
-
-bool member_sees_value(const struct member *member, uint32_t room, uint32_t *number,
-                       uint64_t *version)
-{
-    yomo_values *values = NULL;
-    bool found = false;
-    *number = 0;
-    *version = 0;
-    if (yomo_room_value(member->seats[room].room, "n", &values) == YOMO_OK &&
-        yomo_values_count(values) == 1) {
-        const yomo_value *value = yomo_values_at(values, 0);
-        *number = (uint32_t)strtoul(yomo_value_data(value, NULL), NULL, 10);
-        *version = yomo_value_version(value);
-        found = true;
-    }
-    yomo_values_free(values);
-    return found;
-}
-
-void member_increment(struct member *member, uint32_t room)
-{
-    struct model *model = member->model;
-    struct said *said = &model->said[model->said_count];
-    uint32_t number;
-    uint64_t version;
-    char text[16];
-    if (model->said_count == SAID_MAX) {
-        return;
-    }
-    (void)member_sees_value(member, room, &number, &version);
-    *said = (struct said){.author = member->index,
-                          .room = room,
-                          .only = -1,
-                          .value = true,
-                          .serial = number + 1,
-                          .event = model->event,
-                          .crashes = model->crashes};
-    int size = snprintf(text, sizeof(text), "%u", number + 1);
-    int32_t rv =
-        yomo_room_set_value_if(member->seats[room].room, "n", text, (size_t)size,
-                               YOMO_JSON, version, &said->number);
-    model_tell(model, "%s wants the value of %s to be %u, if its version is %llu%s%s",
-               member->id, room_names[room], number + 1, (unsigned long long)version,
-               rv ? ": " : "", rv ? yomo_error_name(rv) : "");
-    model->said_count += rv == YOMO_OK;
-}
-
 void member_set_state(struct member *member, uint32_t room)
 {
     struct seat *seat = &member->seats[room];
-    model_tell(member->model, "%s is %u in %s", member->id, seat->state + 1,
+    model_tell(member->model, "%s is %u in %s", member->name, seat->state + 1,
                room_names[room]);
     if (yomo_room_set_state(seat->room, state_text(seat->state + 1)) == YOMO_OK) {
         seat->state++;
@@ -536,7 +379,7 @@ void member_set_state(struct member *member, uint32_t room)
 
 void member_die(struct member *member, yo_time server_at)
 {
-    model_tell(member->model, "%s dies", member->id);
+    model_tell(member->model, "%s dies", member->name);
     member->dead = true;
     YO_LIST_EACH(link, next, &member->model->net.wires)
     {

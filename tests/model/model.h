@@ -4,8 +4,11 @@
  * Real clients (lib/client) and a real server (lib/server with all its workers), one
  * thread, one clock that stands still until the next thing is due. Programs do at
  * random what programs do; connections break, processes die. What a program is told is
- * looked at there and then (member.c), and what must be true in the end when all is
- * quiet (promises.c). A run that fails prints its seed and its story. */
+ * looked at there and then, and what must be true in the end when all is quiet
+ * (promises.c). A run that fails prints its seed and its story.
+ *
+ * One file, one promise: say.c has messages, values.c what a room shares, member.c the
+ * program around a client and who it sees. */
 #ifndef TESTS_MODEL_MODEL_H
 #define TESTS_MODEL_MODEL_H
 
@@ -16,21 +19,27 @@
 #define ROOMS 2
 #define MEMBERS_MAX 24
 #define SAID_MAX 4096
+#define GAPS_MAX 64
+#define RANKS 3 /* priorities */
 
 struct model;
 
 /* One message of a program. */
 struct said {
     uint32_t author, room, serial;
-    int32_t delivery;
-    int32_t only;     /* the member that it is for; -1: all others */
+    int32_t delivery, priority;
+    int32_t only;     /* the member whose id it is for; -1: all others */
     bool value;       /* no message: the shared value is to be one more */
     uint32_t crashes; /* of the server, until then */
     uint64_t number;  /* of on_sent */
-    uint64_t event;   /* when */
+    uint64_t event;   /* when, by steps of the run ... */
+    yo_time at, ttl;  /* ... and by the clock; 0: no end */
     bool answered;
     int32_t outcome;
-    uint32_t heard; /* bit for each member */
+    uint64_t place, order; /* as who heard it was told; 0: nobody was */
+    uint32_t heard;        /* bit for each member */
+    uint32_t calm, same;   /* bit for each member: the way to it has been undisturbed; its
+                              session and the author's are still the ones they were */
 };
 
 /* What one program has seen of another's session. */
@@ -40,18 +49,25 @@ struct seen {
     bool stale;
 };
 
+/* Places that a program was told are missing. */
+struct missing {
+    uint64_t first, last, order, event;
+};
+
 /* A program in a room. */
 struct seat {
-    yomo_room *room;              /* NULL: it does not want to be there */
-    bool joined;                  /* on_joined has come; breaks do not end it */
-    uint64_t event;               /* when, for the first time */
-    uint64_t gap;                 /* when the program was last told of one; 0: never */
-    uint32_t state;               /* the number that its state has */
-    uint32_t last[MEMBERS_MAX];   /* serial of the last RELIABLE message of each */
-    uint32_t latest[MEMBERS_MAX]; /* and of the last LATEST value */
-    uint32_t mine;                /* its own last LATEST value */
-    uint64_t version;             /* of the shared value, as the program was told ... */
-    uint32_t crashes;             /* ... after so many of the server's ends */
+    yomo_room *room; /* NULL: it does not want to be there */
+    bool joined;     /* on_joined has come; breaks do not end it */
+    uint64_t event;  /* when, for the first time */
+    struct missing gaps[GAPS_MAX];
+    size_t gap_count;
+    uint32_t state;                    /* the number that its state has */
+    uint32_t last[MEMBERS_MAX][RANKS]; /* serial of the last RELIABLE message of each */
+    uint64_t place[RANKS], order;      /* of the last one of all */
+    uint32_t latest[MEMBERS_MAX];      /* serial of the last LATEST value of each */
+    uint32_t mine;                     /* its own last serial */
+    uint64_t version;                  /* of the shared value, as the program was told ... */
+    uint32_t crashes;                  /* ... after so many of the server's ends */
     struct seen seen[MEMBERS_MAX * 4];
     size_t seen_count;
 };
@@ -59,16 +75,24 @@ struct seat {
 struct member {
     struct model *model;
     uint32_t index;
-    char id[16];
+    char name[16], id[16]; /* in the story; as a user, who may have other devices */
     yomo_client *client;
     enum yomo_transport_kind kind;
-    bool dead;        /* its process is gone: what the client says is heard by nobody */
-    bool closed;      /* on_closed has come */
-    int32_t state;    /* yomo_client_state */
-    uint64_t session; /* at the last on_status OPEN ... */
+    bool narrow; /* its access carries little */
+    bool dead;   /* its process is gone: what the client says is heard by nobody */
+    bool closed; /* on_closed has come */
+    bool troubled;          /* what is said to it or by it may not go through at once */
+    int32_t state;          /* yomo_client_state */
+    int32_t transport;      /* at the last on_status OPEN ... */
+    uint64_t session;       /* ... with this session ... */
     uint64_t session_event; /* ... and since when */
+    bool was_resumed;       /* it went on then */
     uint32_t resumed;       /* times that a session went on */
     struct seat seats[ROOMS];
+};
+
+struct tally {
+    uint64_t said, heard, resumed, gaps, crashes, expired;
 };
 
 struct model {
@@ -77,12 +101,14 @@ struct model {
     struct net net;
     uint32_t workers, crashes;
     bool down;
-    const char *settings[16];
+    bool log_small; /* resume-log */
+    bool ranks;     /* not all that is said has the same priority */
+    const char *settings[32];
     struct member *members[MEMBERS_MAX];
     uint32_t member_count;
     struct said said[SAID_MAX];
     uint32_t said_count;
-    uint32_t gaps;    /* how often programs were told of one */
+    struct tally tally;
     char *story[512]; /* a ring */
     uint64_t lines;
 };
@@ -95,6 +121,9 @@ _Noreturn void model_fail(struct model *model, const char *format, ...)
 /* Let time pass, with all that falls due. */
 void model_pass(struct model *model, yo_time span);
 
+/* Somebody who lives; NULL: nobody does. */
+struct member *model_anybody(struct model *model);
+
 /* member.c */
 struct member *member_create(struct model *model, enum yomo_transport_kind kind);
 void member_free(struct member *member);
@@ -103,13 +132,27 @@ yo_time member_due(const struct member *member);
 struct wire *member_wire(const struct member *member); /* NULL: none that stands */
 void member_join(struct member *member, uint32_t room);
 void member_leave(struct member *member, uint32_t room);
-void member_say(struct member *member, uint32_t room, int32_t delivery, int32_t only);
 void member_set_state(struct member *member, uint32_t room);
-void member_increment(struct member *member, uint32_t room);
-/* What it sees of the shared value; false: there is none. */
-bool member_sees_value(const struct member *member, uint32_t room, uint32_t *number,
-                       uint64_t *version);
 void member_die(struct member *member, yo_time server_at);
+uint32_t room_of(const yomo_room *room);
+const char *room_name(uint32_t room);
+bool member_is_there(const struct member *member, uint32_t room);
+
+/* say.c */
+void say_something(struct member *member, uint32_t room);
+struct said *say_new(struct member *member, uint32_t room); /* NULL: enough was said */
+void say_heard(struct member *member, yomo_room *room, const yomo_message *message);
+void say_sent(struct member *member, uint64_t id, int32_t error);
+void say_gap(struct member *member, yomo_room *room, const yomo_gap *gap);
+void say_joined(struct member *member, uint32_t room);    /* anew, by its program */
+void say_disturbed(struct member *member);                /* its connection has trouble */
+void say_another_session(struct member *member);
+void say_check(struct model *model);
+
+/* values.c */
+void values_increment(struct member *member, uint32_t room);
+void values_told(struct member *member, yomo_room *room, const yomo_value *value);
+void values_check(struct model *model, uint32_t room);
 
 /* promises.c: all is quiet. */
 void promises_check(struct model *model);

@@ -13,7 +13,8 @@
 #include "base/mem.h"
 #include "chance.h"
 
-#define ROOM ((size_t)64 << 10)  /* bytes on their way up, until AGAIN */
+#define ROOM ((size_t)64 << 10)  /* bytes on their way in one direction, until AGAIN */
+#define ROOM_NARROW ((size_t)2 << 10)
 #define SILENCE (16 * YO_SECOND) /* after which a transport gives up */
 #define LANES 32                 /* of each direction that are told apart */
 
@@ -79,9 +80,14 @@ static struct parcel *put(struct yo_link *way, enum parcel_kind kind, yo_time du
 
 /* When something on `lane` that is sent now comes out: never before what was sent there
  * before. */
-static yo_time arrival(struct wire *wire, uint32_t lane, bool up)
+static yo_time arrival(struct wire *wire, uint32_t lane, size_t size, bool up)
 {
     yo_time due = model_now + wire->latency + chance_below(3 * YO_MS);
+    if (wire->rate > 0) {
+        yo_time *busy = &wire->busy[up];
+        *busy = (*busy > model_now ? *busy : model_now) + size * YO_SECOND / wire->rate;
+        due = *busy + wire->latency;
+    }
     uint32_t slot = wire->kind == YOMO_TRANSPORT_WEBTRANSPORT ? lane % LANES : 1;
     if (lane == YO_LANE_DATAGRAM && wire->kind == YOMO_TRANSPORT_WEBTRANSPORT) {
         return due;
@@ -100,7 +106,7 @@ static bool is_datagram(const struct wire *wire, uint32_t lane)
 static void ship(struct wire *wire, bool up, uint32_t lane, uint64_t token,
                  struct yo_blob *blob)
 {
-    yo_time due = arrival(wire, lane, up);
+    yo_time due = arrival(wire, lane, blob->size, up);
     bool lost = is_datagram(wire, lane) && chance_of(wire->net->loss_percent);
     if (wire->cut) {
         return;
@@ -121,6 +127,12 @@ static void ship(struct wire *wire, bool up, uint32_t lane, uint64_t token,
 /* --- the client's end --------------------------------------------------------------
  */
 
+/* What a transport takes until it says AGAIN. */
+static size_t room_of(const struct wire *wire)
+{
+    return wire->rate > 0 ? ROOM_NARROW : ROOM;
+}
+
 static int conn_send(struct yo_conn *conn, uint32_t lane, struct yo_blob *blob,
                      uint64_t token)
 {
@@ -131,7 +143,7 @@ static int conn_send(struct yo_conn *conn, uint32_t lane, struct yo_blob *blob,
     if (is_datagram(wire, lane) && blob->size > 1200) {
         return YOMO_ERR_TOO_BIG;
     }
-    if (wire->up_bytes + blob->size > ROOM) {
+    if (wire->up_bytes > 0 && wire->up_bytes + blob->size > room_of(wire)) {
         wire->full = true;
         return YOMO_ERR_AGAIN;
     }
@@ -185,7 +197,7 @@ static void conn_close(struct yo_conn *conn, const struct yo_close *how)
     if (!wire->ended) {
         bool farewell = yo_close_is_farewell(how->code);
         put(&wire->up, farewell ? FAREWELL : BREAK,
-            arrival(wire, YO_LANE_CONTROL, true) + 5 * YO_MS);
+            arrival(wire, YO_LANE_CONTROL, 0, true) + 5 * YO_MS);
         end(wire, model_now, how);
     }
 }
@@ -376,11 +388,27 @@ static void down(struct wire *wire, const struct parcel *parcel)
         return;
     }
     if (parcel->kind == MESSAGE) {
+        wire->down_bytes -= is_datagram(wire, parcel->lane) ? 0 : parcel->blob->size;
         wire->conn.events->on_message(wire->conn.user, &wire->conn, parcel->lane,
                                       yo_blob_span(parcel->blob), model_now);
     } else {
         wire->conn.events->on_fate(wire->conn.user, &wire->conn, parcel->token,
                                    parcel->fate, model_now);
+    }
+}
+
+/* How much the server's end takes. What is bigger than all goes alone. */
+static void set_far_room(struct wire *wire)
+{
+    struct client *far = wire->far;
+    size_t left = wire->down_bytes < room_of(wire) ? room_of(wire) - wire->down_bytes : 0;
+    if (wire->cut || far->closed) {
+        return; /* it takes what it took before it was cut */
+    }
+    if (far->was_full && left >= room_of(wire) / 2) {
+        client_unblock(far, wire->down_bytes == 0 ? SIZE_MAX / 2 : left);
+    } else {
+        far->room = left;
     }
 }
 
@@ -393,9 +421,11 @@ static void collect(struct wire *wire)
     }
     while ((heard = client_next(wire->far)) != NULL) {
         if (!wire->cut && !wire->ended) {
+            wire->down_bytes += is_datagram(wire, heard->lane) ? 0 : heard->blob->size;
             ship(wire, false, heard->lane, heard->token, heard->blob);
         }
     }
+    set_far_room(wire);
     if (wire->far->closing && !wire->far_told) {
         struct yo_close why = wire->far->why;
         yo_time last = model_now + wire->latency;
@@ -439,7 +469,7 @@ static bool turn(struct wire *wire)
         parcel_free(parcel);
         any = true;
     }
-    if (wire->full && wire->up_bytes < ROOM / 2 && !wire->ended) {
+    if (wire->full && wire->up_bytes < room_of(wire) / 2 && !wire->ended) {
         wire->full = false;
         wire->conn.events->on_writable(wire->conn.user, &wire->conn, model_now);
     }

@@ -58,6 +58,55 @@ static void finish(struct fault *fault, struct yo_history *history)
     fault_assert_no_leak(fault);
 }
 
+static void note_for(void *user, const struct yo_past *past)
+{
+    struct yo_position *of_nine = user;
+
+    for (uint32_t i = 0; i < past->to_count; i++) {
+        if (past->to[i] == 9) {
+            of_nine->place[past->priority] = past->place;
+        }
+    }
+}
+
+static void what_was_for_others_or_for_nobody_any_more_is_not_missed(void **state)
+{
+    const struct yo_record_bounds bounds = {0, 4096, 20};
+    const struct yo_position position = yo_position_at(4);
+    struct yo_position of_nine = {{0}};
+    struct yo_history history;
+    struct fault fault;
+    uint64_t first, last, nine = 9;
+
+    (void)state;
+    fault_init(&fault, 0, FAULT_ONCE);
+    yo_history_init(&history, &fault.mem, &bounds, &bounds);
+    history.recent.on_gone = note_for;
+    history.recent.user = &of_nine;
+
+    struct yo_past past = message(&fault.mem, 5, 4);
+    past.to = &nine;
+    past.to_count = 1;
+    yo_history_put(&history, &past, 0);
+    yo_blob_unref(past.message);
+    past = message(&fault.mem, 6, 4);
+    past.until = 10;
+    yo_history_put(&history, &past, 0);
+    yo_blob_unref(past.message);
+    assert_int_equal(history.recent.count, 2);
+
+    yo_history_expire(&history, 30); /* both are gone */
+    assert_int_equal(history.recent.count, 0);
+    assert_false(
+        yo_record_gap_for(&history.recent, &position, 8, NULL, &first, &last));
+    assert_int_equal(of_nine.place[0], 5);
+    assert_true(
+        yo_record_gap_for(&history.recent, &position, 9, &of_nine, &first, &last));
+    assert_int_equal(first, 5);
+    assert_int_equal(last, 5);
+    finish(&fault, &history);
+}
+
 static void nobody_misses_what_he_said_himself(void **state)
 {
     const struct yo_record_bounds none = {0, 0, 0};
@@ -75,17 +124,17 @@ static void nobody_misses_what_he_said_himself(void **state)
             .place = 5 + i, .session = authors[i], .until = YO_NEVER};
         yo_history_put(&history, &past, 0);
     }
-    assert_true(yo_record_gap_for(&history.recent, &position, 7, &first, &last));
+    assert_true(yo_record_gap_for(&history.recent, &position, 7, NULL, &first, &last));
     assert_int_equal(last, 6); /* what 8 said */
-    assert_true(yo_record_gap_for(&history.recent, &position, 8, &first, &last));
+    assert_true(yo_record_gap_for(&history.recent, &position, 8, NULL, &first, &last));
     assert_int_equal(last, 8);
     position = yo_position_at(6);
-    assert_false(yo_record_gap_for(&history.recent, &position, 7, &first, &last));
+    assert_false(yo_record_gap_for(&history.recent, &position, 7, NULL, &first, &last));
     assert_true(yo_record_gap(&history.recent, &position, &first, &last));
     struct yo_past echo = {
         .place = 9, .session = 7, .until = YO_NEVER, .author_too = true};
     yo_history_put(&history, &echo, 0);
-    assert_true(yo_record_gap_for(&history.recent, &position, 7, &first, &last));
+    assert_true(yo_record_gap_for(&history.recent, &position, 7, NULL, &first, &last));
     assert_int_equal(last, 9);
     finish(&fault, &history);
 }
@@ -353,6 +402,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_kept_takes_no_memory),
+        cmocka_unit_test(what_was_for_others_or_for_nobody_any_more_is_not_missed),
         cmocka_unit_test(nobody_misses_what_he_said_himself),
         cmocka_unit_test(the_newest_stay),
         cmocka_unit_test(bytes_are_bounded),
