@@ -103,6 +103,8 @@ struct yomo_client {
     struct yo_reason why; /* of the end */
     uint64_t failures;    /* attempts in a row */
     uint64_t next_serial;
+    uint64_t last_version; /* of LATEST messages, in all rooms: a room that is left and
+                              joined again goes on where it was */
     bool udp_failed;       /* in the race that runs */
     bool lingering, hurry; /* close: what waits goes out first; or nothing does */
     bool woken;            /* a turn's end is due */
@@ -227,7 +229,6 @@ struct yomo_room {
     bool state_dirty;          /* the server has another one */
     uint32_t lane;             /* of this connection, once it was used; 0: not yet */
     bool leaving, known;       /* known: joined before, only differences are told */
-    uint64_t last_version;     /* of LATEST messages */
     yo_time sweep_at;          /* without the extension: who was not told of is gone */
     yo_time leave_until;       /* what waits is sent until then */
 };

@@ -98,7 +98,7 @@ static int queue_latest(struct yo_sending *sending, struct yo_packed *packed,
     struct yo_buf *name = &room->client->scratch;
     struct yo_message data;
     struct yo_span event;
-    packed->version = out->version = ++room->last_version;
+    packed->version = out->version = ++room->client->last_version;
     memcpy(sending->blob->data, packed, sizeof(*packed)); /* not shared yet */
     yo_sending_unpack(sending->blob, packed, &data);
     int rv = yo_check_data(data.payload, &event);

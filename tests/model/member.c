@@ -58,6 +58,9 @@ static void on_status(void *user, yomo_client *client, const yomo_status *status
             member->session = session;
             member->session_event = member->model->event;
             say_another_session(member);
+            for (uint32_t i = 0; i < ROOMS; i++) {
+                member->seats[i].away = true;
+            }
         }
         member->was_resumed = resumed;
         member->troubled = false;
@@ -87,6 +90,7 @@ static void on_joined(void *user, yomo_room *room)
         return;
     }
     model_tell(member->model, "%s joined %s", member->name, yomo_room_name(room));
+    seat->away = false;
     if (!seat->joined) {
         seat->joined = true;
         seat->event = member->model->event;

@@ -38,8 +38,8 @@ struct said {
     int32_t outcome;
     uint64_t place, order; /* as who heard it was told; 0: nobody was */
     uint32_t heard;        /* bit for each member */
-    uint32_t calm, same;   /* bit for each member: the way to it has been undisturbed; its
-                              session and the author's are still the ones they were */
+    uint32_t calm, same; /* bit for each member: the way to it has been undisturbed; its
+                            session and the author's are still the ones they were */
 };
 
 /* What one program has seen of another's session. */
@@ -58,6 +58,7 @@ struct missing {
 struct seat {
     yomo_room *room; /* NULL: it does not want to be there */
     bool joined;     /* on_joined has come; breaks do not end it */
+    bool away;       /* until it is joined anew by another session */
     uint64_t event;  /* when, for the first time */
     struct missing gaps[GAPS_MAX];
     size_t gap_count;
@@ -66,8 +67,8 @@ struct seat {
     uint64_t place[RANKS], order;      /* of the last one of all */
     uint32_t latest[MEMBERS_MAX];      /* serial of the last LATEST value of each */
     uint32_t mine;                     /* its own last serial */
-    uint64_t version;                  /* of the shared value, as the program was told ... */
-    uint32_t crashes;                  /* ... after so many of the server's ends */
+    uint64_t version; /* of the shared value, as the program was told ... */
+    uint32_t crashes; /* ... after so many of the server's ends */
     struct seen seen[MEMBERS_MAX * 4];
     size_t seen_count;
 };
@@ -78,11 +79,11 @@ struct member {
     char name[16], id[16]; /* in the story; as a user, who may have other devices */
     yomo_client *client;
     enum yomo_transport_kind kind;
-    bool narrow; /* its access carries little */
-    bool dead;   /* its process is gone: what the client says is heard by nobody */
-    bool closed; /* on_closed has come */
-    bool troubled;          /* what is said to it or by it may not go through at once */
-    int32_t state;          /* yomo_client_state */
+    bool narrow;   /* its access carries little */
+    bool dead;     /* its process is gone: what the client says is heard by nobody */
+    bool closed;   /* on_closed has come */
+    bool troubled; /* what is said to it or by it may not go through at once */
+    int32_t state; /* yomo_client_state */
     int32_t transport;      /* at the last on_status OPEN ... */
     uint64_t session;       /* ... with this session ... */
     uint64_t session_event; /* ... and since when */
@@ -144,8 +145,8 @@ struct said *say_new(struct member *member, uint32_t room); /* NULL: enough was 
 void say_heard(struct member *member, yomo_room *room, const yomo_message *message);
 void say_sent(struct member *member, uint64_t id, int32_t error);
 void say_gap(struct member *member, yomo_room *room, const yomo_gap *gap);
-void say_joined(struct member *member, uint32_t room);    /* anew, by its program */
-void say_disturbed(struct member *member);                /* its connection has trouble */
+void say_joined(struct member *member, uint32_t room); /* anew, by its program */
+void say_disturbed(struct member *member);             /* its connection has trouble */
 void say_another_session(struct member *member);
 void say_check(struct model *model);
 

@@ -2,8 +2,8 @@
 /* say.c - messages: who must hear them, who must not, once, in which order, how long.
  *
  * - RELIABLE: what got its place is heard by all who were there, in the order of its
- *   priority and in the room's, or they are told that they miss it, and then do not hear
- *   it. While nothing is kept too small a session that goes on misses nothing.
+ *   priority and in the room's, or they are told that they miss it, and then do not
+ * hear it. While nothing is kept too small a session that goes on misses nothing.
  * - With a time to live: not heard when it is over, and not left out before.
  * - LATEST: never an older value after a newer one, and the last one arrives.
  * - To somebody: by all his devices, and by nobody else. */
@@ -19,7 +19,8 @@
 #include "chance.h"
 #include "model.h"
 
-/* The time on the way is not counted in a time to live: both connections may be slow. */
+/* The time on the way is not counted in a time to live: both connections may be slow.
+ */
 #define ON_THE_WAY (8 * YO_SECOND)
 
 static const char *kind_of(const struct said *said)
@@ -75,7 +76,8 @@ static void mark(const struct member *member, struct said *said)
     const struct model *model = member->model;
     for (uint32_t i = 0; i < model->member_count; i++) {
         const struct member *other = model->members[i];
-        bool there = member_is_there(other, said->room);
+        bool there =
+            member_is_there(other, said->room) && !other->seats[said->room].away;
         bool free = there && !other->narrow && !other->troubled;
         said->same |= (uint32_t)there << i;
         said->calm |= (uint32_t)free << i;
@@ -133,15 +135,14 @@ void say_something(struct member *member, uint32_t room)
     struct said said = {.room = room, .delivery = deliveries[chance_below(5)]};
     uint64_t times = 1 + chance_below(5);
     for (uint64_t i = 0; i < times; i++) {
-        const struct member *to =
-            chance_of(15) ? model_anybody(member->model) : NULL;
+        const struct member *to = chance_of(15) ? model_anybody(member->model) : NULL;
         bool named = to && to != member && said.delivery != YOMO_LATEST;
         said.only = named ? (int32_t)to->index : -1;
         said.priority = member->model->ranks && chance_of(30)
                             ? (int32_t)chance_below(RANKS)
                             : YOMO_NORMAL;
-        said.ttl = said.delivery != YOMO_LATEST && chance_of(20) ? lives[chance_below(3)]
-                                                                 : 0;
+        said.ttl =
+            said.delivery != YOMO_LATEST && chance_of(20) ? lives[chance_below(3)] : 0;
         say(member, &said);
     }
 }
@@ -344,8 +345,8 @@ void say_gap(struct member *member, yomo_room *room, const yomo_gap *gap)
         if (said->heard & 1u << member->index && said->room == room_of(room) &&
             said->place != 0 && said->order == missing.order && missing.first > 0 &&
             missing.first <= said->place && said->place <= missing.last) {
-            model_fail(model, "%s has heard %s's %u, which has place %llu", member->name,
-                       model->members[said->author]->name, said->serial,
+            model_fail(model, "%s has heard %s's %u, which has place %llu",
+                       member->name, model->members[said->author]->name, said->serial,
                        (unsigned long long)said->place);
         }
     }

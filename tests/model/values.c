@@ -55,7 +55,8 @@ void values_told(struct member *member, yomo_room *room, const yomo_value *value
                gone ? "gone" : (const char *)yomo_value_data(value, NULL),
                (unsigned long long)yomo_value_version(value));
     if (seat->crashes == model->crashes && yomo_value_version(value) <= seat->version) {
-        model_fail(model, "it has seen version %llu", (unsigned long long)seat->version);
+        model_fail(model, "it has seen version %llu",
+                   (unsigned long long)seat->version);
     }
     seat->crashes = model->crashes;
     /* Nobody deletes it: the server that had it has died. */

@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "chance.h"
 
-#define ROOM ((size_t)64 << 10)  /* bytes on their way in one direction, until AGAIN */
+#define ROOM ((size_t)64 << 10) /* bytes on their way in one direction, until AGAIN */
 #define ROOM_NARROW ((size_t)2 << 10)
 #define SILENCE (16 * YO_SECOND) /* after which a transport gives up */
 #define LANES 32                 /* of each direction that are told apart */
@@ -401,7 +401,8 @@ static void down(struct wire *wire, const struct parcel *parcel)
 static void set_far_room(struct wire *wire)
 {
     struct client *far = wire->far;
-    size_t left = wire->down_bytes < room_of(wire) ? room_of(wire) - wire->down_bytes : 0;
+    size_t left =
+        wire->down_bytes < room_of(wire) ? room_of(wire) - wire->down_bytes : 0;
     if (wire->cut || far->closed) {
         return; /* it takes what it took before it was cut */
     }

@@ -30,13 +30,13 @@ struct wire {
     yo_time latency; /* one way */
     yo_time
         lane_due[64]; /* when what was sent last on a lane comes out; up, then down */
-    struct yo_link up, down; /* of struct parcel (wire.c), by due */
+    struct yo_link up, down;     /* of struct parcel (wire.c), by due */
     size_t up_bytes, down_bytes; /* on their way on reliable lanes */
     uint32_t rate;               /* bytes a second; 0: as many as you like */
     yo_time busy[2];             /* until then: up, down */
-    bool full;  /* the client was told AGAIN */
-    bool cut;   /* nothing passes any more */
-    bool ended; /* the client's end is told, or about to be */
+    bool full;                   /* the client was told AGAIN */
+    bool cut;                    /* nothing passes any more */
+    bool ended;                  /* the client's end is told, or about to be */
     bool end_told, far_told;
     struct yo_close end; /* why, for the client */
     yo_time end_at;

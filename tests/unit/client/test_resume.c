@@ -233,6 +233,44 @@ static void what_was_not_read_goes_again_and_what_was_missed_is_told(void **stat
     expect_asked(back(30), 13, "t11");
 }
 
+/* It was sent and not read; nobody wants it any more. What follows keeps its number in the
+ * server's count. */
+static void what_was_not_read_and_is_too_old_does_not_go_again(void **state)
+{
+    yomo_send *how;
+    uint64_t id;
+    (void)state;
+    struct fake_conn *conn = in_the_room();
+    say("1");
+    assert_int_equal(yomo_send_create(&how, stage.client), YOMO_OK);
+    assert_int_equal(yomo_send_set_ttl(how, 50), YOMO_OK);
+    assert_int_equal(yomo_room_send_with(room, how, "e", "2", 1, YOMO_JSON, &id),
+                     YOMO_OK);
+    yomo_send_free(how);
+    say("3");
+    expect_said(conn, "1 2 3");
+    lose(conn);
+    stage.story[0] = '\0';
+
+    conn = back(20);
+    stage_run(&stage);
+    expect_asked(conn, 5, "t10");
+    say_resumed_room(conn, 1);
+    say_snapshot(conn, true);
+    say_resumed(conn, "t11");
+    expect_said(conn, "3");
+    assert_non_null(strstr(stage.story, "sent 2 TIMEOUT\n"));
+    lose(conn);
+
+    conn = back(30);
+    stage_run(&stage);
+    expect_asked(conn, 5, "t11");
+    say_resumed_room(conn, 2); /* 1 and 3 */
+    say_snapshot(conn, true);
+    say_resumed(conn, "t12");
+    expect_said(conn, "");
+}
+
 static void one_that_is_refused_begins_anew(void **state)
 {
     size_t messages;
@@ -600,6 +638,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_was_not_read_goes_again_and_what_was_missed_is_told),
+        TEST(what_was_not_read_and_is_too_old_does_not_go_again),
         TEST(one_that_is_refused_begins_anew),
         TEST(another_run_of_the_server_is_not_asked),
         TEST(a_server_without_grace_is_not_asked),
