@@ -55,16 +55,22 @@ int yo_quic_conn_create(struct yo_quic_conn **out, struct yo_endpoint *endpoint,
     return YOMO_OK;
 }
 
+/* What the handshake was made with. */
+static void free_ssl(struct yo_quic_conn *conn)
+{
+    SSL *ssl = ngtcp2_crypto_ossl_ctx_get_ssl(conn->tls);
+    if (ssl) {
+        ngtcp2_crypto_ossl_ctx_set_ssl(conn->tls, NULL);
+        SSL_set_app_data(ssl, NULL); /* or freeing it would call the connection */
+        SSL_free(ssl);
+    }
+}
+
 static void free_tls(struct yo_quic_conn *conn)
 {
-    if (!conn->tls) {
-        return;
-    }
-    SSL *ssl = ngtcp2_crypto_ossl_ctx_get_ssl(conn->tls);
-    ngtcp2_crypto_ossl_ctx_del(conn->tls);
-    if (ssl) {
-        SSL_set_app_data(ssl, NULL); /* or freeing it would call the dead connection */
-        SSL_free(ssl);
+    if (conn->tls) {
+        free_ssl(conn);
+        ngtcp2_crypto_ossl_ctx_del(conn->tls);
     }
 }
 
@@ -195,9 +201,15 @@ void yo_quic_conn_fail(struct yo_quic_conn *conn, uint64_t h3_code, const char *
 /* Why the TLS handshake failed, in our own words, if it did. */
 static void note_tls_failure(struct yo_quic_conn *conn)
 {
+    SSL *ssl = ngtcp2_crypto_ossl_ctx_get_ssl(conn->tls);
     struct yo_buf why;
+    int error = YOMO_ERR_PROTO; /* after the handshake: setup.c */
     yo_buf_init(&why, conn->mem);
-    int error = yo_tls_failure(ngtcp2_crypto_ossl_ctx_get_ssl(conn->tls), &why);
+    if (ssl) {
+        error = yo_tls_failure(ssl, &why);
+    } else {
+        yo_buf_printf(&why, "a TLS message after the handshake");
+    }
     yo_quic_conn_note_end(
         conn,
         &(struct yo_wt_end){.remote = true, .error = error, .text = yo_buf_span(&why)});
@@ -295,6 +307,9 @@ int yo_quic_conn_read(struct yo_quic_conn *conn, const struct yo_quic_packet *pa
                                   packet->bytes.size, now);
     yo_quic_collect_stops(NULL);
     conn->busy = false;
+    if (conn->server && conn->confirmed) {
+        free_ssl(conn); /* keys and tickets are out, and it will be told no more */
+    }
     switch (rv) {
     case 0:
         for (size_t i = 0; i < stops.count; i++) {

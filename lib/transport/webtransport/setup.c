@@ -6,7 +6,11 @@
  * consumed. They grow where it is consumed fast (window.h), within a budget; ngtcp2
  * could do that too, but knows none, and counts what came where we count what was read.
  * Clients use no connection ID of their own: their sockets are not shared, and every
- * packet towards them is smaller for it. */
+ * packet towards them is smaller for it.
+ *
+ * A server's SSL object lives no longer than the handshake (conn.c), which is a sixth of
+ * what a connection takes: ngtcp2 has the keys, and tickets were written with them. What
+ * a client could still tell TLS then, it must not over QUIC. */
 #include <assert.h>
 #include <openssl/ssl.h>
 #include <yomo/error.h>
@@ -53,6 +57,19 @@ static int on_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead,
         yo_stops_read(stops, yo_span(dest, size - aead->max_overhead));
     }
     return rv;
+}
+
+/* TLS has no messages for a server after the handshake: no KeyUpdate (RFC 9001 6), and
+ * no certificate that it has not asked for (4.4). */
+static int on_crypto(ngtcp2_conn *quic, ngtcp2_encryption_level level, uint64_t offset,
+                     const uint8_t *data, size_t size, void *user)
+{
+    struct yo_quic_conn *conn = user;
+    if (!ngtcp2_crypto_ossl_ctx_get_ssl(conn->tls)) {
+        ngtcp2_conn_set_tls_alert(quic, SSL_AD_UNEXPECTED_MESSAGE);
+        return NGTCP2_ERR_CRYPTO;
+    }
+    return ngtcp2_crypto_recv_crypto_data_cb(quic, level, offset, data, size, user);
 }
 
 static int on_stream_data(ngtcp2_conn *quic, uint32_t flags, int64_t id,
@@ -366,7 +383,7 @@ static int on_stateless_reset(ngtcp2_conn *quic,
 static const ngtcp2_callbacks callbacks = {
     .client_initial = ngtcp2_crypto_client_initial_cb,
     .recv_client_initial = ngtcp2_crypto_recv_client_initial_cb,
-    .recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb,
+    .recv_crypto_data = on_crypto,
     .handshake_completed = on_handshake_completed,
     .encrypt = ngtcp2_crypto_encrypt_cb,
     .decrypt = on_decrypt,

@@ -12,6 +12,7 @@ from wild import Quic
 # RFC 9000 20.1.
 FLOW_CONTROL, STREAM_LIMIT, STREAM_STATE, FINAL_SIZE = 3, 4, 5, 6
 FRAME_ENCODING, CONNECTION_ID_LIMIT, PROTOCOL_VIOLATION, CRYPTO_BUFFER = 7, 9, 10, 13
+UNEXPECTED_MESSAGE = 0x100 + 10 # an alert of TLS's
 # draft-ietf-webtrans-http3-16 9.5, 5.6, 9.2.
 WT_FLOW_CONTROL_ERROR = 0x045d4487
 MAX_DATA, MAX_STREAM_DATA, MAX_BIDI, MAX_UNI, DATA_BLOCKED, STREAM_DATA_BLOCKED = (
@@ -56,6 +57,7 @@ class Frames(Quic):
              b"\x05\x02xy", FINAL_SIZE), # of one whose first bytes have not come
             ("behind the end", b"\x0f" + varint(uni) + b"\x05\x01x" +
              stream_frame(uni, 10), FINAL_SIZE),
+            ("TLS's KeyUpdate", b"\x06\0\x05\x18\0\0\x01\0", UNEXPECTED_MESSAGE),
             ("more streams than there can be", b"\x13" + varint((1 << 60) + 1),
              FRAME_ENCODING),
             ("a frame that there is not", b"\x3f", FRAME_ENCODING),
