@@ -409,8 +409,8 @@ class Capsules(Quic):
         wild = self.wild().session()
         before = self.resident()
         wild.write("connect", frame(DATA, capsule(0x99, b"")) + frame(0x21, b"grease") +
-                   frame(DATA, varint(0x99) + varint(16 << 20)))
-        for _ in range(16):
+                   frame(DATA, varint(0x99) + varint(10 << 20)))
+        for _ in range(10):
             wild.write("connect", frame(DATA, bytes(1 << 20)))
             wild.arrived("connect")
         wild.write("connect", frame(DATA, capsule(0x78ae, b""))) # DRAIN

@@ -92,8 +92,8 @@ class Bad(Webhooks):
                      "[64:ff9b::7f00:1]"):
             with self.subTest(host=host):
                 endpoint = self.endpoint(tls=self.tls())
-                self.hooked(endpoint, "--webhook-ca", self.ca, scheme="https", host=host,
-                            allow=())
+                self.hooked(endpoint, "--webhook-ca", self.ca, "--drain-timeout", "100ms",
+                            scheme="https", host=host, allow=())
                 self.assertIn("is not in webhook-allow",
                               self.logged("wait, it is tried again"))
                 self.all_is_well()
@@ -112,7 +112,7 @@ class Bad(Webhooks):
                 name = "example.com" if what == "another name" else "localhost"
                 endpoint = self.endpoint(tls=self.tls(name))
                 more = ["--webhook-ca", self.ca] if what == "another name" else []
-                self.hooked(endpoint, *more, scheme="https")
+                self.hooked(endpoint, "--drain-timeout", "100ms", *more, scheme="https")
                 self.assertIn("certificate", self.logged("wait, it is tried again"))
                 self.all_is_well()
                 self.assertEqual(endpoint.requests, [])
