@@ -159,9 +159,13 @@ static void confirm(struct yo_local *local, struct yo_note *note, yo_time now)
     }
     yo_effects_clear(&worker->effects);
     answered(peer,
-             yo_server_confirm(peer->session, yo_room_key_name(note->room),
-                               note->number, note->sequence, note->error,
-                               &worker->effects),
+             note->error != YOMO_OK && note->limit
+                 ? yo_server_over_limit(peer->session, yo_room_key_name(note->room),
+                                        note->number, note->error, note->limit,
+                                        &worker->effects)
+                 : yo_server_confirm(peer->session, yo_room_key_name(note->room),
+                                     note->number, note->sequence, note->error,
+                                     &worker->effects),
              now);
 }
 

@@ -78,6 +78,7 @@ struct yo_note {
     int error;
     bool versioned, wait;                 /* VALUE, LOCK */
     uint64_t lease_ms;                    /* LOCK */
+    const char *limit; /* CONFIRM: the option whose bound was met, or NULL */
     bool presencejs;                      /* JOIN, PUBLISH: what the member speaks */
     bool observer;                        /* JOIN, JOINED, ARRIVED: it is not seen */
     bool insist;                          /* DELIVER: again, when a datagram is lost */

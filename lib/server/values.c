@@ -110,8 +110,33 @@ static int set(struct yo_home *home, struct yo_home_room *hr,
     return rv;
 }
 
-static void done(struct yo_home *home, struct yo_note *note, int rv, uint64_t place)
+/* The option that a change of `key` was refused by. */
+static const char *limit_of(const struct yo_home *home, const struct yo_home_room *hr,
+                            const struct yo_note *note, int rv)
 {
+    const struct yo_values *values = &hr->values;
+    const struct yo_value *there = note->kind == YO_NOTE_LOCK
+                                       ? yo_values_get_lock(values, note->key)
+                                       : yo_values_get(values, note->key);
+
+    if (rv == YOMO_ERR_TOO_BIG) {
+        return "value-size-max";
+    }
+    if (rv != YOMO_ERR_FULL || overloaded(home, hr)) {
+        return NULL;
+    }
+    if (there && note->kind == YO_NOTE_LOCK &&
+        there->waiting >= values->bounds.line) {
+        return "lock-line-max";
+    }
+    return !there && values->count >= values->bounds.count ? "values-max"
+                                                            : "values-memory";
+}
+
+static void done(struct yo_home *home, const struct yo_home_room *hr,
+                 struct yo_note *note, int rv, uint64_t place)
+{
+    note->limit = hr && rv != YOMO_OK ? limit_of(home, hr, note, rv) : NULL;
     if (rv == YOMO_ERR_NOMEM || rv == YOMO_ERR_NOT_FOUND) {
         yo_metric_add(rv == YOMO_ERR_NOMEM ? &home->metrics->dropped_memory
                                            : &home->metrics->dropped_not_joined,
@@ -142,7 +167,7 @@ void yo_home_value(struct yo_home *home, struct yo_note *note)
         yo_home_tell_before(home, hr, member);
         rv = set(home, hr, note, member, &place);
     }
-    done(home, note, rv, place);
+    done(home, hr, note, rv, place);
 }
 
 /* --- locks --- */
@@ -254,7 +279,7 @@ void yo_home_lock(struct yo_home *home, struct yo_note *note)
         rv = note->lease_ms > 0 ? lock(home, hr, note, member, &place)
                                 : unlock(home, hr, note, &place);
     }
-    done(home, note, rv, place);
+    done(home, hr, note, rv, place);
 }
 
 void yo_home_locks_leave(struct yo_home *home, struct yo_home_room *hr,

@@ -8,6 +8,8 @@
  * memory runs out the rooms are as before and there are no effects. */
 #include "session/server_side.h"
 
+#include <stdio.h>
+
 #include "base/check.h"
 #include "base/mem.h"
 #include "session/outbox.h"
@@ -619,6 +621,22 @@ int yo_server_confirm(struct yo_server_session *session, struct yo_span room,
         message.version = sequence;
         message.versioned = true;
     }
+    if (session->identity.extension && number != 0) {
+        yo_server_send(session, effects, &message);
+    }
+    return yo_server_done(effects);
+}
+
+int yo_server_over_limit(struct yo_server_session *session, struct yo_span room,
+                         uint64_t number, int error, const char *limit,
+                         struct yo_effects *effects)
+{
+    char text[96];
+    struct yo_message message = {
+        .op = YO_OP_ERROR, .channel = room, .number = number, .code = error};
+
+    snprintf(text, sizeof(text), "%s: %s", yomo_strerror(error), limit);
+    message.text = yo_span_of(text);
     if (session->identity.extension && number != 0) {
         yo_server_send(session, effects, &message);
     }

@@ -85,6 +85,11 @@ int yo_server_confirm(struct yo_server_session *session, struct yo_span room,
                       uint64_t number, uint64_t sequence, int error,
                       struct yo_effects *effects);
 
+/* A numbered wish was refused by the option `limit`, which the text names. */
+int yo_server_over_limit(struct yo_server_session *session, struct yo_span room,
+                         uint64_t number, int error, const char *limit,
+                         struct yo_effects *effects);
+
 /* What became of a TOKEN: it holds for `expires_ms`, or `error`. */
 int yo_server_token(struct yo_server_session *session, uint64_t expires_ms, int error,
                     struct yo_effects *effects);
