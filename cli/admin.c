@@ -25,6 +25,7 @@ static const struct call {
     {"rooms", false, LIST, 1u << 0 | 1u << 9 | 1u << 10},
     {"members", false, LIST, 1u << 0 | 1u << 1 | 1u << 10},
     {"bans", false, LIST, 1u << 0 | 1u << 10},
+    {"apps", false, LIST, 1u << 9 | 1u << 10},
     {"stats", false, OBJECT, 0},
     {"kick", true, DONE, 1u << 0 | 1u << 1 | 1u << 2 | 1u << 3 | 1u << 6},
     {"ban", true, DONE, 1u << 0 | 1u << 1 | 1u << 2 | 1u << 4 | 1u << 5 | 1u << 6},
@@ -312,7 +313,7 @@ static int run(struct args *args)
     if (!call) {
         fprintf(stderr,
                 "yomo admin: there is no '%.40s'; there are rooms, members, bans, "
-                "stats, kick, ban, unban, close and publish\n",
+                "apps, stats, kick, ban, unban, close and publish\n",
                 args->arguments[0]);
         return EXIT_USAGE;
     }
@@ -352,7 +353,8 @@ static const struct flag flags[] = {
     {"for", YOMO_TYPE_DURATION, NULL, NULL, NULL, "ban: how long."},
     {"reason", YOMO_TYPE_TEXT, NULL, NULL, "TEXT",
      "What those who are put out are told."},
-    {"prefix", YOMO_TYPE_TEXT, NULL, NULL, "TEXT", "rooms: those that begin with it."},
+    {"prefix", YOMO_TYPE_TEXT, NULL, NULL, "TEXT",
+     "rooms, apps: those that begin with it."},
     {"max", YOMO_TYPE_NUMBER, NULL, NULL, "N", "Lists: no more than N."},
     {"event", YOMO_TYPE_TEXT, NULL, NULL, "EVENT", "publish: its event."},
     {"data", YOMO_TYPE_TEXT, NULL, NULL, "JSON",
@@ -369,7 +371,7 @@ const struct command admin_command = {
     .arguments = "WHAT URL",
     .summary = "Look into a running backend; kick, ban, close rooms.",
     .text =
-        "WHAT is one of rooms, members, bans, stats, kick, ban, unban, close and "
+        "WHAT is one of rooms, members, bans, apps, stats, kick, ban, unban, close and "
         "publish; URL is where the backend listens to operators (its admin-port), such "
         "as http://127.0.0.1:9000, with the secret in --token-file:\n"
         "\n"

@@ -6,7 +6,7 @@
 #include "args.h"
 #include "text.h"
 
-#define COLUMNS_MAX 6
+#define COLUMNS_MAX 11
 
 struct table {
     struct text *cells; /* [rows * columns] */

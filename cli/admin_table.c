@@ -22,7 +22,9 @@ static const struct list {
     struct column columns[COLUMNS_MAX];
 } lists[] = {
     {"rooms",
-     {{"app", "APP", false}, {"room", "ROOM", false}, {"members", "MEMBERS", false},
+     {{"app", "APP", false},
+      {"room", "ROOM", false},
+      {"members", "MEMBERS", false},
       {"observers", "OBSERVERS", false}}},
     {"members",
      {{"session", "SESSION", false},
@@ -38,6 +40,18 @@ static const struct list {
       {"address", "ADDRESS", false},
       {"until", "UNTIL", true},
       {"reason", "REASON", false}}},
+    {"apps",
+     {{"app", "APP", false},
+      {"connections", "CONNECTIONS", false},
+      {"connections_max", "MAX", false},
+      {"connections_refused", "REFUSED", false},
+      {"rooms", "ROOMS", false},
+      {"rooms_max", "MAX", false},
+      {"rooms_refused", "REFUSED", false},
+      {"message_rate", "MESSAGES/S", false},
+      {"messages_refused", "REFUSED", false},
+      {"byte_rate", "BYTES/S", false},
+      {"bytes_refused", "REFUSED", false}}},
 };
 
 static const struct list *list_of(const char *name)

@@ -98,6 +98,29 @@ YOMO_API int32_t yomo_server_list_bans(yomo_server *server, const char *app,
                                        const char *after, uint32_t max,
                                        yomo_listing_fn on_page, void *user);
 
+/** The applications that somebody uses, or did lately, whose names begin with `prefix` (NULL:
+ * all): what each has, what it may have, and what it was refused (yomo_listing_app_number).
+ * `on_page` is called before this returns. Errors: INVALID, STATE, NOMEM. */
+YOMO_API int32_t yomo_server_list_apps(yomo_server *server, const char *prefix,
+                                       const char *after, uint32_t max,
+                                       yomo_listing_fn on_page, void *user);
+
+/** What is known of an application. Limits are options app-connections-max, app-rooms-max,
+ * app-message-rate and app-byte-rate, or its own in app-limits; 0 is none. What was refused
+ * is counted until an application has been without connections and rooms for long. */
+enum yomo_app_number {
+    YOMO_APP_CONNECTIONS = 0,         /**< that stand, on all workers */
+    YOMO_APP_ROOMS = 1,               /**< that somebody is in */
+    YOMO_APP_CONNECTIONS_MAX = 2,     /**< how many there may be */
+    YOMO_APP_ROOMS_MAX = 3,           /**< how many there may be */
+    YOMO_APP_MESSAGE_RATE = 4,        /**< messages of members in a second */
+    YOMO_APP_BYTE_RATE = 5,           /**< bytes of these in a second */
+    YOMO_APP_CONNECTIONS_REFUSED = 6, /**< that were one too many */
+    YOMO_APP_ROOMS_REFUSED = 7,       /**< joins that would have been a room too many */
+    YOMO_APP_MESSAGES_REFUSED = 8,    /**< past the rate of messages */
+    YOMO_APP_BYTES_REFUSED = 9        /**< messages past the rate of bytes */
+};
+
 /** @name A page
  * `index` is below yomo_listing_count. Texts are "" and numbers 0 where a list has no
  * such thing. Ownership: as long as the page. @{ */
@@ -123,6 +146,9 @@ YOMO_API int32_t yomo_listing_is_observer(const yomo_listing *page, uint32_t ind
 YOMO_API uint64_t yomo_listing_since(const yomo_listing *page, uint32_t index);
 /** When a ban ends, in milliseconds since 1970. */
 YOMO_API uint64_t yomo_listing_until(const yomo_listing *page, uint32_t index);
+/** Of an application: `what` is one of enum yomo_app_number; 0 for another. */
+YOMO_API uint64_t yomo_listing_app_number(const yomo_listing *page, uint32_t index,
+                                          int32_t what);
 YOMO_API const char *yomo_listing_reason(const yomo_listing *page, uint32_t index);
 /** @} */
 

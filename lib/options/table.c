@@ -292,6 +292,22 @@ static const struct yo_option server_options[] = {
     NUMBER("room-join-rate", "10000", 0, 16 * MIB,
            "Members and observers a second that may join one room, with twice as many at "
            "once; past that RATE. 0: no limit."),
+    NUMBER("app-connections-max", "0", 0, 16 * MIB,
+           "Connections of one application, on all workers together. 0: no limit but "
+           "connections-max."),
+    NUMBER("app-rooms-max", "0", 0, 16 * MIB,
+           "Rooms of one application that somebody is in. 0: no limit but "
+           "rooms-total-max."),
+    NUMBER("app-message-rate", "0", 0, GIB,
+           "Messages a second that all members of one application may send together, with "
+           "as many at once; past that RATE. 0: no limit."),
+    NUMBER("app-byte-rate", "0", 0, 64 * GIB,
+           "Bytes a second that these messages may have together, as they are received. "
+           "0: no limit."),
+    LIST("app-limits", NULL, YO_FORM_APP_LIMIT,
+         "Other limits for some applications: APP:LIMIT=NUMBER with connections, rooms, "
+         "messages or bytes, such as chat:rooms=100. 0: no limit. The last one of the "
+         "same counts."),
     NUMBER("errors-max", "100", 1, 16 * MIB,
            "Broken messages after which a connection is closed."),
     NUMBER("queue-size", "1m", 4 * KIB, GIB,
@@ -372,7 +388,9 @@ static const char *const live[] = {
     "presence-interval", "latest-interval",   "members-max",     "observers-max",
     "rooms-max",         "rooms-total-max",   "room-linger",     "history-messages",
     "history-age",       "history-memory",    "resume-log",      "state-size-max",
-    "message-rate",      "message-burst",     "room-message-rate", "room-join-rate", "errors-max",      "queue-size",
+    "message-rate",      "message-burst",     "room-message-rate", "room-join-rate", "app-connections-max",
+    "app-rooms-max",     "app-message-rate",  "app-byte-rate",   "app-limits",
+    "errors-max",      "queue-size",
     "latest-slots-max",  "unreliable-queue",  "grace-time",      "parked-max",
     "parked-size",       "drain-timeout",     "drain-url",
 };

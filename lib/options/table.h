@@ -14,10 +14,11 @@
 /* What the words of a TEXT or LIST must look like, beyond being UTF-8. */
 enum yo_option_form {
     YO_FORM_ANY,
-    YO_FORM_PORT,   /* a port number or "none" */
-    YO_FORM_HASH,   /* SHA-256: 64 hexadecimal digits, ':' between bytes allowed */
-    YO_FORM_ORIGIN, /* scheme://host[:port], or "*" */
-    YO_FORM_PAIR    /* name=value, neither empty */
+    YO_FORM_PORT,     /* a port number or "none" */
+    YO_FORM_HASH,     /* SHA-256: 64 hexadecimal digits, ':' between bytes allowed */
+    YO_FORM_ORIGIN,   /* scheme://host[:port], or "*" */
+    YO_FORM_PAIR,     /* name=value, neither empty */
+    YO_FORM_APP_LIMIT /* application:limit=number (value.h) */
 };
 
 struct yo_option {

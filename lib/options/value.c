@@ -123,6 +123,64 @@ bool yo_value_word(struct yo_span *rest, struct yo_span *word)
     return true;
 }
 
+static const struct {
+    const char *word, *option;
+} app_limits[YO_APP_LIMIT_WORDS] = {{"connections", "app-connections-max"},
+                                    {"rooms", "app-rooms-max"},
+                                    {"messages", "app-message-rate"},
+                                    {"bytes", "app-byte-rate"}};
+
+const char *yo_value_app_option(int what)
+{
+    assert(what >= 0 && what < YO_APP_LIMIT_WORDS);
+    return app_limits[what].option;
+}
+
+/* The last of `sign` in `text`: an application may have one in its name. */
+static const uint8_t *last(struct yo_span text, char sign)
+{
+    for (size_t i = text.size; i > 0; i--) {
+        if (text.data[i - 1] == (uint8_t)sign) {
+            return &text.data[i - 1];
+        }
+    }
+    return NULL;
+}
+
+int yo_value_app_limit(struct yo_span word, struct yo_span *app, int *what,
+                       uint64_t *value)
+{
+    const uint8_t *equals = last(word, '='), *colon;
+    struct yo_span name;
+
+    if (!equals) {
+        return YOMO_ERR_INVALID;
+    }
+    colon = last(yo_span(word.data, (size_t)(equals - word.data)), ':');
+    if (!colon || colon == word.data ||
+        memchr(word.data, '\0', (size_t)(colon - word.data))) {
+        return YOMO_ERR_INVALID;
+    }
+    *app = yo_span(word.data, (size_t)(colon - word.data));
+    name = yo_span(colon + 1, (size_t)(equals - colon - 1));
+    for (int i = 0; i < YO_APP_LIMIT_WORDS; i++) {
+        const struct yo_option *option;
+        if (!yo_span_is(name, app_limits[i].word)) {
+            continue;
+        }
+        option = yo_option_at(YOMO_SCOPE_SERVER,
+                              (size_t)yo_option_find(YOMO_SCOPE_SERVER,
+                                                     yo_span_of(app_limits[i].option)));
+        *what = i;
+        return yo_value_number(yo_span_skip(word, (size_t)(equals + 1 - word.data)),
+                               value) == YOMO_OK &&
+                       *value >= option->min && *value <= option->max
+                   ? YOMO_OK
+                   : YOMO_ERR_INVALID;
+    }
+    return YOMO_ERR_INVALID;
+}
+
 static int check_form(enum yo_option_form form, struct yo_span word)
 {
     uint8_t hash[32];
@@ -160,6 +218,14 @@ static int check_form(enum yo_option_form form, struct yo_span word)
         return sign && sign > word.data && sign + 1 < word.data + word.size
                    ? YOMO_OK
                    : YOMO_ERR_OPTION;
+    case YO_FORM_APP_LIMIT: {
+        struct yo_span app;
+        uint64_t value;
+        int what;
+        return yo_value_app_limit(word, &app, &what, &value) == YOMO_OK
+                   ? YOMO_OK
+                   : YOMO_ERR_OPTION;
+    }
     }
     return YOMO_ERR_OPTION;
 }
@@ -227,6 +293,7 @@ static void say_wanted(const struct yo_option *option, char *wanted, size_t size
         [YO_FORM_ORIGIN] =
             "origins such as https://example.com with nothing behind, or *",
         [YO_FORM_PAIR] = "app=publickey",
+        [YO_FORM_APP_LIMIT] = "app:connections=number, or rooms, messages, bytes",
     };
     char min[32], max[32];
     size_t used;

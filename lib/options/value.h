@@ -17,6 +17,14 @@ int yo_value_choice(const char *choices, struct yo_span text);
  * False when there is none left. */
 bool yo_value_word(struct yo_span *rest, struct yo_span *word);
 
+/* The words of app-limits, APP:LIMIT=NUMBER, and what each LIMIT is called when it is
+ * for all applications: the option whose numbers it takes. `what` is its place among
+ * them, of which there are YO_APP_LIMIT_WORDS. YOMO_ERR_INVALID. */
+#define YO_APP_LIMIT_WORDS 4
+int yo_value_app_limit(struct yo_span word, struct yo_span *app, int *what,
+                       uint64_t *value);
+const char *yo_value_app_option(int what);
+
 /* Does `option` take `text`? YOMO_ERR_OPTION: `wanted` then says in words what it would
  * take ("a number from 0 to 65535"). */
 int yo_value_check(const struct yo_option *option, struct yo_span text, char *wanted,

@@ -88,6 +88,10 @@ int yo_admin_list_members(yomo_server *server, const char *app, const char *room
                           const char *after, uint32_t max,
                           const struct yo_act_end *end);
 
+/* Those that `sees` lets see; NULL: all. The page is lent for the call. */
+int yo_admin_list_apps(yomo_server *server, const char *prefix, const char *after,
+                       uint32_t max, const struct yo_act_end *end);
+
 /* What is done on one worker (operate.c). Thread: the worker's. */
 void yo_operate(struct yo_act *act, struct yo_worker *worker, yo_time now);
 

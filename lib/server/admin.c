@@ -279,6 +279,64 @@ int32_t yomo_server_list_bans(yomo_server *server, const char *app, const char *
     return rv;
 }
 
+/* --- applications ---------------------------------------------------------------- */
+
+struct app_list {
+    struct yomo_listing page;
+    struct yo_span prefix;
+    const struct yo_act_end *end;
+};
+
+static uint64_t rate_of(const struct yo_allowance *allowance)
+{
+    return atomic_load_explicit(&allowance->per_second, memory_order_relaxed);
+}
+
+static void see_app(void *user, const struct yo_app *app)
+{
+    struct app_list *list = user;
+    struct yo_span name = yo_span(app->name, app->size);
+    struct yo_row row = {.key = name, .app = name};
+
+    if (!yo_listing_wants(&list->page, name) || name.size < list->prefix.size ||
+        !yo_span_equal(yo_span(name.data, list->prefix.size), list->prefix) ||
+        (list->end->sees && !list->end->sees(list->end->user, name, YO_SPAN_NONE))) {
+        return;
+    }
+    row.numbers[YOMO_APP_CONNECTIONS] = app->counts[YO_APP_CONNECTIONS];
+    row.numbers[YOMO_APP_ROOMS] = app->counts[YO_APP_ROOMS];
+    row.numbers[YOMO_APP_CONNECTIONS_MAX] = app->most[YO_APP_CONNECTIONS];
+    row.numbers[YOMO_APP_ROOMS_MAX] = app->most[YO_APP_ROOMS];
+    row.numbers[YOMO_APP_MESSAGE_RATE] = rate_of(&app->rates.messages);
+    row.numbers[YOMO_APP_BYTE_RATE] = rate_of(&app->rates.bytes);
+    for (int i = 0; i < YO_APP_LIMITS; i++) {
+        row.numbers[YOMO_APP_CONNECTIONS_REFUSED + i] =
+            atomic_load_explicit(&app->refused[i], memory_order_relaxed);
+    }
+    yo_listing_add(&list->page, &row);
+}
+
+int yo_admin_list_apps(yomo_server *server, const char *prefix, const char *after,
+                       uint32_t max, const struct yo_act_end *end)
+{
+    struct app_list list = {.prefix = yo_span_of(prefix ? prefix : ""), .end = end};
+    int rv = serving(server);
+
+    if (rv != YOMO_OK) {
+        return rv;
+    }
+    rv = yo_listing_init(&list.page, server->config.mem, yo_span_of(after), max);
+    if (rv == YOMO_OK) {
+        yo_apps_each(server->apps, see_app, &list);
+        rv = yo_listing_close(&list.page);
+    }
+    if (rv == YOMO_OK) {
+        end->on_page(end->user, YOMO_OK, &list.page);
+    }
+    yo_listing_finish(&list.page);
+    return rv;
+}
+
 /* --- the host's calls ------------------------------------------------------------ */
 
 static void tell_count(struct yo_act *act, int error)
@@ -342,6 +400,16 @@ int32_t yomo_server_list_rooms(yomo_server *server, const char *app, const char 
 
     YO_REQUIRE(server && on_page);
     return yo_admin_list_rooms(server, app, prefix, after, max, &end);
+}
+
+int32_t yomo_server_list_apps(yomo_server *server, const char *prefix,
+                              const char *after, uint32_t max, yomo_listing_fn on_page,
+                              void *user)
+{
+    const struct yo_act_end end = page_end(on_page, user);
+
+    YO_REQUIRE(server && on_page);
+    return yo_admin_list_apps(server, prefix, after, max, &end);
 }
 
 int32_t yomo_server_list_members(yomo_server *server, const char *app, const char *room,

@@ -27,7 +27,7 @@
 
 #define PREFIX "/admin/v1/"
 
-enum verb { ROOMS, MEMBERS, BANS, STATS, KICK, BAN, UNBAN, CLOSE, PUBLISH };
+enum verb { ROOMS, MEMBERS, BANS, APPS, STATS, KICK, BAN, UNBAN, CLOSE, PUBLISH };
 
 #define BIT(arg) YO_ARG_BIT(YO_ARG_##arg)
 
@@ -42,6 +42,7 @@ static const struct route {
     {"members", MEMBERS, false, BIT(APP) | BIT(ROOM) | BIT(AFTER) | BIT(MAX), BIT(ROOM),
      0},
     {"bans", BANS, false, BIT(APP) | BIT(AFTER) | BIT(MAX), 0, 0},
+    {"apps", APPS, false, BIT(PREFIX) | BIT(AFTER) | BIT(MAX), 0, 0},
     {"stats", STATS, false, 0, 0, 0},
     {"kick", KICK, true, BIT(APP) | BIT(ROOM) | BIT(ID) | BIT(SESSION) | BIT(REASON), 0,
      BIT(ID) | BIT(SESSION)},
@@ -263,26 +264,46 @@ static int publish(struct yo_ask *ask)
                                bytes ? YOMO_BYTES : YOMO_JSON, delivery);
 }
 
-struct ban_page {
+/* A list that is there at once. */
+struct page {
+    struct yo_ask *ask;
     struct yo_buf *body;
-    int32_t error;
+    enum yo_admin_list list;
 };
 
-static void on_bans(void *user, int32_t error, const yomo_listing *page)
+static void on_page(void *user, int32_t error, const yomo_listing *listing)
 {
-    struct ban_page *list = user;
+    struct page *page = user;
 
-    list->error = error;
-    if (page) {
-        yo_admin_write_list(list->body, YO_LIST_BANS, page);
+    (void)error; /* the call says so */
+    if (listing) {
+        yo_admin_write_list(page->body, page->list, listing);
     }
+}
+
+/* An application is shown to whom all of it is granted. */
+static bool sees_app(void *user, struct yo_span app, struct yo_span room)
+{
+    const struct page *page = user;
+
+    return yo_operator_may(&page->ask->operator, app, room);
+}
+
+static int list_apps(struct yo_ask *ask, struct page *page)
+{
+    const struct yo_act_end end = {
+        .on_page = on_page, .user = page, .sees = sees_app, .back = -1};
+
+    page->list = YO_LIST_APPS;
+    return yo_admin_list_apps(ask->worker->server, text(ask, YO_ARG_PREFIX),
+                              text(ask, YO_ARG_AFTER), max_of(ask), &end);
 }
 
 /* What can be answered here and now. */
 static int answer_now(struct yo_ask *ask, struct yo_buf *body)
 {
     struct yomo_server *server = ask->worker->server;
-    struct ban_page list = {.body = body};
+    struct page page = {.ask = ask, .body = body, .list = YO_LIST_BANS};
     const char *app = text(ask, YO_ARG_APP);
     int rv;
 
@@ -295,7 +316,9 @@ static int answer_now(struct yo_ask *ask, struct yo_buf *body)
             app = YO_APP_DEFAULT;
         }
         return yomo_server_list_bans(server, app, text(ask, YO_ARG_AFTER), max_of(ask),
-                                     on_bans, &list);
+                                     on_page, &page);
+    case APPS:
+        return list_apps(ask, &page);
     case UNBAN:
         rv = yomo_server_unban(server, app, text(ask, YO_ARG_ROOM),
                                text(ask, YO_ARG_ID), text(ask, YO_ARG_ADDRESS));
@@ -314,7 +337,8 @@ static bool may(const struct yo_ask *ask)
 
     switch (ask->route->verb) {
     case ROOMS:
-        return true; /* each room is looked at */
+    case APPS:
+        return true; /* each of them is looked at */
     case STATS:
         return yo_operator_may_all(&ask->operator);
     case BANS:
@@ -374,7 +398,8 @@ static void carry_out(struct yo_ask *ask, struct yo_exchange *exchange)
     if (ask->route->changes) {
         record(ask, yo_exchange_address(exchange));
     }
-    if (verb == STATS || verb == BANS || verb == UNBAN || verb == PUBLISH) {
+    if (verb == STATS || verb == BANS || verb == APPS || verb == UNBAN ||
+        verb == PUBLISH) {
         yo_buf_init(&body, ask->worker->mem);
         rv = answer_now(ask, &body);
         if (rv == YOMO_OK) {

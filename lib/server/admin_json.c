@@ -50,6 +50,17 @@ static const char *transport_name(int32_t transport)
 static void put_row(struct yo_buf *out, enum yo_admin_list list,
                     const struct yo_row *row)
 {
+    static const char *const numbers[] = {
+        [YOMO_APP_CONNECTIONS] = "connections",
+        [YOMO_APP_ROOMS] = "rooms",
+        [YOMO_APP_CONNECTIONS_MAX] = "connections_max",
+        [YOMO_APP_ROOMS_MAX] = "rooms_max",
+        [YOMO_APP_MESSAGE_RATE] = "message_rate",
+        [YOMO_APP_BYTE_RATE] = "byte_rate",
+        [YOMO_APP_CONNECTIONS_REFUSED] = "connections_refused",
+        [YOMO_APP_ROOMS_REFUSED] = "rooms_refused",
+        [YOMO_APP_MESSAGES_REFUSED] = "messages_refused",
+        [YOMO_APP_BYTES_REFUSED] = "bytes_refused"};
     char session[24];
 
     (void)yo_buf_append_byte(out, '{');
@@ -83,6 +94,12 @@ static void put_row(struct yo_buf *out, enum yo_admin_list list,
         put_number(out, "until", row->until_ms);
         put_text(out, "reason", row->reason);
         break;
+    case YO_LIST_APPS:
+        put_text(out, "app", row->app);
+        for (int i = 0; i <= YOMO_APP_BYTES_REFUSED; i++) {
+            put_number(out, numbers[i], row->numbers[i]);
+        }
+        break;
     }
     (void)yo_buf_append_byte(out, '}');
 }
@@ -90,7 +107,7 @@ static void put_row(struct yo_buf *out, enum yo_admin_list list,
 void yo_admin_write_list(struct yo_buf *out, enum yo_admin_list list,
                          const struct yomo_listing *page)
 {
-    static const char *const names[] = {"rooms", "members", "bans"};
+    static const char *const names[] = {"rooms", "members", "bans", "apps"};
 
     (void)yo_buf_printf(out, "{\"%s\":[", names[list]);
     for (size_t i = 0; i < page->count && !out->failed; i++) {

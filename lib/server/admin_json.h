@@ -8,7 +8,7 @@
 
 struct yomo_server;
 
-enum yo_admin_list { YO_LIST_ROOMS, YO_LIST_MEMBERS, YO_LIST_BANS };
+enum yo_admin_list { YO_LIST_ROOMS, YO_LIST_MEMBERS, YO_LIST_BANS, YO_LIST_APPS };
 
 void yo_admin_write_list(struct yo_buf *out, enum yo_admin_list list,
                          const struct yomo_listing *page);

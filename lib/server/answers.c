@@ -113,6 +113,7 @@ static void refused(struct yo_local *local, struct yo_note *note, yo_time now)
     struct yo_worker *worker = local->worker;
     struct yo_peer *peer = yo_worker_find(worker, note->session);
     struct yo_seat *seat = seat_answered(local, peer, note);
+    const char *why = note->why ? note->why : yomo_strerror(note->error);
 
     if (!peer) {
         return;
@@ -122,12 +123,11 @@ static void refused(struct yo_local *local, struct yo_note *note, yo_time now)
         yo_seat_free(local, seat);
     }
     yo_worker_complain(worker, YO_COMPLAINT_MESSAGE, now, "%s: not let into a room: %s",
-                       peer->address, yomo_strerror(note->error));
+                       peer->address, why);
     yo_effects_clear(&worker->effects);
     answered(peer,
              yo_server_refused(peer->session, yo_room_key_name(note->room), note->error,
-                               yo_span_of(yomo_strerror(note->error)),
-                               &worker->effects),
+                               yo_span_of(why), &worker->effects),
              now);
 }
 

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "base/url.h"
+#include "server/apps.h"
 #include "wire/limits.h"
 
 /* Addresses of one option. */
@@ -365,6 +366,24 @@ static int check_open(const struct yo_config *config, struct yo_buf *why)
     return YOMO_OK;
 }
 
+int yo_config_app_rules(const struct yo_config *config, const struct yomo_mem *mem,
+                        struct yo_app_rules **out, struct yo_buf *why)
+{
+    /* A token, or the host, may name others. */
+    bool closed = !config->tokens && !config->hooks.authenticate;
+
+    return yo_app_rules_read(out, mem, config->options, closed, YO_APP_DEFAULT, why);
+}
+
+static int check_app_rules(const struct yo_config *config, struct yo_buf *why)
+{
+    struct yo_app_rules *rules = NULL;
+    int rv = yo_config_app_rules(config, config->mem, &rules, why);
+
+    yo_app_rules_free(rules);
+    return rv;
+}
+
 int yo_config_init(struct yo_config *config, const yomo_options *options,
                    const yomo_server_callbacks *hooks, void *user)
 {
@@ -410,6 +429,7 @@ int yo_config_read(struct yo_config *config, struct yo_buf *why)
     rv = rv == YOMO_OK ? read_metrics(config, why) : rv;
     rv = rv == YOMO_OK ? read_drain(config, why) : rv;
     rv = rv == YOMO_OK ? read_ports(config, why) : rv;
+    rv = rv == YOMO_OK ? check_app_rules(config, why) : rv;
     return rv == YOMO_OK ? check_open(config, why) : rv;
 }
 

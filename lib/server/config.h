@@ -76,6 +76,12 @@ int yo_config_init(struct yo_config *config, const yomo_options *options,
 /* Make sense of them. YOMO_ERR_OPTION, with a sentence in `why`. */
 int yo_config_read(struct yo_config *config, struct yo_buf *why);
 
+struct yo_app_rules;
+
+/* What the options say about applications (apps.h), from `mem`. The same errors. */
+int yo_config_app_rules(const struct yo_config *config, const struct yomo_mem *mem,
+                        struct yo_app_rules **out, struct yo_buf *why);
+
 void yo_config_finish(struct yo_config *config); /* accepts zeroed memory */
 
 /* The application that `public_key` opens; absent when none. Without keys that is

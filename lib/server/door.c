@@ -72,11 +72,22 @@ static void let_in(struct yo_worker *worker, struct yomo_auth *auth, yo_time now
                                      .proven = auth->proven,
                                      .grants = auth->grants,
                                      .data = auth->data};
-    struct yo_peer *peer = yo_peer_create(worker, &admission, auth->transport);
     struct yo_conn *conn = auth->conn;
+    struct yo_peer *peer = NULL;
 
+    auth->error = yo_apps_more(worker->server->apps, yo_span_of(auth->app),
+                               YO_APP_CONNECTIONS, &admission.entry);
+    if (auth->error == YOMO_OK) {
+        peer = yo_peer_create(worker, &admission, auth->transport);
+        if (!peer) {
+            yo_apps_less(worker->server->apps, admission.entry, YO_APP_CONNECTIONS);
+            yo_apps_unref(worker->server->apps, admission.entry);
+            auth->error = YOMO_ERR_NOMEM;
+        }
+    } else if (auth->error == YOMO_ERR_FULL) {
+        auth->told = yo_app_limit_text(YO_APP_CONNECTIONS);
+    }
     if (!peer) {
-        auth->error = YOMO_ERR_NOMEM;
         yo_door_refuse(worker, auth, now);
         return;
     }
@@ -100,17 +111,19 @@ static void let_in(struct yo_worker *worker, struct yomo_auth *auth, yo_time now
 void yo_door_refuse(struct yo_worker *worker, struct yomo_auth *auth, yo_time now)
 {
     uint32_t code = yo_door_code(auth->error);
+    const char *told = auth->told ? auth->told : yomo_strerror(auth->error);
     struct yo_close how = {.kind = yo_close_kind_of(code),
                            .error = auth->error,
                            .code = code,
-                           .text = yo_span_of(yomo_strerror(auth->error))};
+                           .text = yo_span_of(told)};
 
     yo_metric_add(auth->error == YOMO_ERR_DRAINING ? &worker->metrics->refused_draining
+                  : auth->told                     ? &worker->metrics->refused_app
                   : auth->error == YOMO_ERR_FULL   ? &worker->metrics->refused_full
                                                    : &worker->metrics->refused_auth,
                   1);
     yo_worker_complain(worker, YO_COMPLAINT_CONNECTION, now, "%s: not let in: %s",
-                       auth->address, yomo_strerror(auth->error));
+                       auth->address, told);
     if (auth->conn) { /* freed when its end has come */
         auth->refused = true;
         yo_conn_close(auth->conn, &how);

@@ -32,6 +32,7 @@ struct yomo_auth {
     struct yo_grants *grants; /* of its token; NULL: no tokens here */
     struct yo_blob *data;     /* by the host: what is told of it; NULL: the token's */
     const char *why;          /* static: more about an error, for the log */
+    const char *told;         /* static: the same for the client; NULL: nothing more */
     int error;    /* the answer */
     char *id, *app, *public_key, *token, *origin;
     char address[64];

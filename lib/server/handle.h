@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <yomo/server.h>
 
+#include "server/apps.h"
 #include "server/bans.h"
 #include "server/config.h"
 #include "server/events.h"
@@ -71,6 +72,7 @@ struct yomo_server {
     struct yo_store *store; /* NULL: histories are in memory only */
     struct yo_crowd *crowd; /* connections of all workers */
     struct yo_bans *bans;   /* has a lock of its own */
+    struct yo_apps *apps;   /* and so has this */
     pthread_mutex_t bans_file; /* held while it is written */
     struct yo_ports ports;
     struct yo_buf state_dir; /* NUL behind it; empty: none */
@@ -119,6 +121,10 @@ int yo_server_read_bans(struct yomo_server *server, struct yo_buf *why);
 
 /* Write them there. YOMO_ERR_FILE, which is logged; YOMO_ERR_NOMEM. Thread: any. */
 int yo_server_write_bans(struct yomo_server *server);
+
+/* What the options say about applications counts (reload_options.c). YOMO_ERR_OPTION
+ * with a sentence in `why`, YOMO_ERR_NOMEM. */
+int yo_server_read_apps(struct yomo_server *server, struct yo_buf *why);
 
 /* Where the home of a room receives. Thread: any, once it listens. */
 struct yo_desk *yo_server_home_desk(struct yomo_server *server, struct yo_span room_key);

@@ -16,11 +16,13 @@
  *  1. a room is in `rooms` while it has members, and lingers there for a while after;
  *     it is in `lingering` exactly then;
  *  2. the sum of at[].members is all members of the room, observers too;
- *  3. at[w].lost is there, or under way, while worker w has members. */
+ *  3. at[w].lost is there, or under way, while worker w has members;
+ *  4. a room that has members is counted in its application, `app`. */
 #include "server/home.h"
 
 #include "base/check.h"
 #include "base/rand.h"
+#include "server/apps.h"
 #include "server/events.h"
 
 #define SWEEP_MAX 1000 /* rooms that one tick looks at for what is too old */
@@ -45,15 +47,34 @@ void yo_home_init(struct yo_home *home, const struct yomo_mem *mem,
     yo_list_init(&home->loading);
     home->lingering_count = 0;
     home->store = NULL;
+    home->apps = NULL;
     home->events = NULL;
     home->loads = 0;
     home->now = 0;
+}
+
+int yo_home_take_share(struct yo_home *home, const struct yo_blob *key,
+                       struct yo_app **share)
+{
+    *share = NULL;
+    return home->apps
+               ? yo_apps_more(home->apps, yo_room_key_app(key), YO_APP_ROOMS, share)
+               : YOMO_OK;
+}
+
+void yo_home_give_share(struct yo_home *home, struct yo_app *share)
+{
+    if (share) {
+        yo_apps_less(home->apps, share, YO_APP_ROOMS);
+        yo_apps_unref(home->apps, share);
+    }
 }
 
 static void room_free(struct yo_home *home, struct yo_home_room *hr)
 {
     struct yo_link *link;
 
+    yo_home_give_share(home, hr->app);
     yo_home_store_rest(home, hr);
     while ((link = yo_list_pop_front(&hr->waiting)) != NULL) { /* all ends */
         yo_note_free(YO_CONTAINER(YO_CONTAINER(link, struct yo_letter, link),
@@ -197,7 +218,12 @@ int yo_home_open(struct yo_home *home, struct yo_blob *key, struct yo_home_room 
 
 void yo_home_rest_if_empty(struct yo_home *home, struct yo_home_room *hr)
 {
-    if (hr->room.members.count > 0 || hr->lingers || hr->loading) {
+    if (hr->room.members.count > 0 || hr->loading) {
+        return;
+    }
+    yo_home_give_share(home, hr->app);
+    hr->app = NULL;
+    if (hr->lingers) {
         return;
     }
     if (home->config->room_linger == 0 || hr->room.sequence == 0 || hr->closing) {

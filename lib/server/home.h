@@ -20,6 +20,8 @@ struct yo_pages;
 struct yo_told;
 
 struct yo_event_door;
+struct yo_app;
+struct yo_apps;
 struct yo_store;
 struct yo_told;
 
@@ -38,6 +40,7 @@ struct yo_home {
     size_t lingering_count;
     const struct yo_event_door *events; /* NULL: nobody wants to hear (events.h) */
     struct yo_store *store; /* NULL: histories are in memory only */
+    struct yo_apps *apps;   /* NULL: nobody counts how many rooms an application has */
     struct yo_link loading; /* rooms that wait for it, by when they asked */
     uint64_t loads;         /* how often one did */
     struct yo_link cooling; /* rooms that were told of changes lately (changes.c) */
@@ -75,6 +78,7 @@ struct yo_home_room {
     bool uneasy;                          /* and some do */
     yo_time linger_until;
     bool lingers;
+    struct yo_app *app; /* in which it is counted; NULL: it is not */
     bool told_open; /* outside it is known to be there */
     bool closing; /* by an operator: nobody is let in until the last has left */
     struct yo_presence_at at[]; /* [workers] */
@@ -99,6 +103,13 @@ struct yo_home_room *yo_home_find(struct yo_home *home, const struct yo_blob *ke
 int yo_home_open(struct yo_home *home, struct yo_blob *key, struct yo_home_room **out);
 void yo_home_rest_if_empty(struct yo_home *home, struct yo_home_room *hr);
 void yo_home_wake(struct yo_home *home, struct yo_home_room *hr); /* somebody came */
+
+/* Before somebody comes into a room that may be empty: is it one too many for its
+ * application? YOMO_ERR_FULL, YOMO_ERR_NOMEM. It is to be given to the room, or back.
+ */
+int yo_home_take_share(struct yo_home *home, const struct yo_blob *key,
+                       struct yo_app **share);
+void yo_home_give_share(struct yo_home *home, struct yo_app *share); /* accepts NULL */
 
 struct yo_telling;
 

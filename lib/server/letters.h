@@ -76,6 +76,7 @@ struct yo_note {
     uint64_t version, number, sequence, since_ms, hist, epoch;
     enum yomo_delivery delivery;
     int error;
+    const char *why; /* REFUSED: static, what the client is told; NULL: of the error */
     bool versioned, wait;                 /* VALUE, LOCK */
     uint64_t lease_ms;                    /* LOCK */
     const char *limit; /* CONFIRM: the option whose bound was met, or NULL */

@@ -268,6 +268,12 @@ uint64_t yomo_listing_observers(const yomo_listing *page, uint32_t index)
     return row ? row->observers : 0;
 }
 
+uint64_t yomo_listing_app_number(const yomo_listing *page, uint32_t index, int32_t what)
+{
+    const struct yo_row *row = row_at(page, index);
+    return row && what >= 0 && what <= YOMO_APP_BYTES_REFUSED ? row->numbers[what] : 0;
+}
+
 int32_t yomo_listing_is_observer(const yomo_listing *page, uint32_t index)
 {
     const struct yo_row *row = row_at(page, index);

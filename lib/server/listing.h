@@ -16,6 +16,7 @@ struct yo_row {
     struct yo_span key; /* its place in the order */
     struct yo_span app, room, id, address, reason;
     uint64_t session, members, observers, since_ms, until_ms;
+    uint64_t numbers[YOMO_APP_BYTES_REFUSED + 1]; /* of an application */
     int32_t transport; /* YOMO_TRANSPORT_... */
     bool presencejs, observer;
 };

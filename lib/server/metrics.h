@@ -34,6 +34,7 @@ typedef _Atomic uint64_t yo_metric;
     X(refused_path, "counter", "yomo_connections_refused_total", "reason=\"path\"", "") \
     X(refused_request, "counter", "yomo_connections_refused_total", "reason=\"request\"", "") \
     X(refused_full, "counter", "yomo_connections_refused_total", "reason=\"full\"", "") \
+    X(refused_app, "counter", "yomo_connections_refused_total", "reason=\"app_full\"", "") \
     X(refused_draining, "counter", "yomo_connections_refused_total", "reason=\"draining\"", "")\
     X(handshakes_now, "gauge", "yomo_handshakes", NULL, "Handshakes under way") \
     X(handshakes_failed, "counter", "yomo_handshakes_failed_total", NULL, \
@@ -68,6 +69,8 @@ typedef _Atomic uint64_t yo_metric;
       "Those who hear a room without being seen, one for each room") \
     X(joins, "counter", "yomo_joins_total", NULL, "Joins that were let in") \
     X(joins_refused, "counter", "yomo_joins_refused_total", NULL, "Joins that were refused") \
+    X(joins_app_full, "counter", "yomo_joins_app_full_total", NULL, \
+      "Joins among these that an application had too many rooms for") \
     X(changes, "counter", "yomo_changes_total", NULL, \
       "Members of rooms that came, changed or left, as others were told of it") \
     X(change_batches, "counter", "yomo_change_batches_total", NULL, \
@@ -99,6 +102,8 @@ typedef _Atomic uint64_t yo_metric;
       "Messages that were refused or given up") \
     X(dropped_too_big, "counter", "yomo_dropped_total", "reason=\"too_big\"", "") \
     X(dropped_rate, "counter", "yomo_dropped_total", "reason=\"rate\"", "") \
+    X(dropped_app_messages, "counter", "yomo_dropped_total", "reason=\"app_message_rate\"", "") \
+    X(dropped_app_bytes, "counter", "yomo_dropped_total", "reason=\"app_byte_rate\"", "") \
     X(dropped_not_joined, "counter", "yomo_dropped_total", "reason=\"not_joined\"", "") \
     X(dropped_limit, "counter", "yomo_dropped_total", "reason=\"limit\"", "") \
     X(dropped_denied, "counter", "yomo_dropped_total", "reason=\"denied\"", "") \

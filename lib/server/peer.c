@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/rand.h"
+#include "server/handle.h"
 #include "server/move.h"
 #include "server/order.h"
 #include "server/requests.h"
@@ -73,6 +74,8 @@ struct yo_peer *yo_peer_create(struct yo_worker *worker,
         return NULL;
     }
     peer->expiry = YO_NEVER;
+    peer->entry = admission->entry;
+    peer->in_entry = true;
     return peer;
 }
 
@@ -97,6 +100,19 @@ static yo_metric *counter_of(const struct yo_peer *peer)
                                                          : &metrics->accepted_custom;
 }
 
+/* Its connection is no more. */
+static void hang_up(struct yo_peer *peer)
+{
+    if (peer->conn) {
+        yo_metric_less(gauge_of(peer));
+    }
+    if (peer->in_entry) {
+        yo_apps_less(peer->worker->server->apps, peer->entry, YO_APP_CONNECTIONS);
+    }
+    peer->conn = NULL;
+    peer->in_entry = false;
+}
+
 void yo_peer_destroy(struct yo_peer *peer)
 {
     struct yo_worker *worker = peer->worker;
@@ -105,9 +121,7 @@ void yo_peer_destroy(struct yo_peer *peer)
     yo_peer_drop_paced(peer);
     yo_resume_free_claims(worker->mem, &peer->claims);
     yo_move_free_arrived(peer);
-    if (peer->conn) {
-        yo_metric_less(gauge_of(peer));
-    }
+    hang_up(peer);
     if (peer->session_id != 0) {
         yo_map_remove(&worker->sessions, &peer->by_session);
     }
@@ -125,6 +139,7 @@ void yo_peer_destroy(struct yo_peer *peer)
     yo_blob_unref(peer->data);
     yo_grants_free(peer->grants);
     yo_tally_unref(worker->server, peer->tally);
+    yo_apps_unref(worker->server->apps, peer->entry);
     yo_free(worker->mem, peer);
 }
 
@@ -142,6 +157,7 @@ void yo_peer_start(struct yo_peer *peer, struct yo_conn *conn, yo_time now)
         .expires_ms = yo_peer_note_expiry(peer, now),
         .mesh = yo_span_of(worker->config->mesh),
         .token = peer->presencejs ? YO_SPAN_NONE : yo_move_token(peer, token),
+        .rates = &peer->entry->rates,
     };
 
     peer->conn = conn;
@@ -295,6 +311,22 @@ static void send_effect(struct yo_peer *peer, const struct yo_effect *effect)
     yo_blob_unref(message);
 }
 
+static yo_metric *count_limited(struct yo_peer *peer, const struct yo_effect *effect)
+{
+    struct yo_metrics *metrics = peer->worker->metrics;
+
+    switch (effect->limited) {
+    case YO_LIMITED_APP_MESSAGES:
+        yo_app_refuse(peer->entry, YO_APP_MESSAGES);
+        return &metrics->dropped_app_messages;
+    case YO_LIMITED_APP_BYTES:
+        yo_app_refuse(peer->entry, YO_APP_BYTES);
+        return &metrics->dropped_app_bytes;
+    default:
+        return &metrics->dropped_rate;
+    }
+}
+
 static void drop_effect(struct yo_peer *peer, const struct yo_effect *effect,
                         yo_time now)
 {
@@ -310,7 +342,7 @@ static void drop_effect(struct yo_peer *peer, const struct yo_effect *effect,
         metric = &metrics->dropped_too_big;
         break;
     case YOMO_ERR_RATE:
-        metric = &metrics->dropped_rate;
+        metric = count_limited(peer, effect);
         break;
     case YOMO_ERR_NOT_FOUND:
     case YOMO_ERR_STATE:
@@ -592,8 +624,7 @@ static void on_closed(void *user, struct yo_conn *conn, const struct yo_close *w
         }
     }
     if (peer->departing || peer->parked || peer->lost) { /* it has done its part */
-        yo_metric_less(gauge_of(peer));
-        peer->conn = NULL;
+        hang_up(peer);
         return;
     }
     yo_move_abandon(peer);

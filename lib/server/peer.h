@@ -21,6 +21,7 @@
 struct yo_worker;
 struct yo_transfer; /* move.c */
 struct yo_tally;
+struct yo_app;
 
 #define YO_PEER_SECRET_SIZE 16
 
@@ -31,6 +32,7 @@ struct yo_admission {
     bool proven; /* the id is not just a claim */
     struct yo_grants *grants; /* the peer's, once it is made; NULL: all is allowed */
     struct yo_blob *data;     /* by the host, in place of the token's; NULL: none */
+    struct yo_app *entry;     /* of `app`, with a connection counted: the same */
 };
 
 struct yo_peer {
@@ -40,6 +42,8 @@ struct yo_peer {
     struct yo_map_node by_session;
     uint64_t session_id;
     char *id, *app;
+    struct yo_app *entry;     /* of `app` (apps.h) */
+    bool in_entry;            /* counted there as a connection */
     struct yo_grants *grants; /* of its token; NULL: all is allowed */
     yo_time expiry;           /* of them */
     struct yo_blob *data;     /* what its token or the host says of it, or NULL */

@@ -92,6 +92,16 @@ static int make_letter(struct yomo_server *server, const yomo_options *options,
     return rv;
 }
 
+static int make_rules(struct yomo_server *server, const struct yo_link *letters,
+                      struct yo_app_rules **rules, struct yo_buf *why)
+{
+    const struct config_letter *any =
+        YO_CONTAINER(YO_CONTAINER(letters->next, struct yo_letter, link),
+                     struct config_letter, letter);
+
+    return yo_config_app_rules(&any->config, server->config.mem, rules, why);
+}
+
 static void name(struct yo_buf *list, const char *option)
 {
     (void)yo_buf_append_text(list, list->size > 0 ? ", " : "");
@@ -166,6 +176,7 @@ static int apply(struct yomo_server *server, const yomo_options *options,
                  yomo_options **next, struct yo_buf *changed, struct yo_buf *fixed)
 {
     struct yo_link letters;
+    struct yo_app_rules *rules = NULL;
     struct yo_buf why;
     yomo_options *old;
     int rv;
@@ -176,6 +187,7 @@ static int apply(struct yomo_server *server, const yomo_options *options,
     for (uint32_t i = 0; i < server->worker_count && rv == YOMO_OK; i++) {
         rv = make_letter(server, *next, &letters, &why);
     }
+    rv = rv == YOMO_OK ? make_rules(server, &letters, &rules, &why) : rv;
     if (rv != YOMO_OK) {
         refuse(server, rv, &why);
     } else {
@@ -183,6 +195,8 @@ static int apply(struct yomo_server *server, const yomo_options *options,
     }
     if (rv == YOMO_OK) {
         post(server, &letters);
+        yo_apps_rule(server->apps, rules);
+        rules = NULL;
         pthread_mutex_lock(&server->lock);
         old = server->applied;
         server->applied = *next;
@@ -193,6 +207,7 @@ static int apply(struct yomo_server *server, const yomo_options *options,
                                                       memory_order_relaxed));
     }
     discard_all(&letters);
+    yo_app_rules_free(rules);
     yo_buf_finish(&why);
     return rv;
 }
@@ -225,6 +240,17 @@ int32_t yomo_server_reload_options(yomo_server *server, const yomo_options *opti
     yomo_options_free(next);
     yo_buf_finish(&changed);
     yo_buf_finish(&fixed);
+    return rv;
+}
+
+int yo_server_read_apps(struct yomo_server *server, struct yo_buf *why)
+{
+    struct yo_app_rules *rules;
+    int rv = yo_config_app_rules(&server->config, server->config.mem, &rules, why);
+
+    if (rv == YOMO_OK) {
+        yo_apps_rule(server->apps, rules);
+    }
     return rv;
 }
 

@@ -2,6 +2,7 @@
 /* seats.c - who has a seat in a room of this home: coming, going, changing the worker,
  * saying something about oneself. */
 #include "base/check.h"
+#include "server/apps.h"
 #include "server/events.h"
 #include "wire/encode.h"
 
@@ -48,8 +49,24 @@ void yo_home_join(struct yo_home *home, struct yo_note *note)
     struct yo_home_room *hr = yo_home_find(home, note->room);
     struct yo_changes changes = {0};
     struct yo_member *member = NULL;
-    int rv = hr ? YOMO_OK : yo_home_open(home, note->room, &hr);
+    struct yo_app *share = NULL;
+    int rv = YOMO_OK;
 
+    if (!hr || !hr->app) {
+        rv = yo_home_take_share(home, note->room, &share);
+        if (rv == YOMO_ERR_FULL) {
+            yo_metric_add(&home->metrics->joins_app_full, 1);
+            note->why = yo_app_limit_text(YO_APP_ROOMS);
+        }
+    }
+    if (rv == YOMO_OK && !hr) {
+        rv = yo_home_open(home, note->room, &hr);
+    }
+    if (rv == YOMO_OK && share) {
+        hr->app = share;
+    } else {
+        yo_home_give_share(home, share);
+    }
     if (rv == YOMO_OK && yo_home_waits(home, note)) {
         return; /* for what the store knows of it */
     }

@@ -16,6 +16,21 @@
 
 #define STORE_GRACE_MS 5000 /* a store that fails is tried so long at the end */
 
+static int make_tables(struct yomo_server *server)
+{
+    const struct yo_config *config = &server->config;
+    int rv = yo_bans_create(&server->bans, config->mem,
+                            (size_t)yo_options_number(config->options, "bans-max"));
+
+    if (rv == YOMO_OK) {
+        rv = yo_apps_create(&server->apps, config->mem);
+        if (rv != YOMO_OK) {
+            yo_bans_free(server->bans);
+        }
+    }
+    return rv;
+}
+
 int32_t yomo_server_create(yomo_server **out, const yomo_options *options,
                            const yomo_server_callbacks *callbacks, void *user)
 {
@@ -33,9 +48,7 @@ int32_t yomo_server_create(yomo_server **out, const yomo_options *options,
         yo_free(mem, server);
         return YOMO_ERR_NOMEM;
     }
-    if (yo_bans_create(&server->bans, server->config.mem,
-                       (size_t)yo_options_number(server->config.options, "bans-max")) !=
-        YOMO_OK) {
+    if (make_tables(server) != YOMO_OK) {
         struct yomo_mem keep = *server->config.mem; /* it is the options' */
         yo_config_finish(&server->config);
         yo_free(&keep, server);
@@ -104,6 +117,7 @@ void yo_server_unref(struct yomo_server *server)
     drop_workers(server);
     yo_crowd_destroy(server->crowd);
     yo_bans_free(server->bans);
+    yo_apps_free(server->apps);
     pthread_mutex_destroy(&server->bans_file);
     yo_claims_free(server);
     yo_tls_server_unref(server->tls);

@@ -190,6 +190,7 @@ static int prepare(struct yomo_server *server, struct yo_buf *why)
     rv = rv == YOMO_OK ? yo_server_read_tokens(server, why) : rv;
     rv = rv == YOMO_OK ? yo_admin_read_secret(server, why) : rv;
     rv = rv == YOMO_OK ? yo_server_read_bans(server, why) : rv;
+    rv = rv == YOMO_OK ? yo_server_read_apps(server, why) : rv;
     rv = rv == YOMO_OK ? make_arrays(server) : rv;
     rv = rv == YOMO_OK ? make_store(server, why) : rv;
     rv = rv == YOMO_OK ? yo_server_open_webhooks(server, why) : rv;

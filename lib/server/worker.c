@@ -322,6 +322,7 @@ static void init(struct yo_worker *worker, const struct yo_worker_options *optio
     yo_home_init(&worker->home, worker->mem, worker->config, &worker->office,
                  worker->metrics);
     worker->home.store = options->server ? options->server->store : NULL;
+    worker->home.apps = options->server ? options->server->apps : NULL;
     worker->home.events = options->server ? options->server->events : NULL;
     yo_local_init(&worker->local, worker);
 }

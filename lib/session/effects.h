@@ -73,6 +73,7 @@ struct yo_effect {
     bool stale; /* PEER, PRESENT: its connection broke */
     bool observe; /* JOIN, JOINED: to hear, or hearing, without being seen */
     int error;
+    int limited; /* DROP: enum yo_limited (server_side.h) */
     uint32_t code;
     bool extension;
     bool resumed; /* JOINED: the seat was kept; number as in READ */

@@ -59,7 +59,7 @@ struct yo_server_session {
 struct yo_incoming {
     const struct yo_message *message;
     uint32_t lane;
-    bool limited; /* the token bucket is empty */
+    enum yo_limited limited; /* whose token bucket is empty */
     yo_time now;
     struct yo_effects *effects;
 };
@@ -69,6 +69,9 @@ bool yo_server_over(size_t size, size_t limit); /* a limit of 0 is none */
 void yo_server_drop(const struct yo_incoming *in, int error, const char *text);
 void yo_server_refuse(struct yo_server_session *session, const struct yo_incoming *in,
                       int error, const char *text);
+/* The same of one that is too much, with a sentence that names the limit. */
+void yo_server_refuse_limited(struct yo_server_session *session,
+                              const struct yo_incoming *in);
 void yo_server_broken(struct yo_server_session *session, const struct yo_incoming *in,
                       const char *text);
 void yo_server_send(struct yo_server_session *session, struct yo_effects *effects,

@@ -295,7 +295,7 @@ void yo_server_on_join(struct yo_server_session *session, const struct yo_incomi
         return;
     }
     if (in->limited) {
-        yo_server_refuse(session, in, YOMO_ERR_RATE, yomo_strerror(YOMO_ERR_RATE));
+        yo_server_refuse_limited(session, in);
         return;
     }
     error = check_state(session, message, &text);
@@ -374,7 +374,7 @@ void yo_server_on_state(struct yo_server_session *session, const struct yo_incom
     }
     room->ack_due = YO_NEVER;
     if (in->limited) {
-        yo_server_refuse(session, in, YOMO_ERR_RATE, yomo_strerror(YOMO_ERR_RATE));
+        yo_server_refuse_limited(session, in);
         return;
     }
     error = room->observer ? YOMO_ERR_DENIED : check_state(session, message, &text);
@@ -399,7 +399,7 @@ void yo_server_on_history(struct yo_server_session *session,
     } else if (!room || room->phase != ATTENDANCE_IN) {
         yo_server_refuse(session, in, YOMO_ERR_NOT_FOUND, "not in this room");
     } else if (in->limited) {
-        yo_server_refuse(session, in, YOMO_ERR_RATE, yomo_strerror(YOMO_ERR_RATE));
+        yo_server_refuse_limited(session, in);
     } else {
         ask = yo_effects_add(in->effects, YO_EFFECT_HISTORY);
         if (ask) {

@@ -166,6 +166,7 @@ void yo_server_drop(const struct yo_incoming *in, int error, const char *text)
         drop->number = in->message->number;
         drop->error = error;
         drop->text = yo_span_of(text);
+        drop->limited = error == YOMO_ERR_RATE ? (int)in->limited : YO_LIMITED_NOT;
     }
 }
 
@@ -183,6 +184,19 @@ void yo_server_refuse(struct yo_server_session *session, const struct yo_incomin
         yo_server_send(session, in->effects, &answer);
     }
     yo_server_drop(in, error, text);
+}
+
+void yo_server_refuse_limited(struct yo_server_session *session,
+                              const struct yo_incoming *in)
+{
+    static const char *const why[] = {
+        [YO_LIMITED_NOT] = "too many tokens", /* TOKEN_PAUSE */
+        [YO_LIMITED_CONNECTION] = "too many messages (message-rate)",
+        [YO_LIMITED_APP_MESSAGES] =
+            "too many messages of the application (app-message-rate)",
+        [YO_LIMITED_APP_BYTES] = "too many bytes of the application (app-byte-rate)"};
+
+    yo_server_refuse(session, in, YOMO_ERR_RATE, why[in->limited]);
 }
 
 void yo_server_broken(struct yo_server_session *session, const struct yo_incoming *in,
@@ -375,7 +389,7 @@ static void on_data(struct yo_server_session *session, const struct yo_incoming 
     } else if (!room || room->phase != ATTENDANCE_IN) {
         yo_server_refuse(session, in, YOMO_ERR_NOT_FOUND, "not in this room");
     } else if (in->limited) {
-        yo_server_refuse(session, in, YOMO_ERR_RATE, yomo_strerror(YOMO_ERR_RATE));
+        yo_server_refuse_limited(session, in);
     } else if (yo_check_data(message->payload, &event) != YOMO_OK) {
         yo_server_broken(session, in, "a payload that is not data");
     } else if (wrong) {
@@ -405,7 +419,7 @@ static void on_ping(struct yo_server_session *session, const struct yo_incoming 
                                     .timestamp = in->message->timestamp};
 
     if (in->limited) {
-        yo_server_refuse(session, in, YOMO_ERR_RATE, yomo_strerror(YOMO_ERR_RATE));
+        yo_server_refuse_limited(session, in);
         return;
     }
     yo_server_tell_read(session, in->effects);
@@ -483,7 +497,7 @@ static void on_token(struct yo_server_session *session, const struct yo_incoming
                                           .text =
                                               yo_span_of(yomo_strerror(YOMO_ERR_RATE))};
         yo_server_send(session, in->effects, &answer);
-        yo_server_refuse(session, in, YOMO_ERR_RATE, yomo_strerror(YOMO_ERR_RATE));
+        yo_server_refuse_limited(session, in);
     } else {
         effect = yo_effects_add(in->effects, YO_EFFECT_TOKEN);
         if (effect) {
@@ -507,7 +521,7 @@ static void on_order(struct yo_server_session *session, const struct yo_incoming
     } else if (!room || room->phase != ATTENDANCE_IN) {
         yo_server_refuse(session, in, YOMO_ERR_NOT_FOUND, "not in this room");
     } else if (in->limited) {
-        yo_server_refuse(session, in, YOMO_ERR_RATE, yomo_strerror(YOMO_ERR_RATE));
+        yo_server_refuse_limited(session, in);
     } else if (message->op == YO_OP_KICK ? !whom
                : message->op == YO_OP_BAN
                    ? message->peer.size == 0 || message->timestamp == 0
@@ -571,6 +585,39 @@ static void dispatch(struct yo_server_session *session, const struct yo_incoming
     }
 }
 
+/* What members say and ask counts for their application. What keeps connections, seats
+ * and locks does not: nobody is to lose his because of others. */
+static bool counts_for_application(enum yo_op op)
+{
+    return op == YO_OP_DATA || op == YO_OP_PEER_STATE || op == YO_OP_VALUE ||
+           op == YO_OP_HISTORY;
+}
+
+/* Is it too much? */
+static enum yo_limited judge(struct yo_server_session *session,
+                             const struct yo_message *message, size_t size, yo_time now)
+{
+    struct yo_rates *rates = session->identity.rates;
+
+    if (message->op == YO_OP_PEER_OFFLINE) {
+        return YO_LIMITED_NOT;
+    }
+    if (!yo_quota_take(&session->quota, now)) {
+        return YO_LIMITED_CONNECTION;
+    }
+    if (!rates || !counts_for_application(message->op)) {
+        return YO_LIMITED_NOT;
+    }
+    if (!yo_allowance_take(&rates->messages, 1, now)) {
+        return YO_LIMITED_APP_MESSAGES;
+    }
+    if (!yo_allowance_take(&rates->bytes, size, now)) {
+        yo_allowance_give_back(&rates->messages, 1);
+        return YO_LIMITED_APP_BYTES;
+    }
+    return YO_LIMITED_NOT;
+}
+
 int yo_server_session_recv(struct yo_server_session *session, uint32_t lane,
                            struct yo_span bytes, yo_time now,
                            struct yo_effects *effects)
@@ -595,8 +642,7 @@ int yo_server_session_recv(struct yo_server_session *session, uint32_t lane,
     } else if (yo_server_over(bytes.size, session->limits.message_size)) {
         yo_server_refuse(session, &in, YOMO_ERR_TOO_BIG, "the message is too big");
     } else {
-        in.limited =
-            message.op != YO_OP_PEER_OFFLINE && !yo_quota_take(&session->quota, now);
+        in.limited = judge(session, &message, bytes.size, now);
         dispatch(session, &in);
     }
     return yo_server_done(effects);

@@ -17,6 +17,7 @@
 
 #include "base/map.h"
 #include "base/time.h"
+#include "session/allowance.h"
 #include "session/effects.h"
 #include "wire/encode.h"
 
@@ -45,6 +46,16 @@ struct yo_server_identity {
     struct yo_span mesh;  /* as messages are relayed with; absent: none */
     uint64_t expires_ms;  /* what it was let in with holds so long; 0: for ever */
     struct yo_span token; /* extension: told in hello, for a move; absent: none */
+    struct yo_rates *rates; /* of all sessions of its application together, which
+                               outlive them; NULL: none */
+};
+
+/* Whose rate a message was too much for: of an effect DROP with RATE. */
+enum yo_limited {
+    YO_LIMITED_NOT,
+    YO_LIMITED_CONNECTION,   /* limits.messages_per_second */
+    YO_LIMITED_APP_MESSAGES, /* identity.rates */
+    YO_LIMITED_APP_BYTES
 };
 
 struct yo_server_session; /* opaque: server_side.c */

@@ -22,7 +22,7 @@ static bool may_ask(struct yo_server_session *session, const struct yo_incoming 
     } else if (!room || room->phase != ATTENDANCE_IN) {
         yo_server_refuse(session, in, YOMO_ERR_NOT_FOUND, "not in this room");
     } else if (in->limited) {
-        yo_server_refuse(session, in, YOMO_ERR_RATE, yomo_strerror(YOMO_ERR_RATE));
+        yo_server_refuse_limited(session, in);
     } else if (!is_name(message->key)) {
         yo_server_refuse(session, in, YOMO_ERR_INVALID,
                          "not a name for what is shared");

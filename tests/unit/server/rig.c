@@ -87,6 +87,7 @@ void rig_open_with(struct rig *rig, const struct yomo_mem *mem, uint32_t workers
     if (yo_server_read_tokens(rig->server, &why) != YOMO_OK) {
         fail_msg("%.*s", (int)why.size, (const char *)why.data);
     }
+    assert_int_equal(yo_server_read_apps(rig->server, &why), YOMO_OK);
     yo_buf_finish(&why);
     make_workers(rig);
 }

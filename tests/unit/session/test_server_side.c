@@ -613,17 +613,16 @@ static void more_than_the_rate_is_refused_but_a_leave_never(void **state)
     enter("r");
     data.number = 1;
     recv(data, "publish r pl={\"event\":\"cur\",\"data\":\"1\"} event=cur n=1\n");
-    recv(data,
-         "send 1: error c=r n=1 code=RATE msg=too many messages in too short a time\n"
-         "drop r n=1 code=RATE\n");
+    recv(data, "send 1: error c=r n=1 code=RATE msg=too many messages (message-rate)\n"
+               "drop r n=1 code=RATE\n");
     data.number = 0;
     recv(data, "drop r code=RATE\n");
     recv(about(YO_OP_PEER_STATE, "r", "{}"),
-         "send 1: error c=r code=RATE msg=too many messages in too short a time\n"
+         "send 1: error c=r code=RATE msg=too many messages (message-rate)\n"
          "drop r code=RATE\n");
     recv((struct yo_message){.op = YO_OP_PING}, "drop code=RATE\n");
     recv(about(YO_OP_CHANNEL_JOIN, "s", NULL),
-         "send 1: error c=s code=RATE msg=too many messages in too short a time\n"
+         "send 1: error c=s code=RATE msg=too many messages (message-rate)\n"
          "drop s code=RATE\n");
     recv(about(YO_OP_PEER_OFFLINE, "r", NULL), "leave r\n");
     now += 100 * YO_MS;
