@@ -238,7 +238,8 @@ static const struct yo_option server_options[] = {
            "Members that a joining presencejs client is told of, newest active first."),
     DURATION("presence-interval", "50ms", 0, HOUR,
              "Members of a room are told who came, changed or left at most so often; what "
-             "happens meanwhile is told together. 0: each at once."),
+             "happens meanwhile is told together. In a room of more than 1,000 the time "
+             "grows as the room does, to a second. 0: each at once."),
     DURATION("latest-interval", "0", 0, MINUTE,
              "LATEST values go to each receiver at most so often, the newest of each; a "
              "member may ask for less of them when it joins. 0: as they come."),

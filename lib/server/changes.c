@@ -5,7 +5,8 @@
  * wait in the room (presence/untold.h). The first one after some quiet is told at once;
  * after a telling the room cools for `presence-interval`, and what comes meanwhile is
  * told together when that is over. So whoever listens gets one message in that time
- * (or a few, when it is large), however many come and go.
+ * (or a few, when it is large), however many come and go. In a room of thousands each
+ * telling is thousands of messages: there the time grows with those who listen.
  *
  * Places in the room's order are given here, when something is told. Nobody is heard
  * before it came: RELIABLE data of a member of whom something waits goes behind it.
@@ -20,6 +21,9 @@
 #include "server/home.h"
 #include "session/pages.h"
 #include "wire/encode.h"
+
+#define CROWD 1000u            /* members, from which on the time grows */
+#define INTERVAL_MAX YO_SECOND /* but no further than this */
 
 enum { YOMO = YO_DIALECT_YOMO, PRESENCEJS = YO_DIALECT_PRESENCEJS };
 
@@ -161,13 +165,37 @@ static int tell_many(struct yo_home *home, struct yo_home_room *hr)
     return rv;
 }
 
+/* A crowd is told no more messages in a second, all its members together, than CROWD of
+ * them would be. */
+static yo_time interval_of(const struct yo_home *home, const struct yo_home_room *hr)
+{
+    yo_time interval = home->config->presence_interval;
+    uint64_t ears = 0;
+
+    for (uint32_t w = 0; w < home->office->count; w++) {
+        ears += hr->at[w].members[YOMO];
+    }
+    return ears <= CROWD || interval >= INTERVAL_MAX
+               ? interval
+               : yo_time_min(interval * ears / CROWD, INTERVAL_MAX);
+}
+
 static void cool(struct yo_home *home, struct yo_home_room *hr)
 {
+    struct yo_link *before;
+
     yo_list_remove(&hr->cooling);
-    if (home->config->presence_interval > 0) {
-        hr->cool_at = yo_time_after(home->now, home->config->presence_interval);
-        yo_list_push_back(&home->cooling, &hr->cooling);
+    if (home->config->presence_interval == 0) {
+        return;
     }
+    hr->cool_at = yo_time_after(home->now, interval_of(home, hr));
+    /* Only crowds, and there are never many, have to be passed. */
+    for (before = home->cooling.prev; before != &home->cooling; before = before->prev) {
+        if (YO_CONTAINER(before, struct yo_home_room, cooling)->cool_at <= hr->cool_at) {
+            break;
+        }
+    }
+    yo_list_push_back(before->next, &hr->cooling); /* in front of the next one */
 }
 
 /* How many changes wait, and the first of them. */

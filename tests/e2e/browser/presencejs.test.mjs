@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
+import { Member } from './crowd.mjs';
 import { browserPath, startBackend, startChromium, startPages, trust, within } from './support.mjs';
 
 const NEW = '/node_modules/@yomo/presence/dist/index.js';
@@ -209,6 +210,49 @@ test('pages of the older release share presence and talk to C programs', async (
         await native.stop();
         await old.context().close();
     }
+});
+
+test('a storm of joins leaves pages with a true list, and answers are not relayed', async () => {
+    const room = 'storm';
+    const CROWD = 100;
+    const overQuic = await open(quicBrowser, room, 'wt-page');
+    const crowd = [];
+    const come = (count) => {
+        for (; count > 0; count--) {
+            crowd.push(new Member(backend.http_port, room, `raw-${crowd.length}`));
+        }
+        return Promise.all(crowd.map((member) => member.joined));
+    };
+    come(CROWD / 2);
+    const overTcp = await open(tcpBrowser, room, 'ws-page'); // in the midst of it
+    await within(come(CROWD / 2), 'all to be in');
+    const ids = () => crowd.map((member) => member.id);
+    await sees(overQuic, ['ws-page', ...ids()]);
+    await sees(overTcp, ['wt-page', ...ids()]);
+
+    const others = ['wt-page', 'ws-page', ...ids().slice(1)];
+    const [first] = crowd;
+    for (const [index, member] of crowd.splice(CROWD / 2).entries()) {
+        if (index % 2 === 0) {
+            member.leave();
+        } else {
+            member.vanish();
+        }
+    }
+    await sees(overQuic, ['ws-page', ...ids()]);
+    await sees(overTcp, ['wt-page', ...ids()]);
+    // One who was there from early on has heard of each of the others once, though all of
+    // them have answered all others, and of those who left.
+    await first.until((heard) => heard.size === others.length + CROWD / 2);
+    for (const id of others) {
+        assert.equal(first.heard.get(`peer_state ${id}`), 1, id);
+    }
+    for (const page of [overQuic, overTcp]) {
+        assert.ok(await page.evaluate(() => window.page.peersLog.every(
+            (list) => new Set(list).size === list.length)));
+        await page.context().close();
+    }
+    crowd.forEach((member) => member.vanish());
 });
 
 test('a large message between WebSocket pages arrives, one over the limit hurts nobody',

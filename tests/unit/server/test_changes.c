@@ -433,6 +433,43 @@ static void told_messages_do_not_grow_with_the_square(void **state)
     assert_true(storm_of(2000) <= 30);
 }
 
+/* Where thousands listen, the time between two tellings grows with them; a small room
+ * beside it has its own. */
+static void a_crowd_is_told_less_often(void **state)
+{
+    struct yo_blob *small = yo_room_key(&yo_mem_libc, yo_span("\0s", 2)), *large;
+
+    (void)state;
+    begin(&yo_mem_libc, 50 * YO_MS);
+    quiet = true;
+    large = key;
+    for (uint64_t i = 1; i <= 4000; i++) {
+        join(i, NULL);
+    }
+    pass(1000);
+    quiet = false;
+    since = now;
+    delivered = 0;
+    set_state(1, "{}"); /* at once, and then 200 ms for 4,000 */
+    assert_int_equal(delivered, WORKERS);
+    set_state(2, "{}");
+    key = small;
+    join(5001, NULL);
+    join(5002, NULL);
+    set_state(5001, "{}");
+    forget();
+    pass(50);
+    expect("50 0 peer_state c=s pl={} p=m5001 sid=5001 v=1 q=3\n");
+    pass(149);
+    expect("");
+    delivered = 0;
+    pass(1);
+    assert_int_equal(delivered, WORKERS);
+    key = large;
+    yo_blob_unref(small);
+    finish();
+}
+
 static size_t pages, shared, page_bytes;
 static uint64_t shown;
 
@@ -660,6 +697,7 @@ int main(void)
         cmocka_unit_test(many_go_in_pages),
         cmocka_unit_test(what_waits_goes_with_its_room),
         cmocka_unit_test(told_messages_do_not_grow_with_the_square),
+        cmocka_unit_test(a_crowd_is_told_less_often),
         cmocka_unit_test(a_large_snapshot_is_shared),
         cmocka_unit_test(whoever_listens_knows_who_is_there),
         cmocka_unit_test(who_cannot_be_told_comes_again),
