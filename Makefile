@@ -5,7 +5,7 @@
 #   make test       everything that is tested on each change
 #   make test-all   the same, the full matrix, and a Debian 13 root
 #   make interop    foreign implementations; writes the tables of docs/interop.md
-#   make bench      benchmarks; ARGS=--quick takes two minutes
+#   make bench      benchmarks, of its own and beside others; ARGS=--quick: some minutes
 #   make clean      remove what was built (the installed packages stay)
 
 .PHONY: build run test test-all interop bench clean

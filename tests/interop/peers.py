@@ -162,6 +162,7 @@ class Go(Peer):
 
 
 class Wtransport(Peer):
+    release = False  # for benchmarks: as its users would build it
     server_lacks = {
         'close-from-server':
             'its close() ends the QUIC connection; it never sends a CLOSE capsule',
@@ -170,11 +171,11 @@ class Wtransport(Peer):
     def install(self, here, cache):
         source = here / 'wtransport'
         folder = cache / self.folder
-        self.program = str(folder / 'debug' / 'peer')
+        self.program = str(folder / ('release' if self.release else 'debug') / 'peer')
         cargo = tool('cargo', 'Rust')
         # cargo knows by itself what is up to date.
-        run([cargo, 'build', '--quiet', '--locked', '--manifest-path',
-             str(source / 'Cargo.toml')], CARGO_TARGET_DIR=str(folder))
+        run([cargo, 'build', '--quiet', '--locked', *(['--release'] if self.release else []),
+             '--manifest-path', str(source / 'Cargo.toml')], CARGO_TARGET_DIR=str(folder))
 
     def client(self, base, cases):
         return [self.program, 'client', base, *cases]

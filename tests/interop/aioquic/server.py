@@ -89,7 +89,33 @@ def abort_streams(session, query):
     session.watchers.append(watch)
 
 
+rooms = {}  # name: sessions
+
+
+def room(session, query):
+    joined = set()
+
+    def watch(session):
+        for data in session.datagrams:
+            if data.startswith(b'join '):
+                joined.add(data)
+                rooms.setdefault(data, set()).add(session)
+                session.send_datagram(b'joined')
+                continue
+            for name in joined:
+                for other in rooms[name]:
+                    if other is not session:
+                        other.send_datagram(data)
+        session.datagrams.clear()
+        if session.closed or session.gone:
+            for name in joined:
+                rooms[name].discard(session)
+
+    session.watchers.append(watch)
+
+
 HANDLERS = {
+    '/room': room,
     '/echo': echo, '/subprotocol': echo, '/client-close': client_close,
     '/query': query_notes, '/server-close': server_close,
     '/server-create-multiple-streams': create_streams,

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -131,6 +132,46 @@ func (n *notes) watch(session *webtransport.Session, token string) {
 	}
 }
 
+// rooms is who is in which, for the benchmarks.
+type rooms struct {
+	lock    sync.RWMutex
+	members map[string]map[*webtransport.Session]bool
+}
+
+// serve relays a session's datagrams to the others in the room that it asks for.
+func (r *rooms) serve(session *webtransport.Session) {
+	name := ""
+	defer func() {
+		r.lock.Lock()
+		delete(r.members[name], session)
+		r.lock.Unlock()
+	}()
+	for {
+		data, err := session.ReceiveDatagram(session.Context())
+		if err != nil {
+			return
+		}
+		if wanted, ok := bytes.CutPrefix(data, []byte("join ")); ok {
+			name = string(wanted)
+			r.lock.Lock()
+			if r.members[name] == nil {
+				r.members[name] = map[*webtransport.Session]bool{}
+			}
+			r.members[name][session] = true
+			r.lock.Unlock()
+			session.SendDatagram([]byte("joined"))
+			continue
+		}
+		r.lock.RLock()
+		for other := range r.members[name] {
+			if other != session {
+				other.SendDatagram(data)
+			}
+		}
+		r.lock.RUnlock()
+	}
+}
+
 func createStreams(session *webtransport.Session, kind, count string) {
 	number, _ := strconv.Atoi(count)
 	for i := range number {
@@ -177,6 +218,7 @@ func runServer(certificate, key string) error {
 		return err
 	}
 	book := &notes{seen: map[string]map[string]any{}}
+	crowd := &rooms{members: map[string]map[*webtransport.Session]bool{}}
 	mux := http.NewServeMux()
 	server := &webtransport.Server{
 		H3: &http3.Server{
@@ -200,6 +242,7 @@ func runServer(certificate, key string) error {
 		})
 	}
 	handle("echo", func(s *webtransport.Session, _ func(string) string) { echo(s) })
+	handle("room", func(s *webtransport.Session, _ func(string) string) { crowd.serve(s) })
 	handle("subprotocol", func(s *webtransport.Session, _ func(string) string) { echo(s) })
 	handle("client-close", func(s *webtransport.Session, query func(string) string) {
 		book.watch(s, query("token"))

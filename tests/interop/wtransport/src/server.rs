@@ -15,6 +15,9 @@ use crate::codes::{from_h3, to_h3};
 /// What client-close saw, by token and by name, until query takes it.
 type Notes = Arc<Mutex<HashMap<String, HashMap<&'static str, String>>>>;
 
+/// Who is in which room, by the number of the connection.
+type Rooms = Arc<Mutex<HashMap<Vec<u8>, HashMap<usize, Arc<Connection>>>>>;
+
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 async fn copy(mut from: RecvStream, mut to: SendStream) -> Outcome {
@@ -45,6 +48,36 @@ async fn echo(session: Arc<Connection>) -> Result<(), ConnectionError> {
             }
         }
     }
+}
+
+/// Relay datagrams to the others in the room that the first one names, for the benchmarks.
+async fn room(session: Arc<Connection>, rooms: Rooms) -> Result<(), ConnectionError> {
+    let mut name = Vec::new();
+    let ended = loop {
+        let data = match session.receive_datagram().await {
+            Ok(data) => data,
+            Err(error) => break error,
+        };
+        let data = data.payload();
+        if let Some(wanted) = data.strip_prefix(b"join ") {
+            name = wanted.to_vec();
+            let mut rooms = rooms.lock().expect("nothing panics with it");
+            rooms.entry(name.clone()).or_default().insert(session.stable_id(), session.clone());
+            let _ = session.send_datagram(b"joined");
+            continue;
+        }
+        let rooms = rooms.lock().expect("nothing panics with it");
+        for (id, other) in rooms.get(&name).into_iter().flatten() {
+            if *id != session.stable_id() {
+                let _ = other.send_datagram(&data);
+            }
+        }
+    };
+    let mut rooms = rooms.lock().expect("nothing panics with it");
+    if let Some(members) = rooms.get_mut(&name) {
+        members.remove(&session.stable_id());
+    }
+    Err(ended)
 }
 
 fn put(notes: &Notes, token: &str, name: &'static str, value: String) {
@@ -146,7 +179,11 @@ async fn tell(session: Arc<Connection>, notes: Notes, token: &str) -> Outcome {
     Ok(())
 }
 
-async fn serve(incoming: wtransport::endpoint::IncomingSession, notes: Notes) -> Outcome {
+async fn serve(
+    incoming: wtransport::endpoint::IncomingSession,
+    notes: Notes,
+    rooms: Rooms,
+) -> Outcome {
     let request = incoming.await?;
     let path = request.path().to_string();
     let (handler, query) = path.split_once('?').unwrap_or((&path, ""));
@@ -161,6 +198,7 @@ async fn serve(incoming: wtransport::endpoint::IncomingSession, notes: Notes) ->
         "/server-create-multiple-streams",
         "/abort-stream-from-server",
         "/subprotocol",
+        "/room",
     ];
     if !known.contains(&handler) {
         request.not_found().await;
@@ -173,6 +211,7 @@ async fn serve(incoming: wtransport::endpoint::IncomingSession, notes: Notes) ->
         _ => request.accept().await?,
     });
     match handler {
+        "/room" => room(session, rooms).await?,
         "/client-close" => watch(session, notes, field("token")).await,
         "/query" => {
             tell(session.clone(), notes, &field("token")).await?;
@@ -196,6 +235,7 @@ pub async fn run(certificate: &str, key: &str) -> Outcome {
         .build();
     let endpoint = Endpoint::server(config)?;
     let notes = Notes::default();
+    let rooms = Rooms::default();
 
     println!("listening {}", endpoint.local_addr()?.port());
     let mut end = tokio::io::stdin();
@@ -203,9 +243,9 @@ pub async fn run(certificate: &str, key: &str) -> Outcome {
     loop {
         tokio::select! {
             incoming = endpoint.accept() => {
-                let notes = notes.clone();
+                let (notes, rooms) = (notes.clone(), rooms.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = serve(incoming, notes).await {
+                    if let Err(error) = serve(incoming, notes, rooms).await {
                         eprintln!("{error}");
                     }
                 });
