@@ -257,9 +257,9 @@ class Mosquitto(Candidate):
                       'anonymous, no persistence')
 
     def start(self, world, folder):
-        port = free_port()
-        (folder / 'mosquitto.conf').write_text(
-            f'listener {port} 127.0.0.1\nprotocol websockets\ncertfile {world.certificate}\n'
+        port, plain = free_port(), free_port()
+        (folder / 'mosquitto.conf').write_text(  # with WebSocket alone it does not start
+            f'listener {plain} 127.0.0.1\nlistener {port} 127.0.0.1\nprotocol websockets\ncertfile {world.certificate}\n'
             f'keyfile {world.key}\nallow_anonymous true\npersistence false\n'
             'log_type error\nuser root\n')
         return Server(world, [self.program, '-c', str(folder / 'mosquitto.conf')],

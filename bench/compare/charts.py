@@ -31,7 +31,8 @@ def draw(rounds, folder):
             written.append(name)
 
     for scenario in rounds.scenarios:
-        title = scenario.title[0].upper() + scenario.title[1:]
+        title = scenario.heading(rounds.quick)
+        title = title[0].upper() + title[1:]
         if scenario.kind == 'messages':
             bars = rows(rounds, scenario, 'per_cpu_second')
             if scenario.name == 'fan-out':

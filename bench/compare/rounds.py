@@ -29,6 +29,12 @@ class Scenario:
     in_quick: bool = True
     skips: tuple = ()       # (name of a candidate, why)
 
+    def heading(self, quick):
+        """Its title, with the true sizes where it is smaller than that says."""
+        if not quick or self.quick[:6] == self.full[:6]:
+            return self.title
+        return f'{self.title}, in small: {" ".join(self.quick[:6])}'
+
     def arguments(self, quick, rate):
         words = list(self.quick if quick else self.full)
         rates = self.quick_rates if quick else self.rates

@@ -40,7 +40,7 @@ def who(candidate):
 
 
 def messages_table(rounds, scenario):
-    lines = [f'## {scenario.title} (`{scenario.name}`)', '']
+    lines = [f'## {scenario.heading(rounds.quick)} (`{scenario.name}`)', '']
     rows = []
     for candidate in rounds.candidates:
         results = rounds.results[scenario.name].get(candidate.name)
@@ -76,7 +76,7 @@ def messages_table(rounds, scenario):
 
 
 def latency_table(rounds, scenario):
-    lines = [f'## {scenario.title} (`{scenario.name}`)', '',
+    lines = [f'## {scenario.heading(rounds.quick)} (`{scenario.name}`)', '',
              'At shares of the capacity that was found for each.', '']
     rows = []
     for candidate in rounds.candidates:
@@ -112,7 +112,7 @@ def connections_table(rounds, scenario):
         if results:
             f = figures.connections(results)
             rows.append([who(candidate)] + [cell(f[name]) for name, _ in columns])
-    return [f'## {scenario.title} (`{scenario.name}`)', ''] + \
+    return [f'## {scenario.heading(rounds.quick)} (`{scenario.name}`)', ''] + \
         table([''] + [title for _, title in columns], rows)
 
 
