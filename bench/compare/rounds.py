@@ -148,6 +148,8 @@ class Rounds:
                 command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8',
                 timeout=RUN_SECONDS, check=False,
                 preexec_fn=lambda: self.world.settle(self.world.load_cpus))
+            if done.returncode != 0:
+                raise ValueError
             result = json.loads(done.stdout)
             result['command'] = command[1:]
             return result

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """svg.py - bar charts as SVG, from lists of (label, Figure, class)."""
+import math
 from html import escape
 
 WIDTH, LEFT, RIGHT, BAR, GAP, TOP = 760, 240, 110, 20, 8, 64
@@ -12,10 +13,8 @@ STYLE = '''text { font: 13px sans-serif; fill: #222 }
 
 def nice(top):
     """The next round number, and the step of a grid below it."""
-    power = 10 ** (len(str(int(top))) - 1) if top >= 1 else 0.001
-    while top / power >= 10:
-        power *= 10
-    for step in (1, 2, 2.5, 5, 10):
+    power = 10 ** (math.floor(math.log10(top)) - 1)
+    for step in (1, 2, 2.5, 5, 10, 20):
         if step * power * 5 >= top:
             return step * power * 5, step * power
     return top, top / 5
