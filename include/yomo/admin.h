@@ -27,7 +27,7 @@ YOMO_API uint16_t yomo_server_admin_port(const yomo_server *server);
  * yomo_server_ban) or members (yomo_server_close_room) it happened. */
 typedef void (*yomo_count_fn)(void *user, int32_t error, uint64_t count);
 
-/** One page of a list, at most 10,000 rows. */
+/** One page of a list, at most 1,000 rows. */
 typedef struct yomo_listing yomo_listing;
 
 /** A page, or NULL and an error. Ownership: `page` is lent for the call. */
@@ -57,16 +57,23 @@ YOMO_API int32_t yomo_server_kick(yomo_server *server, const char *app, const ch
  * An `id` means something only where it is proven (tokens, a hook); without that, anybody
  * comes back under another.
  *
- * Errors: INVALID, STATE, NOMEM, FULL (option `bans-max`), FILE (the ban counts, but the
- *         file could not be written). After an error but FILE nothing has changed. */
+ * It counts when this returns. `on_done` comes when those who were there are out and, with
+ * `bans-file`, when it is on the disk; the disk is waited for by a thread of its own. With
+ * its error FILE the ban counts, but the file could not be written: that is tried again
+ * every two seconds (`yomo_bans_file_failing` in /metrics).
+ *
+ * Errors: INVALID, STATE, NOMEM, FULL (option `bans-max`); nothing has changed then. */
 YOMO_API int32_t yomo_server_ban(yomo_server *server, const char *app, const char *room,
                                  const char *id, const char *address, uint64_t ms,
                                  const char *reason, yomo_count_fn on_done, void *user);
 
-/** Take a ban back: the same names with which it was made.
- * Errors: INVALID, NOT_FOUND, STATE, NOMEM, FILE. */
+/** Take a ban back: the same names with which it was made. It counts when this returns;
+ * `on_done` (may be NULL) is told how many bans were lifted when that is on the disk, or
+ * FILE, as with yomo_server_ban.
+ * Errors: INVALID, NOT_FOUND, STATE, NOMEM. */
 YOMO_API int32_t yomo_server_unban(yomo_server *server, const char *app, const char *room,
-                                   const char *id, const char *address);
+                                   const char *id, const char *address,
+                                   yomo_count_fn on_done, void *user);
 
 /** Everybody out of a room, which is then gone, with all that it kept. Members are told
  * KICKED and `reason`; connections of presencejs that are in it are closed for good.
@@ -78,7 +85,8 @@ YOMO_API int32_t yomo_server_close_room(yomo_server *server, const char *app,
 
 /** The rooms that are open, of one application or of all (`app` NULL), whose names begin
  * with `prefix` (NULL: all). `after` is yomo_listing_next of the page before, or NULL;
- * `max` 0 is 10,000. It looks at every room that there is.
+ * `max` 0 is 1,000. It looks at every room that there is, a few thousand in a turn: rooms
+ * that open or close meanwhile may be in it or not.
  * Errors: INVALID, STATE, NOMEM. */
 YOMO_API int32_t yomo_server_list_rooms(yomo_server *server, const char *app,
                                         const char *prefix, const char *after,

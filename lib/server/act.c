@@ -3,6 +3,7 @@
 #include "server/act.h"
 
 #include "base/check.h"
+#include "server/bans_writer.h"
 #include "server/worker.h"
 
 static struct yo_act *act_of(struct yo_letter *letter)
@@ -56,7 +57,8 @@ int yo_act_create(struct yo_act **out, struct yomo_server *server,
     if (wish->network) {
         act->network = *wish->network;
     }
-    act->stops = server->worker_count;
+    act->stops = act->kind == YO_ACT_KEEP ? 0 : server->worker_count;
+    act->visited = act->kind == YO_ACT_KEEP;
     if (act->stops > 1 && (act->kind == YO_ACT_KICK || act->kind == YO_ACT_CLOSE)) {
         act->stops *= 2;
     }
@@ -76,7 +78,7 @@ void yo_act_free(struct yo_act *act)
 
 static void finish(struct yo_act *act)
 {
-    int error = act->visited ? YOMO_OK : YOMO_ERR_STATE;
+    int error = act->visited ? act->kept : YOMO_ERR_STATE;
 
     if (error == YOMO_OK) {
         error = yo_listing_close(&act->page);
@@ -100,11 +102,28 @@ static void drop_answer(struct yo_letter *letter)
     yo_act_free(act_of(letter)); /* who waited for it has ended */
 }
 
+/* It has been everywhere, and bans were changed. True: it was given away. */
+static bool keep_bans(struct yo_act *act)
+{
+    struct yomo_server *server = act->server;
+
+    act->keeps = false;
+    if (act->visited && server->bans_writer) {
+        yo_bans_writer_keep(server->bans_writer, act);
+        return true;
+    }
+    act->kept = yo_server_write_bans(server);
+    return false;
+}
+
 static void travel(struct yo_act *act)
 {
     struct yomo_server *server = act->server;
 
     yo_list_init(&act->letter.link);
+    if (act->at >= act->stops && act->keeps && keep_bans(act)) {
+        return;
+    }
     if (act->at < act->stops) {
         act->letter.open = open_act;
         act->letter.discard = pass_by;
@@ -124,8 +143,12 @@ static void open_act(struct yo_letter *letter, void *box_user, yo_time now)
     struct yo_act *act = act_of(letter);
 
     act->visited = true;
+    act->again = false;
     yo_operate(act, box_user, now);
-    act->at++;
+    if (!act->again) {
+        act->at++;
+        act->cursor = 0;
+    }
     travel(act);
 }
 
@@ -134,6 +157,13 @@ static void pass_by(struct yo_letter *letter)
     struct yo_act *act = act_of(letter);
 
     act->at++;
+    act->cursor = 0;
+    travel(act);
+}
+
+void yo_act_kept(struct yo_act *act, int error)
+{
+    act->kept = error;
     travel(act);
 }
 

@@ -21,7 +21,8 @@ enum yo_act_kind {
                       whoever comes from `network` */
     YO_ACT_CLOSE,  /* everybody of `room`; the room is gone */
     YO_ACT_ROOMS,  /* `page`: those of `app`, or of all when it is absent */
-    YO_ACT_MEMBERS /* `page`: of `room` */
+    YO_ACT_MEMBERS, /* `page`: of `room` */
+    YO_ACT_KEEP /* nothing: it only waits for the bans to be kept */
 };
 
 struct yo_act;
@@ -58,6 +59,10 @@ struct yo_act {
     struct yo_network network;
     uint32_t at, stops; /* visits made, and to make */
     bool visited;       /* some worker was there */
+    size_t cursor;      /* ROOMS: where the walk at this stop goes on */
+    bool again;         /* it does, in another turn */
+    bool keeps;         /* bans were changed: at the end they are written */
+    int kept;           /* what came of that */
 
     uint64_t count;
     struct yomo_listing page;
@@ -72,6 +77,9 @@ int yo_act_create(struct yo_act **out, struct yomo_server *server,
 void yo_act_free(struct yo_act *act); /* one that was not sent */
 void yo_act_send(struct yo_act *act); /* given away. Thread: any */
 
+/* Its bans were written, or not. Given away. Thread: any (bans_writer.c). */
+void yo_act_kept(struct yo_act *act, int error);
+
 /* What <yomo/admin.h> says, with another end (admin.c). Names are checked; NULL is one
  * that was not given. Thread: any. */
 int yo_admin_kick(yomo_server *server, const char *app, const char *room,
@@ -80,6 +88,8 @@ int yo_admin_kick(yomo_server *server, const char *app, const char *room,
 int yo_admin_ban(yomo_server *server, const char *app, const char *room, const char *id,
                  const char *address, uint64_t ms, const char *reason,
                  const struct yo_act_end *end);
+int yo_admin_unban(yomo_server *server, const char *app, const char *room,
+                   const char *id, const char *address, const struct yo_act_end *end);
 int yo_admin_close_room(yomo_server *server, const char *app, const char *room,
                         const char *reason, const struct yo_act_end *end);
 int yo_admin_list_rooms(yomo_server *server, const char *app, const char *prefix,

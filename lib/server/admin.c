@@ -164,12 +164,6 @@ static int put_bans(struct yomo_server *server, const struct yo_ban_who *who,
     return YOMO_OK;
 }
 
-static void tell_nobody(struct yo_act *act, int error)
-{
-    (void)act;
-    (void)error;
-}
-
 int yo_admin_ban(yomo_server *server, const char *app, const char *room, const char *id,
                  const char *address, uint64_t ms, const char *reason,
                  const struct yo_act_end *end)
@@ -201,32 +195,39 @@ int yo_admin_ban(yomo_server *server, const char *app, const char *room, const c
         yo_act_free(act);
         return rv;
     }
-    rv = yo_server_write_bans(server);
-    act->end =
-        rv == YOMO_OK ? *end : (struct yo_act_end){.done = tell_nobody, .back = -1};
+    act->end = *end;
+    act->keeps = true;
     yo_act_send(act);
-    return rv;
+    return YOMO_OK;
 }
 
-int32_t yomo_server_unban(yomo_server *server, const char *app, const char *room,
-                          const char *id, const char *address)
+int yo_admin_unban(yomo_server *server, const char *app, const char *room,
+                   const char *id, const char *address, const struct yo_act_end *end)
 {
     struct yo_ban_who who[2];
+    struct yo_act *act;
     uint64_t now = yo_steady_ms();
     size_t count;
-    bool some = false;
-    int rv;
+    int rv = read_who(who, &count, app, room, id, address);
 
-    YO_REQUIRE(server);
-    rv = read_who(who, &count, app, room, id, address);
     rv = rv == YOMO_OK ? serving(server) : rv;
-    for (size_t i = 0; i < count && rv == YOMO_OK; i++) {
-        some |= yo_bans_remove(server->bans, &who[i], now) == YOMO_OK;
-    }
+    rv = rv == YOMO_OK
+             ? yo_act_create(&act, server, &(struct yo_act_wish){.kind = YO_ACT_KEEP})
+             : rv;
     if (rv != YOMO_OK) {
         return rv;
     }
-    return some ? yo_server_write_bans(server) : YOMO_ERR_NOT_FOUND;
+    for (size_t i = 0; i < count; i++) {
+        act->count += yo_bans_remove(server->bans, &who[i], now) == YOMO_OK;
+    }
+    if (act->count == 0) {
+        yo_act_free(act);
+        return YOMO_ERR_NOT_FOUND;
+    }
+    act->end = *end;
+    act->keeps = true;
+    yo_act_send(act);
+    return YOMO_OK;
 }
 
 struct ban_list {
@@ -381,6 +382,16 @@ int32_t yomo_server_ban(yomo_server *server, const char *app, const char *room,
 
     YO_REQUIRE(server);
     return yo_admin_ban(server, app, room, id, address, ms, reason, &end);
+}
+
+int32_t yomo_server_unban(yomo_server *server, const char *app, const char *room,
+                          const char *id, const char *address, yomo_count_fn on_done,
+                          void *user)
+{
+    const struct yo_act_end end = count_end(on_done, user);
+
+    YO_REQUIRE(server);
+    return yo_admin_unban(server, app, room, id, address, &end);
 }
 
 int32_t yomo_server_close_room(yomo_server *server, const char *app, const char *room,

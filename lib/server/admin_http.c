@@ -167,7 +167,9 @@ static void finish(struct yo_ask *ask, const struct yo_act *act, int error)
         refuse_error(worker, ask->exchange, error, NULL);
     } else if (ask->exchange) {
         yo_buf_init(&body, worker->mem);
-        if (ask->route->changes) {
+        if (ask->route->verb == UNBAN) {
+            (void)yo_buf_append_text(&body, "{\"unbanned\":true}\n");
+        } else if (ask->route->changes) {
             (void)yo_buf_printf(&body, "{\"kicked\":%" PRIu64 "}\n", act->count);
         } else {
             yo_admin_write_list(
@@ -240,6 +242,8 @@ static int go_round(struct yo_ask *ask)
         return yo_admin_ban(server, app, room, id, text(ask, YO_ARG_ADDRESS),
                             seconds > UINT64_MAX / 1000 ? UINT64_MAX : seconds * 1000,
                             reason, &end);
+    case UNBAN:
+        return yo_admin_unban(server, app, room, id, text(ask, YO_ARG_ADDRESS), &end);
     default:
         return yo_admin_close_room(server, app, room, reason, &end);
     }
@@ -319,11 +323,6 @@ static int answer_now(struct yo_ask *ask, struct yo_buf *body)
                                      on_page, &page);
     case APPS:
         return list_apps(ask, &page);
-    case UNBAN:
-        rv = yomo_server_unban(server, app, text(ask, YO_ARG_ROOM),
-                               text(ask, YO_ARG_ID), text(ask, YO_ARG_ADDRESS));
-        (void)yo_buf_append_text(body, "{\"unbanned\":true}\n");
-        return rv;
     default:
         rv = publish(ask);
         (void)yo_buf_append_text(body, "{\"published\":true}\n");
@@ -398,8 +397,7 @@ static void carry_out(struct yo_ask *ask, struct yo_exchange *exchange)
     if (ask->route->changes) {
         record(ask, yo_exchange_address(exchange));
     }
-    if (verb == STATS || verb == BANS || verb == APPS || verb == UNBAN ||
-        verb == PUBLISH) {
+    if (verb == STATS || verb == BANS || verb == APPS || verb == PUBLISH) {
         yo_buf_init(&body, ask->worker->mem);
         rv = answer_now(ask, &body);
         if (rv == YOMO_OK) {

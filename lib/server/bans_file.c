@@ -63,9 +63,22 @@ static void put_text(struct yo_buf *out, const char *name, struct yo_span text)
     }
 }
 
-static void put_line(void *user, const struct yo_ban *ban)
+/* Under the table's lock, which workers wait for: only a copy. The ban, and then the
+ * bytes of its texts. */
+static void copy_ban(void *user, const struct yo_ban *ban)
 {
     struct yo_buf *out = user;
+    const struct yo_span texts[] = {ban->who.app, ban->who.room, ban->who.user,
+                                    ban->reason};
+
+    (void)yo_buf_append(out, ban, sizeof(*ban));
+    for (size_t i = 0; i < 4; i++) {
+        (void)yo_buf_append_span(out, texts[i]);
+    }
+}
+
+static void put_line(struct yo_buf *out, const struct yo_ban *ban)
+{
     char address[YO_NETWORK_TEXT_SIZE];
 
     (void)yo_buf_append_byte(out, '{');
@@ -82,21 +95,43 @@ static void put_line(void *user, const struct yo_ban *ban)
                         yo_ban_wall_end(ban));
 }
 
+static void put_lines(struct yo_buf *out, struct yo_span copies)
+{
+    while (copies.size > 0) {
+        struct yo_ban ban;
+        struct yo_span *const texts[] = {&ban.who.app, &ban.who.room, &ban.who.user,
+                                         &ban.reason};
+        memcpy(&ban, copies.data, sizeof(ban));
+        copies = yo_span_skip(copies, sizeof(ban));
+        for (size_t i = 0; i < 4; i++) {
+            if (texts[i]->data) {
+                texts[i]->data = copies.data;
+            }
+            copies = yo_span_skip(copies, texts[i]->size);
+        }
+        put_line(out, &ban);
+    }
+}
+
 int yo_server_write_bans(struct yomo_server *server)
 {
     const struct yo_config *config = &server->config;
     const char *path = yo_options_text(config->options, "bans-file");
-    struct yo_buf text, why;
+    struct yo_buf copies, text, why;
     int rv;
 
     if (!path) {
         return YOMO_OK;
     }
+    yo_buf_init(&copies, config->mem);
     yo_buf_init(&text, config->mem);
     yo_buf_init(&why, config->mem);
     pthread_mutex_lock(&server->bans_file); /* what was read last is written last */
-    yo_bans_each(server->bans, yo_steady_ms(), put_line, &text);
-    rv = text.failed
+    yo_bans_each(server->bans, yo_steady_ms(), copy_ban, &copies);
+    if (!copies.failed) {
+        put_lines(&text, yo_buf_span(&copies));
+    }
+    rv = copies.failed || text.failed
              ? YOMO_ERR_NOMEM
              : yo_tls_write_private_file(path, yo_buf_span(&text), config->mem, &why);
     pthread_mutex_unlock(&server->bans_file);
@@ -106,6 +141,7 @@ int yo_server_write_bans(struct yomo_server *server)
     }
     yo_buf_finish(&why);
     yo_buf_finish(&text);
+    yo_buf_finish(&copies);
     return rv;
 }
 

@@ -7,6 +7,7 @@
  * have less than NOTICE, or than they had before, to bring another: else a clock that
  * was set wrong for a moment would put everybody out for good. */
 #include "base/check.h"
+#include "server/bans_writer.h"
 #include "server/handle.h"
 #include "server/peer.h"
 #include "server/worker.h"
@@ -73,6 +74,10 @@ void yo_clock_look(struct yo_worker *worker, yo_time now)
         YO_LOG(worker->log, YOMO_LOG_WARN, "server",
                "the wall clock was set %s by %lld s", jump < 0 ? "back" : "forward",
                (long long)((jump < 0 ? -jump : jump) / 1000));
-        (void)yo_server_write_bans(worker->server); /* their ends are dates there */
+        if (worker->server->bans_writer) {
+            yo_bans_writer_touch(worker->server->bans_writer);
+        } else {
+            (void)yo_server_write_bans(worker->server); /* their ends are dates there */
+        }
     }
 }

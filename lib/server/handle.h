@@ -38,6 +38,8 @@ struct yo_order {
     uint64_t grace_ms;
 };
 
+struct yo_bans_writer;
+
 struct yomo_server {
     struct yo_config config; /* the same since yomo_server_create */
     struct yomo_mem mem;     /* the allocator, beyond the options */
@@ -74,6 +76,7 @@ struct yomo_server {
     struct yo_bans *bans;   /* has a lock of its own */
     struct yo_apps *apps;   /* and so has this */
     pthread_mutex_t bans_file; /* held while it is written */
+    struct yo_bans_writer *bans_writer; /* NULL: written by whoever changes something */
     struct yo_ports ports;
     struct yo_buf state_dir; /* NUL behind it; empty: none */
     struct yo_buf listening; /* the JSON line, NUL behind it */

@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "base/span.h"
 
-#define YO_LISTING_MAX 10000u /* rows of one page */
+#define YO_LISTING_MAX 1000u /* rows of one page: a worker writes it in one turn */
 #define YO_LISTING_KEY_MAX 1024u
 
 struct yo_row {

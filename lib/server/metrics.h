@@ -79,6 +79,9 @@ typedef _Atomic uint64_t yo_metric;
       "Broadcasts that were taken from clients and the host program") \
     X(messages_unreliable, "counter", "yomo_messages_in_total", "delivery=\"unreliable\"", "") \
     X(messages_latest, "counter", "yomo_messages_in_total", "delivery=\"latest\"", "") \
+    X(bans_failing, "gauge", "yomo_bans_file_failing", NULL, \
+      "1 while bans-file cannot be written: bans that are made then would not outlive a " \
+      "restart") \
     X(clock_jumps, "counter", "yomo_clock_jumps_total", NULL, \
       "Times that the wall clock was set by a second or more") \
     X(value_changes, "counter", "yomo_value_changes_total", NULL, \

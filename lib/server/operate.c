@@ -6,6 +6,8 @@
 #include "server/move.h"
 #include "server/worker.h"
 
+#define ROOMS_AT_ONCE 2000 /* in one turn, and what is left of a bucket */
+
 /* --- putting out ----------------------------------------------------------------- */
 
 static bool means(const struct yo_act *act, const struct yo_peer *peer)
@@ -100,10 +102,24 @@ static bool begins(struct yo_span text, struct yo_span prefix)
                                 memcmp(text.data, prefix.data, prefix.size) == 0);
 }
 
+/* Some buckets in each turn: if the map has more of them in the next one, rooms of
+ * those that were walked are met again, and none is passed over. */
 static void list_rooms(struct yo_act *act, const struct yo_worker *worker)
 {
-    for (struct yo_map_node *node = yo_map_next(&worker->home.rooms, NULL); node;
-         node = yo_map_next(&worker->home.rooms, node)) {
+    const struct yo_map *rooms = &worker->home.rooms;
+    struct yo_map_node *node = NULL;
+
+    for (size_t seen = 0;; seen++) {
+        while (!node && act->cursor < rooms->bucket_count) {
+            if (seen >= ROOMS_AT_ONCE) {
+                act->again = true;
+                return;
+            }
+            node = rooms->buckets[act->cursor++];
+        }
+        if (!node) {
+            return;
+        }
         const struct yo_home_room *hr = YO_CONTAINER(node, struct yo_home_room, node);
         struct yo_row row = {.key = yo_blob_span(hr->key),
                              .app = yo_room_key_app(hr->key),
@@ -115,6 +131,7 @@ static void list_rooms(struct yo_act *act, const struct yo_worker *worker)
             (!act->end.sees || act->end.sees(act->end.user, row.app, row.room))) {
             yo_listing_add(&act->page, &row);
         }
+        node = node->next;
     }
 }
 
@@ -149,7 +166,7 @@ static void list_members(struct yo_act *act, const struct yo_worker *worker)
                                             .session = session,
                                             .transport = (int32_t)peer->transport,
                                             .presencejs = peer->presencejs,
-                                           .observer = seat->observer});
+                                            .observer = seat->observer});
         }
     }
     if (node) {
@@ -183,6 +200,8 @@ void yo_operate(struct yo_act *act, struct yo_worker *worker, yo_time now)
         break;
     case YO_ACT_MEMBERS:
         list_members(act, worker);
+        break;
+    case YO_ACT_KEEP:
         break;
     }
 }

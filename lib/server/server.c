@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/rand.h"
 #include "server/admin_auth.h"
+#include "server/bans_writer.h"
 #include "server/claims.h"
 #include "server/handle.h"
 #include "server/auth/keys.h"
@@ -87,6 +88,8 @@ static void drop_workers(struct yomo_server *server)
     for (uint32_t i = 0; i < server->worker_count; i++) {
         yo_worker_free(server->workers[i]);
     }
+    yo_bans_writer_free(server->bans_writer);
+    server->bans_writer = NULL;
     yo_webhooks_close(server->webhooks); /* rooms have said that they are gone */
     server->webhooks = NULL;
     /* Homes have said their last word; its answers still find the mailboxes. */

@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "server/admin_auth.h"
+#include "server/bans_writer.h"
 #include "server/tokens.h"
 #include "wire/json.h"
 
@@ -191,6 +192,9 @@ static int prepare(struct yomo_server *server, struct yo_buf *why)
     rv = rv == YOMO_OK ? yo_admin_read_secret(server, why) : rv;
     rv = rv == YOMO_OK ? yo_server_read_bans(server, why) : rv;
     rv = rv == YOMO_OK ? yo_server_read_apps(server, why) : rv;
+    if (rv == YOMO_OK && yo_options_text(server->config.options, "bans-file")) {
+        rv = yo_bans_writer_create(&server->bans_writer, server);
+    }
     rv = rv == YOMO_OK ? make_arrays(server) : rv;
     rv = rv == YOMO_OK ? make_store(server, why) : rv;
     rv = rv == YOMO_OK ? yo_server_open_webhooks(server, why) : rv;
@@ -211,6 +215,7 @@ static void last_ended(struct yomo_server *server)
     if (!served) { /* yomo_server_listen gives up, and says so itself */
         return;
     }
+    yo_bans_writer_close(server->bans_writer); /* whoever waits is told */
     YO_LOG(config->log, YOMO_LOG_INFO, "server", "closed");
     if (config->hooks.on_closed) {
         config->hooks.on_closed(config->hooks_user, server);

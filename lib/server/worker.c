@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "server/admin_http.h"
+#include "server/bans_writer.h"
 #include "server/claims.h"
 #include "server/door.h"
 #include "server/handle.h"
@@ -57,6 +58,10 @@ static void on_census(struct yo_timer *timer, yo_time now)
     take_stats(worker);
     yo_home_tick(&worker->home, now);
     yo_clock_look(worker, yo_loop_update(worker->loop));
+    if (worker->index == 0 && worker->server && worker->server->bans_writer) {
+        yo_metric_set(&worker->metrics->bans_failing,
+                      yo_bans_writer_failing(worker->server->bans_writer));
+    }
     (void)yo_timer_set(timer, now + CENSUS_TIME);
 }
 

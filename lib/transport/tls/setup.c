@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <yomo/error.h>
 
+#include "base/mem.h"
 #include "base/rand.h"
 
 #define FILE_SIZE_MAX (1 << 20)
@@ -116,6 +117,37 @@ int yo_tls_read_private_file(struct yo_buf *out, const char *path, struct yo_buf
 
 /* --- Writing ---------------------------------------------------------------------- */
 
+static int write_whole(int fd, struct yo_span bytes)
+{
+    while (bytes.size > 0) {
+        ssize_t n = write(fd, bytes.data, bytes.size);
+        if (n < 0 && errno != EINTR) {
+            return -1;
+        }
+        bytes = yo_span_skip(bytes, n > 0 ? (size_t)n : 0);
+    }
+    return 0;
+}
+
+/* The new name is on the disk only when its folder is. A folder that may not be opened,
+ * or a file system that knows no such thing: as well as we can. */
+static int sync_folder(const char *path, const struct yomo_mem *mem)
+{
+    const char *slash = strrchr(path, '/');
+    size_t size = slash == path ? 1 : slash ? (size_t)(slash - path) : 1;
+    char *folder = yo_strndup(mem, slash ? path : ".", size);
+    int fd = folder ? open(folder, O_RDONLY | O_CLOEXEC) : -1;
+    bool failed = fd >= 0 && fsync(fd) < 0 && errno != EINVAL && errno != ENOTSUP;
+    int error = errno;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    yo_free(mem, folder);
+    errno = error;
+    return failed ? -1 : 0;
+}
+
 int yo_tls_write_private_file(const char *path, struct yo_span bytes,
                               const struct yomo_mem *mem, struct yo_buf *why)
 {
@@ -129,8 +161,8 @@ int yo_tls_write_private_file(const char *path, struct yo_span bytes,
     }
     const char *beside = (const char *)name.data;
     int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 || write(fd, bytes.data, bytes.size) != (ssize_t)bytes.size ||
-        fsync(fd) < 0 || rename(beside, path) < 0) {
+    if (fd < 0 || write_whole(fd, bytes) < 0 || fsync(fd) < 0 ||
+        rename(beside, path) < 0 || sync_folder(path, mem) < 0) {
         rv = yo_tls_file_error(why, path, strerror(errno));
         if (fd >= 0) {
             (void)unlink(beside);

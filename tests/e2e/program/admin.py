@@ -190,6 +190,29 @@ class Operators(Case):
         self.assertNotEqual(code, 0)
         self.assertIn("line 3", err)
 
+    def test_bans_that_cannot_be_written(self):
+        file = self.path("bans")
+        server = self.serve_admin("--bans-file", file)
+        self.ask(server, "ban", {"id": "eve", "seconds": 3600})
+        self.assertTrue(os.path.getsize(file) > 0) # an answer means that it is there
+        os.unlink(file)
+        os.mkdir(file) # nothing takes the place of a folder
+        for call, body in (("ban", {"id": "mallory", "seconds": 3600}),
+                           ("unban", {"id": "eve"})):
+            status, _, answer = self.curl(server, call, body)
+            self.assertEqual((status, answer["error"]), (500, "FILE"))
+        server.err.until("bans are not kept")
+        code = self.run_client(server, "pub", "r", "e", "1", "--id", "mallory")[0]
+        self.assertEqual(code, REFUSED) # it counts all the same
+        self.assertEqual(self.run_client(server, "pub", "r", "e", "1", "--id", "eve")[0], 0)
+        self.until(lambda: self.http(server.listening["admin_port"], "/metrics", headers={
+            "Authorization": f"Bearer {SECRET}"}).body,
+                   lambda body: b"\nyomo_bans_file_failing 1" in body)
+        os.rmdir(file)
+        server.err.until("bans are kept again")
+        with open(file, encoding="utf-8") as lines:
+            self.assertEqual([json.loads(line)["id"] for line in lines], ["mallory"])
+
     def test_a_room_is_closed(self):
         server = self.serve_admin()
         subs = [self.joined(server, "r", "--transport", kind) for kind in TRANSPORTS]

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -29,6 +30,19 @@ struct answer {
     char rooms[256], ids[256], addresses[256], next[2200];
     uint64_t members, session, since;
 };
+
+/* A join, good until the next one. */
+static struct yo_span join_of(const char *room)
+{
+    static struct yo_buf out = {.mem = &yo_mem_libc};
+
+    yo_buf_clear(&out);
+    assert_int_equal(yo_encode(&out, YO_DIALECT_YOMO,
+                               &(struct yo_message){.op = YO_OP_CHANNEL_JOIN,
+                                                    .channel = yo_span_of(room)}),
+                     YOMO_OK);
+    return yo_buf_span(&out);
+}
 
 static void on_count(void *user, int32_t error, uint64_t count)
 {
@@ -198,10 +212,12 @@ static void who_is_banned_is_refused_for_good_until_unbanned(void **unused)
                      YOMO_OK);
     assert_int_equal(list.rows, 1);
     assert_string_equal(list.ids, "mallory ");
-    assert_int_equal(yomo_server_unban(rig.server, NULL, NULL, "mallory", NULL),
-                     YOMO_OK);
-    assert_int_equal(yomo_server_unban(rig.server, NULL, NULL, "mallory", NULL),
-                     YOMO_ERR_NOT_FOUND);
+    assert_int_equal(
+        yomo_server_unban(rig.server, NULL, NULL, "mallory", NULL, NULL, NULL),
+        YOMO_OK);
+    assert_int_equal(
+        yomo_server_unban(rig.server, NULL, NULL, "mallory", NULL, NULL, NULL),
+        YOMO_ERR_NOT_FOUND);
     client = rig_connect(&rig, 1, WS, "yomo=1&id=mallory");
     assert_false(client->closing);
     serve(&rig, false);
@@ -232,8 +248,9 @@ static void a_network_is_banned(void **unused)
     late = rig_knock(&rig, 1, WS, "/v1", "yomo=1&id=bob", NULL);
     rig_settle(&rig);
     assert_int_equal(late->why.code, YO_CODE_KICKED);
-    assert_int_equal(yomo_server_unban(rig.server, NULL, NULL, NULL, "192.0.2.7/25"),
-                     YOMO_OK); /* the same network */
+    assert_int_equal(
+        yomo_server_unban(rig.server, NULL, NULL, NULL, "192.0.2.7/25", NULL, NULL),
+        YOMO_OK); /* the same network */
     assert_false(rig_connect(&rig, 1, WS, "yomo=1&id=bob")->closing);
     serve(&rig, false);
     rig_close(&rig);
@@ -425,6 +442,72 @@ static void who_moves_is_met_wherever_it_is(void **unused)
     }
 }
 
+static void on_rows(void *user, int32_t error, const yomo_listing *page)
+{
+    char *seen = user;
+
+    assert_int_equal(error, YOMO_OK);
+    for (uint32_t i = 0; i < yomo_listing_count(page); i++) {
+        long number = strtol(yomo_listing_room(page, i) + 1, NULL, 10);
+        assert_int_equal(seen[number], 0);
+        seen[number] = 1;
+    }
+    snprintf(seen + 8000, 2200, "%s", yomo_listing_next(page));
+}
+
+/* No turn has to look at all of them; and rooms that open meanwhile, so that the table
+ * grows, neither hide others nor double them. */
+static void many_rooms_are_listed_over_some_turns(void **unused)
+{
+    static char seen[8000 + 2200];
+    struct rig rig;
+    struct client *client;
+    unsigned pages = 0;
+    int opened = 0;
+    char name[16];
+
+    (void)unused;
+    memset(seen, 0, sizeof(seen));
+    rig_open(&rig, 1, NULL, "rooms-max", "10000", "message-rate", "0", NULL);
+    client = rig_connect(&rig, 0, WS, "yomo=1&id=alice");
+    for (; opened < 4500; opened++) {
+        snprintf(name, sizeof(name), "r%05d", opened);
+        client_say(client, YO_LANE_CONTROL, join_of(name));
+    }
+    rig_settle(&rig);
+    client_forget(client);
+    serve(&rig, true);
+    do {
+        unsigned turns = 0;
+        char next[2200];
+        snprintf(next, sizeof(next), "%s", seen + 8000);
+        strcpy(seen + 8000, "-");
+        assert_int_equal(yomo_server_list_rooms(rig.server, NULL, NULL,
+                                                next[0] ? next : NULL, 0, on_rows,
+                                                seen),
+                         YOMO_OK);
+        for (; strcmp(seen + 8000, "-") == 0; turns++) {
+            assert_true(turns < 1000);
+            if (pages < 2) { /* names that are behind this page */
+                for (int i = 0; i < 300 && opened < 6000; i++, opened++) {
+                    snprintf(name, sizeof(name), "s%05d", opened);
+                    client_say(client, YO_LANE_CONTROL, join_of(name));
+                }
+            }
+            (void)yo_loop_turn(rig_worker(&rig, 0)->loop);
+        }
+        assert_true(turns > 1);
+        pages++;
+    } while (seen[8000]);
+    rig_settle(&rig);
+    assert_true(pages >= 5);
+    for (int i = 0; i < 4500; i++) {
+        assert_int_equal(seen[i], 1);
+    }
+    serve(&rig, false);
+    rig_close(&rig);
+}
+
 static void lists_come_in_pages(void **unused)
 {
     static const char *const names[] = {"b", "d", "a", "e", "c"};
@@ -573,6 +656,7 @@ int main(void)
         cmocka_unit_test(who_only_hears_is_put_out_too),
         cmocka_unit_test(who_moves_is_met_wherever_it_is),
         cmocka_unit_test(lists_come_in_pages),
+        cmocka_unit_test(many_rooms_are_listed_over_some_turns),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(everything_may_fail_and_nothing_is_left),
     };
