@@ -22,7 +22,6 @@
 #include "base/text.h"
 #include "transport/webtransport/codes.h"
 #include "transport/webtransport/inside.h"
-#include "transport/webtransport/stops.h"
 
 #define PARTING (100 * YO_MS)
 
@@ -293,7 +292,7 @@ int yo_quic_conn_read(struct yo_quic_conn *conn, const struct yo_quic_packet *pa
 {
     ngtcp2_path path;
     ngtcp2_pkt_info pi = {.ecn = packet->ecn};
-    struct yo_stops stops;
+    struct yo_quic_content content;
 
     if (conn->state == YO_QUIC_OVER) {
         return 0;
@@ -301,19 +300,21 @@ int yo_quic_conn_read(struct yo_quic_conn *conn, const struct yo_quic_packet *pa
     conn->now = conn->heard = now;
     conn->busy = true;
     yo_quic_path(&path, packet->socket, packet->local, packet->remote);
-    stops.count = 0;
-    yo_quic_collect_stops(&stops);
+    content.stops.count = 0;
+    content.stops.more = false;
+    content.number = conn->next_number;
+    yo_quic_collect(&content);
     int rv = ngtcp2_conn_read_pkt(conn->quic, &path, &pi, packet->bytes.data,
                                   packet->bytes.size, now);
-    yo_quic_collect_stops(NULL);
+    yo_quic_collect(NULL);
     conn->busy = false;
     if (conn->server && conn->confirmed) {
         free_ssl(conn); /* keys and tickets are out, and it will be told no more */
     }
     switch (rv) {
     case 0:
-        for (size_t i = 0; i < stops.count; i++) {
-            yo_quic_on_stopped(conn, &stops.stops[i]);
+        for (size_t i = 0; i < content.stops.count; i++) {
+            yo_quic_on_stopped(conn, &content.stops.stops[i]);
         }
         break;
     case NGTCP2_ERR_DRAINING:
@@ -330,7 +331,7 @@ int yo_quic_conn_read(struct yo_quic_conn *conn, const struct yo_quic_packet *pa
         break;
     }
     yo_quic_progress(conn);
-    if (yo_quic_conn_settled(conn, now)) {
+    if (yo_quic_conn_settled(conn, packet, &content, now)) {
         yo_quic_conn_rearm(conn);
     } else {
         conn->calm = false;

@@ -24,6 +24,7 @@
 #include "transport/webtransport/priority.h"
 #include "transport/webtransport/sendqueue.h"
 #include "transport/webtransport/session.h"
+#include "transport/webtransport/stops.h"
 #include "transport/webtransport/window.h"
 
 enum yo_quic_state {
@@ -196,6 +197,12 @@ struct yo_quic_conn {
     bool calm;       /* since ngtcp2 last had nothing to say, nothing came or rang */
     uint64_t lost;   /* packets, as far as it was looked at */
     yo_time unacked; /* since when an acknowledgement may be due; YO_NEVER: it is not */
+    bool waits;      /* for longer than ngtcp2 would let it: until `due` */
+    struct {         /* since the last one, packets that ... */
+        uint32_t size, packets;
+        bool more; /* had other frames than datagrams, too */
+    } owed;
+    uint8_t next_number; /* the last byte of that of a packet in order */
 
     /* The end. */
     enum yo_quic_farewell farewell;
@@ -240,8 +247,11 @@ int yo_quic_setup_server(struct yo_quic_conn *conn, const struct yo_quic_packet 
                          yo_time now);
 int yo_quic_setup_client(struct yo_quic_conn *conn,
                          const struct yo_endpoint_connect *options, yo_time now);
-struct yo_stops;
-void yo_quic_collect_stops(struct yo_stops *into); /* NULL: no more */
+struct yo_quic_content { /* of a packet that is read */
+    struct yo_stops stops;
+    uint8_t number; /* the last byte of its number */
+};
+void yo_quic_collect(struct yo_quic_content *into); /* NULL: no more */
 /* Change the keys (RFC 9001 6), if that is possible now. */
 void yo_quic_conn_renew_keys(struct yo_quic_conn *conn, yo_time now);
 int yo_quic_conn_migrate(struct yo_quic_conn *conn, void *socket,
@@ -250,7 +260,10 @@ void yo_quic_path(ngtcp2_path *path, void *socket, const struct sockaddr *local,
                   const struct sockaddr *remote);
 
 /* patience.c */
-bool yo_quic_conn_settled(struct yo_quic_conn *conn, yo_time now);
+#define YO_QUIC_ACK_DELAY (100 * YO_MS) /* how long one may be put off at most */
+bool yo_quic_conn_settled(struct yo_quic_conn *conn,
+                          const struct yo_quic_packet *packet,
+                          const struct yo_quic_content *content, yo_time now);
 void yo_quic_conn_passed(struct yo_quic_conn *conn, size_t sent, bool more,
                          yo_time now);
 

@@ -19,7 +19,6 @@
 #include "transport/webtransport/codes.h"
 #include "transport/webtransport/conn.h"
 #include "transport/webtransport/inside.h"
-#include "transport/webtransport/stops.h"
 
 #define HTTP_STREAMS 3 /* control, QPACK encoder and decoder */
 
@@ -35,14 +34,14 @@ void yo_quic_path(ngtcp2_path *path, void *socket, const struct sockaddr *local,
 
 /* --- Callbacks -------------------------------------------------------------------- */
 
-/* Where STOP_SENDING frames of the packet that is being read go. ngtcp2 gives the call
+/* Where goes what is to be known of the packet that is being read. ngtcp2 gives the call
  * that decrypts nothing of ours, so it is kept for the thread, for the length of one
  * ngtcp2_conn_read_pkt. */
-static _Thread_local struct yo_stops *stops;
+static _Thread_local struct yo_quic_content *content;
 
-void yo_quic_collect_stops(struct yo_stops *into)
+void yo_quic_collect(struct yo_quic_content *into)
 {
-    stops = into;
+    content = into;
 }
 
 static int on_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead,
@@ -53,8 +52,9 @@ static int on_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead,
     int rv = ngtcp2_crypto_decrypt_cb(dest, aead, context, ciphertext, size, nonce,
                                       nonce_size, header, header_size);
     bool short_header = header_size > 0 && (header[0] & 0x80) == 0;
-    if (rv == 0 && stops && short_header && size > aead->max_overhead) {
-        yo_stops_read(stops, yo_span(dest, size - aead->max_overhead));
+    if (rv == 0 && content && short_header && size > aead->max_overhead) {
+        content->number = header[header_size - 1]; /* RFC 9000 17.1 */
+        yo_stops_read(&content->stops, yo_span(dest, size - aead->max_overhead));
     }
     return rv;
 }
@@ -457,6 +457,7 @@ static void fill_params(const struct yo_endpoint *endpoint,
     params->initial_max_streams_bidi = YO_WT_STREAMS_MAX;
     params->initial_max_streams_uni = YO_WT_STREAMS_MAX + HTTP_STREAMS;
     params->max_idle_timeout = endpoint->options.idle;
+    params->max_ack_delay = YO_QUIC_ACK_DELAY;
     params->max_datagram_frame_size = 65535;
     params->grease_quic_bit = 1;
 }

@@ -118,12 +118,20 @@ static bool skip(struct yo_span *rest, uint64_t type)
     }
 }
 
+/* PADDING, PING, ACK, DATAGRAM: to all of them there is nothing to say but ACK. */
+static bool quiet(uint64_t type)
+{
+    return type <= 0x03 || type == 0x30 || type == 0x31;
+}
+
 void yo_stops_read(struct yo_stops *stops, struct yo_span payload)
 {
     uint64_t type, id, code;
     while (payload.size > 0 && number(&payload, &type)) {
+        stops->more = stops->more || !quiet(type);
         if (type != STOP_SENDING) {
             if (!skip(&payload, type)) {
+                stops->more = true;
                 return;
             }
             continue;

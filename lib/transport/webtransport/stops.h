@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* stops.h - STOP_SENDING frames in the payload of a QUIC packet.
+/* stops.h - STOP_SENDING frames in the payload of a QUIC packet, and whether there is
+ * anything that calls for more than an acknowledgement.
  *
  * ngtcp2 answers STOP_SENDING by itself and keeps its code (as of 1.22), so whoever
  * wants to know the code reads the packet's frames once more, after they were
@@ -18,6 +19,7 @@ struct yo_stop {
 
 struct yo_stops {
     size_t count;
+    bool more; /* there were other frames than PADDING, PING, ACK and DATAGRAM */
     struct yo_stop stops[YO_STOPS_MAX]; /* those past the last are forgotten */
 };
 

@@ -63,6 +63,24 @@ static void it_is_found_behind_every_other_frame(void **state)
     }
 }
 
+static void what_only_wants_an_acknowledgement_is_known(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(frames) / sizeof(frames[0]); i++) {
+        struct yo_stops stops = {0};
+        uint8_t type = frames[i].bytes[0];
+        bool quiet = type <= 3 || type == 0x31;
+        yo_stops_read(&stops, yo_span(frames[i].bytes, frames[i].size));
+        assert_int_equal(stops.more, !quiet);
+    }
+    static const uint8_t end[] = {0x01, 0x30, 5, 5}, cut[] = {0x31, 2, 5};
+    struct yo_stops stops = {0};
+    yo_stops_read(&stops, yo_span(end, sizeof(end)));
+    assert_false(stops.more);
+    yo_stops_read(&stops, yo_span(cut, sizeof(cut)));
+    assert_true(stops.more);
+}
+
 static void what_goes_on_to_the_end_hides_nothing(void **state)
 {
     static const uint8_t content[][5] = {{0x30, 0x05, 4, 7, 0}, {0x08, 4, 0x05, 4, 7}};
@@ -124,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_is_found_behind_every_other_frame),
+        cmocka_unit_test(what_only_wants_an_acknowledgement_is_known),
         cmocka_unit_test(what_goes_on_to_the_end_hides_nothing),
         cmocka_unit_test(cut_anywhere_it_reads_no_further),
         cmocka_unit_test(nonsense_ends_the_reading),
