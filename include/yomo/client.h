@@ -582,7 +582,8 @@ YOMO_API int32_t yomo_value_is_lock(const yomo_value *value);
 /** Hold the lock `key`, with a lease of `lease_ms` (the server's `lease-max` at most); wait
  * for it in line for `wait_ms` milliseconds, 0: not at all. on_lock tells that it is held,
  * then on_sent with 0; else on_sent alone: CONFLICT, somebody has it; TIMEOUT; EXISTS, this
- * client holds it or waits for it already; FULL, too many wait; others as above.
+ * client holds it or waits for it already; FULL, too many wait; others as above. TIMEOUT also
+ * when the answer took longer than the lease.
  * Errors: INVALID, FULL (256 are held or waited for), CLOSED, NOMEM. */
 YOMO_API int32_t yomo_room_lock(yomo_room *room, const char *key, uint64_t lease_ms,
                                 uint64_t wait_ms, uint64_t *id);

@@ -32,6 +32,7 @@ struct claim {
     yo_time wait_until;
     bool told;                /* the program wants to know what became of it */
     bool due, asked, in_line; /* to be asked for; it was, by this connection */
+    bool given; /* told that it is ours now, maybe before the answer: lanes overtake */
     bool held;
     uint64_t version, session; /* held: since which place, by which session of ours */
     yo_time asked_at, valid_until, renew_at;
@@ -240,6 +241,7 @@ void yo_claim_give(struct yomo_room *room, yo_time now)
         claim->due = false;
         claim->ask = ask;
         claim->asked = true;
+        claim->given = false;
         claim->asked_at = now;
         int rv = send(room, &message, now);
         if (rv != YOMO_OK && rv != YOMO_ERR_NOMEM) {
@@ -256,7 +258,13 @@ static void got(struct claim *claim, uint64_t version, yo_time now)
     yo_time lease = claim->lease_ms * YO_MS;
     bool news = !claim->held || claim->version != version;
     claim->in_line = false;
-    if (yo_time_after(claim->asked_at, lease) <= now) {
+    bool late = yo_time_after(claim->asked_at, lease) <= now;
+    if (late && !claim->held && claim->wait_ms == 0) {
+        release(claim, now);
+        end(claim, YOMO_ERR_TIMEOUT); /* and so would be the next one */
+        return;
+    }
+    if (late) {
         claim->due = true; /* the answer took longer than the lease */
         yo_room_push(claim->room);
         return;
@@ -292,6 +300,8 @@ void yo_claim_confirmed(struct yomo_room *room, const struct yo_effect *effect,
         got(claim, effect->sequence, now);
     } else if (effect->error == YOMO_OK) {
         claim->in_line = true;
+        claim->due = claim->given;
+        yo_room_push(room);
     } else if (claim->held && effect->error != YOMO_ERR_CONFLICT &&
                effect->error != YOMO_ERR_NOT_FOUND &&
                effect->error != YOMO_ERR_DENIED) { /* too often, too much: again */
@@ -308,6 +318,7 @@ void yo_claim_told(struct yomo_room *room, const struct yo_effect *effect)
     if (!claim) {
         return;
     }
+    claim->given = ours;
     if (claim->held && effect->version > claim->version && !ours) {
         end(claim, YOMO_ERR_CONFLICT);
     } else if (claim->in_line && ours) {
@@ -335,6 +346,7 @@ void yo_claim_away(struct yomo_room *room)
     {
         of_link(link)->ask = 0;
         of_link(link)->asked = of_link(link)->in_line = of_link(link)->due = false;
+        of_link(link)->given = false;
     }
 }
 

@@ -10,15 +10,12 @@
 
 static bool is_for(const struct yo_past *past, const struct yo_member *member)
 {
-    if (past->session == member->session) {
-        return past->author_too;
-    }
     for (uint32_t i = 0; i < past->to_count; i++) {
         if (past->to[i] == member->session) {
-            return true;
+            return true; /* the author too, if he is named */
         }
     }
-    return past->to == NULL;
+    return !past->to && (past->session != member->session || past->author_too);
 }
 
 static int add(struct yo_home *home, struct yo_note *arrived,

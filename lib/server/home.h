@@ -268,9 +268,11 @@ void yo_home_changes_tick(struct yo_home *home, yo_time now);
 yo_time yo_home_changes_deadline(const struct yo_home *home);
 void yo_home_changes_forget(struct yo_home *home, struct yo_home_room *hr);
 
-/* What is shared (values.c): a member has left, and gives back what it held; a lease is
- * over, or when one will be. */
-void yo_home_locks_leave(struct yo_home *home, struct yo_home_room *hr, uint64_t session);
+/* What is shared (values.c): a member has left, and gives back what it held, unless its
+ * connection `broke`: its program may not know that yet, and believes in its lease until
+ * it is over; a lease is over, or when one will be. */
+void yo_home_locks_leave(struct yo_home *home, struct yo_home_room *hr, uint64_t session,
+                         bool broke);
 void yo_home_leases_tick(struct yo_home *home, yo_time now);
 yo_time yo_home_leases_deadline(const struct yo_home *home);
 

@@ -111,7 +111,8 @@ void yo_home_leave(struct yo_home *home, struct yo_note *note)
         (void)yo_room_leave(&hr->room, note->session, &changes);
         yo_home_tell_changes(home, hr, &changes, NULL);
         yo_changes_finish(&changes);
-        yo_home_locks_leave(home, hr, note->session);
+        yo_home_locks_leave(home, hr, note->session,
+                            note->error != YOMO_OK && note->error != YOMO_ERR_KICKED);
         if (at->members[YOMO] + at->members[PRESENCEJS] == 0) {
             yo_note_free(at->lost);
             at->lost = NULL;

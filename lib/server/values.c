@@ -283,7 +283,7 @@ void yo_home_lock(struct yo_home *home, struct yo_note *note)
 }
 
 void yo_home_locks_leave(struct yo_home *home, struct yo_home_room *hr,
-                         uint64_t session)
+                         uint64_t session, bool broke)
 {
     struct yo_value *held;
 
@@ -291,7 +291,7 @@ void yo_home_locks_leave(struct yo_home *home, struct yo_home_room *hr,
         return;
     }
     yo_values_step_out_all(&hr->values, session);
-    while ((held = yo_values_held_by(&hr->values, session)) != NULL) {
+    while (!broke && (held = yo_values_held_by(&hr->values, session)) != NULL) {
         (void)pass_on(home, hr, held);
     }
 }

@@ -60,10 +60,12 @@ static void on_status(void *user, yomo_client *client, const yomo_status *status
             say_another_session(member);
             for (uint32_t i = 0; i < ROOMS; i++) {
                 member->seats[i].away = true;
+                member->seats[i].heard_now = true; /* what is past is what was missed */
             }
         }
         member->was_resumed = resumed;
         member->troubled = false;
+        member->open_at = model_now;
         member->transport = yomo_status_transport(status);
         member->resumed += resumed;
         model_tell(member->model, "%s open as %llu%s", member->name,
@@ -71,7 +73,7 @@ static void on_status(void *user, yomo_client *client, const yomo_status *status
     } else {
         model_tell(member->model, "%s %s %s", member->name, names[member->state],
                    yomo_error_name(yomo_status_error(status)));
-        say_disturbed(member);
+        member_disturbed(member);
         if (member->transport == YOMO_TRANSPORT_WEBSOCKET) {
             say_another_session(member); /* a value on its way may be lost with it */
         }
@@ -93,6 +95,7 @@ static void on_joined(void *user, yomo_room *room)
     seat->away = false;
     if (!seat->joined) {
         seat->joined = true;
+        seat->joined_at = model_now;
         seat->event = member->model->event;
     }
 }
@@ -150,7 +153,12 @@ static bool hears(const struct member *member, const yomo_room *room)
 
 static void on_message(void *user, yomo_room *room, const yomo_message *message)
 {
-    if (hears(user, room)) {
+    if (!hears(user, room)) {
+        return;
+    }
+    if (strcmp(yomo_message_event(message), "ask") == 0) {
+        requests_heard(user, room, message);
+    } else {
         say_heard(user, room, message);
     }
 }
@@ -173,8 +181,33 @@ static void on_gap(void *user, yomo_room *room, const yomo_gap *gap)
 
 static void on_value(void *user, yomo_room *room, const yomo_value *value)
 {
-    if (hears(user, room)) {
+    if (hears(user, room) && yomo_value_is_lock(value)) {
+        locks_seen(user, room, value);
+    } else if (hears(user, room)) {
         values_told(user, room, value);
+    }
+}
+
+static void on_history(void *user, yomo_room *room, yomo_history *history)
+{
+    if (hears(user, room)) {
+        history_told(user, room, history);
+    }
+}
+
+static void on_user(void *user, yomo_room *room, const yomo_user *who, int32_t change)
+{
+    if (hears(user, room)) {
+        users_told(user, room, who, change);
+    }
+}
+
+static void on_lock(void *user, yomo_room *room, const char *key, int32_t held,
+                    uint64_t version)
+{
+    (void)key;
+    if (hears(user, room)) {
+        locks_told(user, room, held != 0, version);
     }
 }
 
@@ -207,6 +240,9 @@ static const yomo_client_callbacks callbacks = {
     .on_sent = on_sent,
     .on_gap = on_gap,
     .on_value = on_value,
+    .on_history = on_history,
+    .on_user = on_user,
+    .on_lock = on_lock,
     .on_left = on_left,
     .on_closed = on_closed,
 };
@@ -241,6 +277,10 @@ struct member *member_create(struct model *model, enum yomo_transport_kind kind)
     member->troubled = true; /* until it is there */
     snprintf(member->name, sizeof(member->name), "m%u", member->index);
     snprintf(member->id, sizeof(member->id), "u%u", member->index);
+    if (chance_of(20) && member->index > 0) { /* another device of a person */
+        const struct member *same = model->members[chance_below(member->index)];
+        memcpy(member->id, same->id, sizeof(member->id));
+    }
     const char *const pairs[] = {"url",
                                  "https://model",
                                  "id",
@@ -345,19 +385,37 @@ static const char *state_text(uint32_t number)
     return text;
 }
 
+void member_disturbed(struct member *member)
+{
+    say_disturbed(member);
+    requests_disturbed(member);
+}
+
 void member_join(struct member *member, uint32_t room)
 {
-    struct seat *seat = &member->seats[room];
-    uint32_t state = seat->state + 1, mine = seat->mine;
+    static const uint64_t paces[] = {0, 0, 100, 1000};
+    struct seat *seat = &member->seats[room], before = *seat;
+    yomo_join *join;
     memset(seat, 0, sizeof(*seat));
-    seat->state = state;
-    seat->mine = mine;
+    seat->state = before.state + 1;
+    seat->mine = before.mine;
+    seat->observe = chance_of(15);
+    seat->pace_ms = paces[chance_below(4)];
     say_joined(member, room);
-    model_tell(member->model, "%s asks for %s", member->name, room_names[room]);
-    int32_t rv = yomo_client_join(member->client, room_names[room], state_text(state),
-                                  &seat->room);
+    model_tell(member->model, "%s asks for %s%s, values in %llu ms", member->name,
+               room_names[room], seat->observe ? ", to look on" : "",
+               (unsigned long long)seat->pace_ms);
+    assert_int_equal(yomo_join_create(&join, member->client), YOMO_OK);
+    yomo_join_set_state(join, state_text(seat->state));
+    yomo_join_set_observe(join, seat->observe);
+    yomo_join_set_pace(join, seat->pace_ms);
+    history_wish(member, room, join, &before);
+    int32_t rv =
+        yomo_client_join_with(member->client, room_names[room], join, &seat->room);
+    yomo_join_free(join);
     if (rv != YOMO_OK) { /* the old leave is not over */
         model_tell(member->model, "  %s", yomo_error_name(rv));
+        *seat = before;
         seat->room = NULL;
     }
 }
@@ -366,14 +424,19 @@ void member_leave(struct member *member, uint32_t room)
 {
     struct seat *seat = &member->seats[room];
     model_tell(member->model, "%s leaves %s", member->name, room_names[room]);
+    seat->told = yomo_room_position(seat->room, &seat->told_order);
     yomo_room_leave(seat->room);
     seat->room = NULL;
-    seat->joined = false;
+    seat->joined = seat->holds = false;
+    requests_disturbed(member);
 }
 
 void member_set_state(struct member *member, uint32_t room)
 {
     struct seat *seat = &member->seats[room];
+    if (seat->observe) { /* it has none */
+        return;
+    }
     model_tell(member->model, "%s is %u in %s", member->name, seat->state + 1,
                room_names[room]);
     if (yomo_room_set_state(seat->room, state_text(seat->state + 1)) == YOMO_OK) {
@@ -394,7 +457,8 @@ void member_die(struct member *member, yo_time server_at)
     }
     for (uint32_t i = 0; i < ROOMS; i++) {
         member->seats[i].room = NULL;
-        member->seats[i].joined = false;
+        member->seats[i].joined = member->seats[i].holds = false;
     }
+    member_disturbed(member);
     yomo_client_close(member->client);
 }

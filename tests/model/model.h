@@ -7,7 +7,8 @@
  * looked at there and then, and what must be true in the end when all is quiet
  * (promises.c). A run that fails prints its seed and its story.
  *
- * One file, one promise: say.c has messages, values.c what a room shares, member.c the
+ * One file, one promise: say.c has messages, history.c what was said before, requests.c
+ * questions, values.c what a room shares, locks.c locks, users.c persons, member.c the
  * program around a client and who it sees. */
 #ifndef TESTS_MODEL_MODEL_H
 #define TESTS_MODEL_MODEL_H
@@ -21,15 +22,20 @@
 #define SAID_MAX 4096
 #define GAPS_MAX 64
 #define RANKS 3 /* priorities */
+#define QUESTIONS_MAX 512
+#define LATER_MAX 32 /* questions that will be answered */
 
 struct model;
 
-/* One message of a program. */
+enum what { SAID_MESSAGE, SAID_VALUE, SAID_LOCK };
+
+/* One wish of a program, of which on_sent tells: a message, that the shared value be
+ * one more, a lock. */
 struct said {
+    enum what what;
     uint32_t author, room, serial;
     int32_t delivery, priority;
     int32_t only;     /* the member whose id it is for; -1: all others */
-    bool value;       /* no message: the shared value is to be one more */
     uint32_t crashes; /* of the server, until then */
     uint64_t number;  /* of on_sent */
     uint64_t event;   /* when, by steps of the run ... */
@@ -40,6 +46,34 @@ struct said {
     uint32_t heard;        /* bit for each member */
     uint32_t calm, same; /* bit for each member: the way to it has been undisturbed; its
                             session and the author's are still the ones they were */
+};
+
+/* What who is asked does with a question. */
+enum answer { ANSWER_YES, ANSWER_NO, ANSWER_LATER, ANSWER_NEVER, ANSWERS };
+
+struct question {
+    struct model *model;
+    uint32_t number, asker, asked, room;
+    uint64_t session; /* of who is asked; 0: any device */
+    yo_time at, timeout;
+    enum answer manner;
+    uint32_t heard; /* bit for each member */
+    bool answered;  /* by somebody */
+    bool over;      /* its asker knows what became of it */
+    bool calm;      /* nothing has stood in the way */
+};
+
+struct later {
+    struct question *question;
+    yomo_request *request;
+    const struct member *member;
+    yo_time due;
+};
+
+/* The last holder's. */
+struct lock {
+    uint64_t version;
+    uint32_t crashes;
 };
 
 /* What one program has seen of another's session. */
@@ -58,8 +92,9 @@ struct missing {
 struct seat {
     yomo_room *room; /* NULL: it does not want to be there */
     bool joined;     /* on_joined has come; breaks do not end it */
-    bool away;       /* until it is joined anew by another session */
-    uint64_t event;  /* when, for the first time */
+    yo_time joined_at;
+    bool away;      /* until it is joined anew by another session */
+    uint64_t event; /* when, for the first time */
     struct missing gaps[GAPS_MAX];
     size_t gap_count;
     uint32_t state;                    /* the number that its state has */
@@ -69,6 +104,20 @@ struct seat {
     uint32_t mine;                     /* its own last serial */
     uint64_t version; /* of the shared value, as the program was told ... */
     uint32_t crashes; /* ... after so many of the server's ends */
+    bool observe;     /* it has no seat there */
+    uint64_t pace_ms; /* of LATEST values */
+    yo_time latest_at[MEMBERS_MAX]; /* when one of each came last */
+    bool holds;                     /* the lock ... */
+    uint32_t holds_crashes;         /* ... after so many of the server's ends */
+    uint64_t told, told_order;      /* its position when it left */
+    uint64_t since, since_order;    /* it was joined with that; 0: it was not */
+    uint32_t last_max, last_count;  /* it was joined with the last so many; were told */
+    uint64_t last_place;            /* of these */
+    bool heard_now;                 /* something that is not of the past */
+    uint64_t asked, asked_before;   /* number and bounds of its last question for */
+    uint32_t asked_max;             /* ... what was said before */
+    char users[MEMBERS_MAX][16];    /* persons who are there */
+    size_t user_count;
     struct seen seen[MEMBERS_MAX * 4];
     size_t seen_count;
 };
@@ -88,12 +137,13 @@ struct member {
     uint64_t session;       /* ... with this session ... */
     uint64_t session_event; /* ... and since when */
     bool was_resumed;       /* it went on then */
+    yo_time open_at;        /* when that was */
     uint32_t resumed;       /* times that a session went on */
     struct seat seats[ROOMS];
 };
 
 struct tally {
-    uint64_t said, heard, resumed, gaps, crashes, expired;
+    uint64_t said, heard, resumed, gaps, crashes, expired, replies, locks;
 };
 
 struct model {
@@ -109,6 +159,11 @@ struct model {
     uint32_t member_count;
     struct said said[SAID_MAX];
     uint32_t said_count;
+    struct question questions[QUESTIONS_MAX];
+    uint32_t question_count;
+    struct later later[LATER_MAX];
+    size_t later_count;
+    struct lock locks[ROOMS];
     struct tally tally;
     char *story[512]; /* a ring */
     uint64_t lines;
@@ -126,6 +181,7 @@ void model_pass(struct model *model, yo_time span);
 struct member *model_anybody(struct model *model);
 
 /* member.c */
+void member_disturbed(struct member *member); /* something comes in the way of it */
 struct member *member_create(struct model *model, enum yomo_transport_kind kind);
 void member_free(struct member *member);
 bool member_turn(struct member *member);
@@ -149,6 +205,36 @@ void say_joined(struct member *member, uint32_t room); /* anew, by its program *
 void say_disturbed(struct member *member);             /* its connection has trouble */
 void say_another_session(struct member *member);
 void say_check(struct model *model);
+
+struct said *say_find(struct model *model, const yomo_message *message);
+
+/* requests.c */
+void requests_ask(struct member *member, uint32_t room);
+void requests_heard(struct member *member, yomo_room *room,
+                    const yomo_message *message);
+void requests_turn(struct model *model, bool last); /* answers that are due */
+void requests_disturbed(const struct member *member);
+void requests_check(struct model *model);
+
+/* history.c */
+void history_wish(struct member *member, uint32_t room, yomo_join *join,
+                  const struct seat *before);
+void history_ask(struct member *member, uint32_t room);
+void history_told(struct member *member, yomo_room *room, yomo_history *history);
+void history_heard(struct member *member, uint32_t room, uint64_t place);
+bool history_owes(const struct seat *seat, const struct said *said);
+
+/* locks.c */
+void locks_want(struct member *member, uint32_t room);
+void locks_told(struct member *member, yomo_room *room, bool held, uint64_t version);
+void locks_seen(struct member *member, yomo_room *room, const yomo_value *value);
+void locks_sent(struct member *member, const struct said *said);
+void locks_settle(struct model *model);
+
+/* users.c */
+void users_told(struct member *member, yomo_room *room, const yomo_user *who,
+                int32_t change);
+void users_check(const struct member *member, uint32_t room);
 
 /* values.c */
 void values_increment(struct member *member, uint32_t room);

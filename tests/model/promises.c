@@ -41,7 +41,8 @@ static void check_roster(struct model *model, const struct member *member,
     for (uint32_t i = 0; i < model->member_count; i++) {
         const struct member *other = model->members[i];
         char number[32];
-        if (other == member || other->dead || !other->seats[room].joined) {
+        if (other == member || !member_is_there(other, room) ||
+            other->seats[room].observe) {
             continue;
         }
         there++;
@@ -74,11 +75,13 @@ void promises_check(struct model *model)
 {
     check_rest(model);
     say_check(model);
+    requests_check(model);
     for (uint32_t r = 0; r < ROOMS; r++) {
         values_check(model, r);
         for (uint32_t i = 0; i < model->member_count; i++) {
             if (member_is_there(model->members[i], r)) {
                 check_roster(model, model->members[i], r);
+                users_check(model->members[i], r);
             }
         }
     }

@@ -22,6 +22,7 @@
 /* The time on the way is not counted in a time to live: both connections may be slow.
  */
 #define ON_THE_WAY (8 * YO_SECOND)
+#define PACE_JITTER (5 * YO_MS)
 
 static const char *kind_of(const struct said *said)
 {
@@ -79,6 +80,9 @@ static void mark(const struct member *member, struct said *said)
         bool there =
             member_is_there(other, said->room) && !other->seats[said->room].away;
         bool free = there && !other->narrow && !other->troubled;
+        if (other->kind == YOMO_TRANSPORT_WEBSOCKET && other->troubled) {
+            there = false; /* a value on its way may be lost with the connection */
+        }
         said->same |= (uint32_t)there << i;
         said->calm |= (uint32_t)free << i;
     }
@@ -168,13 +172,17 @@ void say_sent(struct member *member, uint64_t id, int32_t error)
     if (said->answered) {
         model_fail(model, "%s was told before", member->name);
     }
-    if (error == YOMO_ERR_TIMEOUT && said->delivery == YOMO_RELIABLE &&
+    if (error == YOMO_ERR_TIMEOUT && said->what == SAID_MESSAGE &&
+        said->delivery == YOMO_RELIABLE &&
         (said->ttl == 0 || model_now < said->at + said->ttl)) {
         model_fail(model, "its time was not over");
     }
-    model->tally.expired += error == YOMO_ERR_TIMEOUT;
+    model->tally.expired += error == YOMO_ERR_TIMEOUT && said->what == SAID_MESSAGE;
     said->answered = true;
     said->outcome = error;
+    if (said->what == SAID_LOCK) {
+        locks_sent(member, said);
+    }
 }
 
 /* Who and what comes in the way of what is on its way. */
@@ -206,7 +214,7 @@ void say_another_session(struct member *member)
 /* --- hearing -----------------------------------------------------------------------
  */
 
-static struct said *said_of(struct model *model, const yomo_message *message)
+struct said *say_find(struct model *model, const yomo_message *message)
 {
     unsigned index;
     if (sscanf(yomo_message_json(message, NULL), "{\"id\":%u", &index) != 1 ||
@@ -220,8 +228,8 @@ static struct said *said_of(struct model *model, const yomo_message *message)
 static bool is_for(const struct said *said, const struct member *member)
 {
     const struct model *model = member->model;
-    return said->author != member->index &&
-           (said->only < 0 || strcmp(model->members[said->only]->id, member->id) == 0);
+    return said->only < 0 ? said->author != member->index
+                          : strcmp(model->members[said->only]->id, member->id) == 0;
 }
 
 /* Once, and from whom and how it was said. */
@@ -230,7 +238,8 @@ static void check_said(struct member *member, struct said *said,
 {
     struct model *model = member->model;
     uint32_t bit = 1u << member->index;
-    if (!is_for(said, member)) {
+    if (!is_for(said, member) &&
+        !(said->author == member->index && yomo_message_past(message))) {
         model_fail(model, "it was not for %s", member->name);
     }
     /* The newest value may be told again, when its author has come back. */
@@ -249,6 +258,23 @@ static void check_said(struct member *member, struct said *said,
     }
 }
 
+/* No more often than it wants, where none is lost, and told later, or waits on the way.
+ */
+static void check_pace(struct member *member, const struct said *said)
+{
+    const struct model *model = member->model;
+    struct seat *seat = &member->seats[said->room];
+    yo_time last = seat->latest_at[said->author];
+    bool even =
+        member->transport == YOMO_TRANSPORT_WEBSOCKET || model->net.loss_percent == 0;
+    if (even && !member->narrow && !member->troubled && last > member->open_at &&
+        model_now + PACE_JITTER < last + seat->pace_ms * YO_MS) {
+        model_fail(member->model, "%s does not want values more often than in %llu ms",
+                   member->name, (unsigned long long)seat->pace_ms);
+    }
+    seat->latest_at[said->author] = model_now;
+}
+
 static void check_order(struct member *member, const struct said *said,
                         const yomo_message *message)
 {
@@ -262,6 +288,9 @@ static void check_order(struct member *member, const struct said *said,
         yomo_message_session(message) != model->members[said->author]->session) {
         last = NULL; /* of a session that is over: another device's, for all that one
                         knows */
+    }
+    if (said->delivery == YOMO_LATEST) {
+        check_pace(member, said);
     }
     if (last && said->serial < *last + (said->delivery == YOMO_RELIABLE)) {
         model_fail(model, "%s has heard %u of it already", member->name, *last);
@@ -305,7 +334,7 @@ void say_heard(struct member *member, yomo_room *room, const yomo_message *messa
 {
     struct model *model = member->model;
     const struct seat *seat = &member->seats[room_of(room)];
-    struct said *said = said_of(model, message);
+    struct said *said = say_find(model, message);
     uint64_t place = yomo_message_sequence(message);
     model_tell(model, "%s hears %s's %s %u%s in %s, place %llu", member->name,
                model->members[said->author]->name, kind_of(said), said->serial,
@@ -318,6 +347,11 @@ void say_heard(struct member *member, yomo_room *room, const yomo_message *messa
     check_order(member, said, message);
     if (place != 0) {
         check_place(member, said, room, place);
+        if (yomo_message_past(message)) {
+            history_heard(member, said->room, place);
+        } else {
+            member->seats[said->room].heard_now = true;
+        }
     }
     model->tally.heard++;
 }
@@ -336,7 +370,7 @@ void say_gap(struct member *member, yomo_room *room, const yomo_gap *gap)
     if (missing.first > missing.last) {
         model_fail(model, "that is nothing");
     }
-    if (member->was_resumed && !model->log_small) {
+    if (member->was_resumed && seat->joined_at < member->open_at && !model->log_small) {
         model_fail(model, "its session went on, and the server has room for all of it");
     }
     /* With priorities it is the range in which some are missing. */
@@ -392,7 +426,8 @@ static bool must_hear(const struct said *said, const struct member *member)
 {
     const struct seat *seat = &member->seats[said->room];
     if (!is_for(said, member) || !member_is_there(member, said->room) ||
-        seat->event >= said->event) {
+        (seat->event >= said->event &&
+         !(said->only < 0 && said->ttl == 0 && history_owes(seat, said)))) {
         return false;
     }
     if (said->delivery == YOMO_LATEST) {
@@ -423,7 +458,7 @@ static bool is_replaced(const struct model *model, uint32_t index)
     const struct said *said = &model->said[index];
     for (uint32_t i = index + 1; i < model->said_count; i++) {
         const struct said *later = &model->said[i];
-        if (!later->value && later->delivery == YOMO_LATEST &&
+        if (later->what == SAID_MESSAGE && later->delivery == YOMO_LATEST &&
             later->author == said->author && later->room == said->room) {
             return true;
         }
@@ -435,7 +470,7 @@ void say_check(struct model *model)
 {
     for (uint32_t i = 0; i < model->said_count; i++) {
         const struct said *said = &model->said[i];
-        if (said->value || !said->answered || said->outcome != YOMO_OK) {
+        if (said->what != SAID_MESSAGE || !said->answered || said->outcome != YOMO_OK) {
             continue;
         }
         if (said->delivery == YOMO_RELIABLE ||

@@ -99,6 +99,7 @@ static void settle(struct model *model)
         for (uint32_t i = 0; i < model->member_count; i++) {
             again |= member_turn(model->members[i]);
         }
+        requests_turn(model, false);
     }
 }
 
@@ -152,6 +153,9 @@ static void choose_settings(struct model *model)
         model->settings[count++] = "2k";
         model->log_small = true;
     }
+    static const char *const kept[] = {"0", "10", "1000"};
+    model->settings[count++] = "history-messages";
+    model->settings[count++] = kept[chance_below(3)];
     model->settings[count] = NULL;
     model->ranks = chance_of(60);
     model->workers = 1 + (uint32_t)chance_below(3);
@@ -182,14 +186,14 @@ static void trouble(struct model *model, struct member *member)
     }
     if (chance_of(30)) {
         model_tell(model, "%s's path is cut", member->name);
-        say_disturbed(member);
+        member_disturbed(member);
         wire_cut(wire);
         return;
     }
     yo_time client = chance_below(2) * chance_below(4000) * YO_MS;
     yo_time server = chance_below(2) * chance_below(4000) * YO_MS;
     model_tell(model, "%s's connection breaks", member->name);
-    say_disturbed(member);
+    member_disturbed(member);
     wire_break(wire, model_now + client, model_now + server);
 }
 
@@ -204,6 +208,12 @@ static void in_a_room(struct member *member)
         values_increment(member, room);
     } else if (chance_of(15)) {
         member_set_state(member, room);
+    } else if (chance_of(10)) {
+        requests_ask(member, room);
+    } else if (chance_of(10)) {
+        locks_want(member, room);
+    } else if (chance_of(5)) {
+        history_ask(member, room);
     } else {
         say_something(member, room);
     }
@@ -246,6 +256,7 @@ static void end(struct model *model)
     for (uint32_t i = 0; i < model->member_count; i++) {
         member_free(model->members[i]);
     }
+    requests_turn(model, true);
     net_finish(&model->net);
     rig_close(&model->rig);
     for (size_t i = 0; i < STORY; i++) {
@@ -259,6 +270,8 @@ static void add(struct tally *tally, const struct model *model)
     tally->heard += model->tally.heard;
     tally->gaps += model->tally.gaps;
     tally->expired += model->tally.expired;
+    tally->replies += model->tally.replies;
+    tally->locks += model->tally.locks;
     tally->crashes += model->crashes;
     for (uint32_t i = 0; i < model->member_count; i++) {
         tally->resumed += model->members[i]->resumed;
@@ -283,6 +296,7 @@ static void run(uint64_t seed, struct tally *tally)
     model_tell(model, "nothing more happens");
     model_pass(model, 120 * YO_SECOND);
     promises_check(model);
+    locks_settle(model);
     add(tally, model);
     end(model);
     free(model);
@@ -297,14 +311,16 @@ int main(int argc, char **argv)
     for (uint64_t seed = first; seed < first + count; seed++) {
         run(seed, &tally);
     }
-    printf("%llu messages heard %llu times, %llu too old; %llu sessions resumed, "
-           "%llu gaps, %llu servers died\n",
+    printf("%llu messages heard %llu times, %llu too old; %llu replies, %llu locks; "
+           "%llu sessions resumed, %llu gaps, %llu servers died\n",
            (unsigned long long)tally.said, (unsigned long long)tally.heard,
-           (unsigned long long)tally.expired, (unsigned long long)tally.resumed,
+           (unsigned long long)tally.expired, (unsigned long long)tally.replies,
+           (unsigned long long)tally.locks, (unsigned long long)tally.resumed,
            (unsigned long long)tally.gaps, (unsigned long long)tally.crashes);
     /* A model in which nothing of it happens checks nothing. */
-    bool vain = count >= 20 && (tally.resumed == 0 || tally.gaps == 0 ||
-                                tally.crashes == 0 || tally.expired == 0);
+    bool vain =
+        count >= 20 && (tally.resumed == 0 || tally.gaps == 0 || tally.crashes == 0 ||
+                        tally.expired == 0 || tally.replies == 0 || tally.locks == 0);
     printf("%llu passed, %d failed\n", (unsigned long long)(count - (vain ? 1 : 0)),
            vain);
     return vain ? 1 : 0;

@@ -33,7 +33,7 @@ void values_increment(struct member *member, uint32_t room)
         return;
     }
     look(member, room, &number, &version);
-    said->value = true;
+    said->what = SAID_VALUE;
     said->serial = number + 1;
     int size = snprintf(text, sizeof(text), "%u", number + 1);
     int32_t rv =
@@ -70,7 +70,7 @@ static void count(const struct model *model, uint32_t room, uint32_t *least,
     *least = *most = 0;
     for (uint32_t i = 0; i < model->said_count; i++) {
         const struct said *said = &model->said[i];
-        if (said->value && said->room == room) {
+        if (said->what == SAID_VALUE && said->room == room) {
             bool done = said->answered && said->outcome == YOMO_OK;
             *least += done && said->crashes == model->crashes && model->crashes == 0;
             *most += done || !said->answered || said->outcome == YOMO_ERR_CLOSED;

@@ -131,6 +131,46 @@ static void who_waits_asks_again_when_it_is_its_turn(void **state)
     stage_end(&s);
 }
 
+/* What is told on the room's lane may overtake the answer on control. */
+static void its_turn_may_be_told_before_it_is_in_line(void **state)
+{
+    struct stage s;
+    yomo_room *room;
+    uint64_t id;
+    (void)state;
+    struct fake_conn *conn = begin_in_room(&s, &room);
+    assert_int_equal(yomo_room_lock(room, "k", 3000, 60000, &id), YOMO_OK);
+    stage_run(&s);
+    struct yo_message asked = stage_take(&s, conn, YO_OP_LOCK, NULL);
+    tell(&s, conn, YO_OP_LOCK, OURS, 1000);
+    stage_run(&s);
+    assert_true(stage_none(&s, conn, YO_OP_LOCK));
+    answer(&s, conn, asked.number, 0, 0); /* in line: it was, then */
+    stage_run(&s);
+    asked = stage_take(&s, conn, YO_OP_LOCK, NULL);
+    answer(&s, conn, asked.number, 0, 1000);
+    expect_sent(&s, id, "OK");
+    stage_end(&s);
+}
+
+/* A lease that is over when the answer comes is none. */
+static void an_answer_that_takes_longer_than_the_lease_is_none(void **state)
+{
+    struct stage s;
+    yomo_room *room;
+    uint64_t id;
+    (void)state;
+    struct fake_conn *conn = begin_in_room(&s, &room);
+    assert_int_equal(yomo_room_lock(room, "k", 300, 0, &id), YOMO_OK);
+    stage_run(&s);
+    struct yo_message asked = stage_take(&s, conn, YO_OP_LOCK, NULL);
+    stage_pass(&s, 400 * YO_MS);
+    answer(&s, conn, asked.number, 0, 1000);
+    expect_sent(&s, id, "TIMEOUT");
+    (void)stage_take(&s, conn, YO_OP_UNLOCK, NULL);
+    stage_end(&s);
+}
+
 static void a_server_that_lies_is_not_believed(void **state)
 {
     static const uint8_t no_version[] = {0x91, 0x81, 0xa1, 'k', 0xa1, 'a'};
@@ -173,6 +213,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_conflict_is_told_when_what_was_first_is_known),
         cmocka_unit_test(a_lock_is_renewed_and_lost_when_nobody_answers),
+        cmocka_unit_test(its_turn_may_be_told_before_it_is_in_line),
+        cmocka_unit_test(an_answer_that_takes_longer_than_the_lease_is_none),
         cmocka_unit_test(a_server_that_lies_is_not_believed),
         cmocka_unit_test(who_waits_asks_again_when_it_is_its_turn),
     };
