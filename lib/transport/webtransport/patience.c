@@ -61,6 +61,15 @@ static yo_time hold_until(const struct yo_quic_conn *conn)
     return yo_time_after(conn->unacked, conn->owed.more ? HOLD_MORE : HOLD);
 }
 
+static void hold(struct yo_quic_conn *conn)
+{
+    yo_time until = hold_until(conn);
+    if (conn->due < until) {
+        conn->due = until;
+        conn->waits = true;
+    }
+}
+
 /* Has it to be acknowledged at once, whatever it is? (ngtcp2 tells nobody.) */
 static bool urgent(struct yo_quic_conn *conn, const struct yo_quic_packet *packet,
                    const struct yo_quic_content *content)
@@ -95,29 +104,33 @@ bool yo_quic_conn_settled(struct yo_quic_conn *conn,
     }
     /* Where that time is past it is the one of pacing, which wants no pass: no other
      * one was before the packet came. */
-    if (conn->due > now && idle(conn, now)) {
-        ngtcp2_conn_get_conn_info(conn->quic, &info);
-        /* If packets were lost there may be something to send again. */
-        bool lost = info.pkt_lost != conn->lost;
-        conn->lost = info.pkt_lost;
-        if (!lost) {
-            yo_quic_conn_expired(conn, now);
-            conn->due = ngtcp2_conn_get_expiry(conn->quic);
-            if (conn->due > yo_time_after(now, usual_delay(&info))) {
-                owes_nothing(conn);
-                return true;
-            }
-        }
-    }
     conn->unacked = now;
-    return false;
+    if (conn->due <= now || !idle(conn, now)) {
+        return false;
+    }
+    ngtcp2_conn_get_conn_info(conn->quic, &info);
+    bool lost = info.pkt_lost != conn->lost; /* there may be something to send again */
+    conn->lost = info.pkt_lost;
+    if (lost) {
+        return false;
+    }
+    yo_quic_conn_expired(conn, now);
+    conn->due = ngtcp2_conn_get_expiry(conn->quic);
+    if (conn->due > yo_time_after(now, usual_delay(&info))) {
+        owes_nothing(conn);
+        return true;
+    }
+    if (conn->owed.more || now_or_never || info.bytes_in_flight > 0) {
+        return false;
+    }
+    hold(conn);
+    return true;
 }
 
 /* After a pass that sent so many bytes, and left more to be sent. */
 void yo_quic_conn_passed(struct yo_quic_conn *conn, size_t sent, bool more, yo_time now)
 {
     ngtcp2_conn_info info;
-    yo_time until = hold_until(conn);
 
     conn->waits = false;
     conn->wanting =
@@ -137,11 +150,8 @@ void yo_quic_conn_passed(struct yo_quic_conn *conn, size_t sent, bool more, yo_t
         return;
     }
     if (conn->wanting || !conn->confirmed || conn->state != YO_QUIC_SESSION ||
-        until <= now || conn->due >= until) {
+        hold_until(conn) <= now || info.bytes_in_flight > 0) {
         return;
     }
-    if (info.bytes_in_flight == 0) {
-        conn->due = until;
-        conn->waits = true;
-    }
+    hold(conn);
 }
