@@ -116,6 +116,12 @@ struct bench_sample {
  * 0, or -1 with errno. */
 int bench_server_start(struct bench_server *server, const struct bench_plan *plan,
                        const char *extra);
+/* Ask it to end; has it? Once it has: start it again, in its folder, at its port. 0, or -1
+ * with errno. */
+void bench_server_signal(struct bench_server *server);
+bool bench_server_ended(struct bench_server *server);
+int bench_server_restart(struct bench_server *server, const struct bench_plan *plan,
+                         const char *extra);
 /* Take what it wrote to stderr: shown on ours, but for what is known to come. False when
  * it has ended. */
 bool bench_server_read(struct bench_server *server);

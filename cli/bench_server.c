@@ -85,16 +85,14 @@ static bool make_folder(struct bench_server *server)
     return mkdtemp(server->folder) != NULL;
 }
 
-int bench_server_start(struct bench_server *server, const struct bench_plan *plan,
-                       const char *extra)
+static int launch(struct bench_server *server, const struct bench_plan *plan,
+                  const char *extra)
 {
     pid_t parent = getpid();
     int ends[2];
     char *words = extra ? strdup(extra) : NULL;
 
-    memset(server, 0, sizeof(*server));
-    server->errors = -1;
-    if (!make_folder(server) || pipe(ends) != 0) {
+    if (pipe(ends) != 0) {
         free(words);
         return -1;
     }
@@ -111,6 +109,42 @@ int bench_server_start(struct bench_server *server, const struct bench_plan *pla
     fcntl(server->errors, F_SETFL, O_NONBLOCK);
     fcntl(server->errors, F_SETFD, FD_CLOEXEC);
     return server->pid > 0 ? 0 : -1;
+}
+
+int bench_server_start(struct bench_server *server, const struct bench_plan *plan,
+                       const char *extra)
+{
+    memset(server, 0, sizeof(*server));
+    server->errors = -1;
+    return make_folder(server) ? launch(server, plan, extra) : -1;
+}
+
+void bench_server_signal(struct bench_server *server)
+{
+    server->ending = true; /* that all its clients go is no news */
+    kill(server->pid, SIGTERM);
+}
+
+bool bench_server_ended(struct bench_server *server)
+{
+    (void)bench_server_read(server);
+    if (server->pid > 0 && waitpid(server->pid, NULL, WNOHANG) == server->pid) {
+        server->pid = 0;
+        close(server->errors);
+        server->errors = -1;
+    }
+    return server->pid == 0;
+}
+
+int bench_server_restart(struct bench_server *server, const struct bench_plan *plan,
+                         const char *extra)
+{
+    char words[1024];
+
+    snprintf(words, sizeof(words), "--port %u %s", server->port, extra ? extra : "");
+    server->listening = server->ending = false;
+    server->line_size = 0;
+    return launch(server, plan, words);
 }
 
 /* --- what it writes ----------------------------------------------------------------- */
