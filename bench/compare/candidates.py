@@ -124,19 +124,20 @@ class Libyomo(Candidate):
                               encoding='utf-8', check=False)
         self.version = done.stdout.split('\n')[0].replace('yomo ', '')
         self.notes = ('`yomo serve --log warn`; no limit on connections of one address and '
-                      'on messages a second, which are on by default (all come from one '
-                      'address here, and the other candidates have none); presencejs '
-                      'dialect, one worker for each of its processors')
+                      'on messages a second of a member and a room, which are on by default '
+                      '(all come from one address here, and the other candidates have no '
+                      'such limits); presencejs dialect, one worker for each of its '
+                      'processors')
 
     def start(self, world, folder):
-        return Server(world, [world.yomo, 'serve', '--bind', '127.0.0.1', '--port', '0',
-                       '--http-port', 'none', '--log', 'warn', '--state-dir',
-                       str(folder / 'state'), '--tls-cert', world.certificate, '--tls-key',
-                       world.key, '--message-rate', '0', '--connections-max', '1m',
-                       '--connections-per-address-max', '1m', '--handshakes-max', '100k',
-                       '--members-max', '1m', '--workers', str(len(world.server_cpus)),
-                       '--drain-timeout', '0'],
-                      folder, says=r'listening \{"port":(\d+)')
+        words = ['--bind', '127.0.0.1', '--port', '0', '--http-port', 'none', '--log', 'warn',
+                 '--state-dir', str(folder / 'state'), '--tls-cert', world.certificate,
+                 '--tls-key', world.key, '--message-rate', '0', '--room-message-rate', '0',
+                 '--connections-max', '1m', '--connections-per-address-max', '1m',
+                 '--handshakes-max', '100k', '--members-max', '1m', '--workers',
+                 str(len(world.server_cpus)), '--drain-timeout', '0']
+        return Server(world, [world.yomo, 'serve', *words], folder,
+                      says=r'listening \{"port":(\d+)')
 
 
 class Prscd(Candidate):

@@ -5,8 +5,8 @@ import svg
 from table import who
 
 
-def rows(rounds, scenario, name, share=None, most=None):
-    """A row for each candidate, the best first; those beyond `most` are left out."""
+def rows(rounds, scenario, name, share=None):
+    """A row for each candidate that has this figure."""
     out = []
     for candidate in rounds.candidates:
         results = rounds.results[scenario.name].get(candidate.name)
@@ -51,6 +51,16 @@ def draw(rounds, folder):
             write(f'compare-{scenario.name}.svg', f'{title}, at half of capacity',
                   'p99 from sending to receiving, ms; less is better',
                   rows(rounds, scenario, 'p99', 0.5), False)
+        elif scenario.kind == 'lossy':
+            bars = []
+            for candidate in rounds.candidates:
+                f = figures.over(rounds.results[scenario.name].get(candidate.name, []),
+                                 lambda r: r['age_ms']['p99'])
+                bars += [(who(candidate), f, 'own')] if f else []
+            write(f'compare-{scenario.name}.svg', title,
+                  'p99 of the age of the newest value, ms; less is better', bars, False)
+        elif scenario.kind == 'client':
+            continue
         elif scenario.kind == 'storm':
             write(f'compare-{scenario.name}.svg', title,
                   "the server's CPU time for a connection, us; less is better",

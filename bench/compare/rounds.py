@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 
+import own
 from installs import Missing
 
 RUN_SECONDS = 150  # one run of the generator at most; then it is ended and that is said
@@ -20,7 +21,7 @@ RUN_SECONDS = 150  # one run of the generator at most; then it is ended and that
 class Scenario:
     name: str
     title: str
-    kind: str               # messages, latency, storm, join or idle
+    kind: str               # messages, latency, storm, join, idle, client or lossy
     full: list              # the generator's arguments
     quick: list
     rates: tuple = ()       # messages a second of each sender
@@ -31,7 +32,7 @@ class Scenario:
 
     def heading(self, quick):
         """Its title, with the true sizes where it is smaller than that says."""
-        if not quick or self.quick[:6] == self.full[:6]:
+        if not quick or self.quick[:6] == self.full[:6] or not self.full:
             return self.title
         return f'{self.title}, in small: {" ".join(self.quick[:6])}'
 
@@ -75,6 +76,8 @@ SCENARIOS = [
     Scenario('idle', '10,000 connections that do nothing', 'idle',
              rooms(1000, 10, 0) + ['--idle', '20', '--opening', '128'],
              rooms(100, 10, 0) + ['--idle', '2'], rounds=1, in_quick=False),
+    Scenario('client', "libyomo's client receives 100,000 messages a second", 'client', [], []),
+    Scenario('lossy', 'LATEST 30 times a second, 2 % loss and 20 ms each way', 'lossy', [], []),
 ]
 
 # For `make test`: small enough for a slow build on a busy machine.
@@ -111,6 +114,8 @@ class Rounds:
                     continue
                 shift = turn % max(1, len(self.candidates))
                 for candidate in self.candidates[shift:] + self.candidates[:shift]:
+                    if scenario.kind in own.MEASURES and candidate.title != 'libyomo':
+                        continue
                     if time.monotonic() > self.deadline:
                         self.trouble.append('the time was over: the last rounds are missing')
                         self.say(self.trouble[-1])
@@ -122,6 +127,9 @@ class Rounds:
 
     def one(self, scenario, candidate):
         before = self.results[scenario.name].setdefault(candidate.name, [])
+        if scenario.kind in own.MEASURES:
+            self.one_of_our_own(scenario, candidate, before)
+            return
         rate = before[-1]['stages'][-1]['rate'] \
             if before and scenario.kind == 'messages' else None
         try:
@@ -136,6 +144,22 @@ class Rounds:
             self.trouble.append(f'{scenario.name}, {candidate.name}: {trouble}')
             self.say(self.trouble[-1])
         before.append(result)
+
+    def one_of_our_own(self, scenario, candidate, before):
+        server = None
+        try:
+            server = candidate.start(self.world, self.world.subfolder())
+            result = own.MEASURES[scenario.kind](self.world, candidate, server, self.quick)
+            trouble = own.judge(scenario.kind, result)
+            before.append({**result, 'trouble': trouble} if trouble else result)
+        except Missing as why:
+            trouble = str(why)
+        finally:
+            if server:
+                server.stop()
+        if trouble:
+            self.trouble.append(f'{scenario.name}, {candidate.name}: {trouble}')
+            self.say(self.trouble[-1])
 
     def measure(self, scenario, candidate, rate):
         server = candidate.start(self.world, self.world.subfolder())
