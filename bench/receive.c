@@ -35,8 +35,8 @@ static int32_t class;
 static double rate;
 static uint8_t contents[SIZE];
 static _Atomic bool sending;
-static uint64_t began, number, refused; /* the sender's */
-static uint64_t next, lost, wrong;      /* the receiver's */
+static uint64_t began, number, refused;      /* the sender's */
+static uint64_t next, lost, wrong, rejoined; /* the receiver's */
 static _Atomic uint64_t sent, received;
 
 static uint64_t clock_ns(clockid_t clock)
@@ -58,7 +58,7 @@ static void on_joined(void *user, yomo_room *room)
     struct side *side = user;
 
     (void)room;
-    atomic_store(&side->joined, true);
+    rejoined += atomic_exchange(&side->joined, true) && side == &receiver;
 }
 
 static void on_message(void *user, yomo_room *room, const yomo_message *message)
@@ -251,8 +251,10 @@ int main(int argc, char **argv)
     stop(&sender);
     stop(&receiver);
     yomo_options_free(options);
-    printf(",\"sent\":%llu,\"received\":%llu,\"lost\":%llu,\"wrong\":%llu}\n",
+    printf(",\"sent\":%llu,\"received\":%llu,\"lost\":%llu,\"wrong\":%llu,"
+           "\"rejoined\":%llu}\n",
            (unsigned long long)number, (unsigned long long)atomic_load(&received),
-           (unsigned long long)(lost + (number - next)), (unsigned long long)wrong);
+           (unsigned long long)(lost + (number - next)), (unsigned long long)wrong,
+           (unsigned long long)rejoined);
     return 0;
 }

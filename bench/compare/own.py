@@ -65,6 +65,8 @@ def judge(kind, result):
     """What was wrong, as a sentence, or ''."""
     if kind == 'client':
         for name, run_of in result.items():
+            if run_of['rejoined']:
+                return f'{name}: the receiver was too slow and lost its connection'
             if run_of['wrong'] or (name == 'reliable' and run_of['lost']):
                 return f'{name}: {run_of["lost"]} messages lost, {run_of["wrong"]} wrong'
     elif result['reconnects']:
