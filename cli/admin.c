@@ -27,12 +27,16 @@ static const struct call {
     {"bans", false, LIST, 1u << 0 | 1u << 10},
     {"apps", false, LIST, 1u << 9 | 1u << 10},
     {"stats", false, OBJECT, 0},
+    {"value", false, OBJECT, 1u << 0 | 1u << 1 | 1u << 13},
     {"kick", true, DONE, 1u << 0 | 1u << 1 | 1u << 2 | 1u << 3 | 1u << 6},
     {"ban", true, DONE, 1u << 0 | 1u << 1 | 1u << 2 | 1u << 4 | 1u << 5 | 1u << 6},
     {"unban", true, DONE, 1u << 0 | 1u << 1 | 1u << 2 | 1u << 4},
     {"close", true, DONE, 1u << 0 | 1u << 1 | 1u << 6},
     {"publish", true, DONE,
-     1u << 0 | 1u << 1 | 1u << 7 | 1u << 8 | 1u << 11 | 1u << 12},
+     1u << 0 | 1u << 1 | 1u << 2 | 1u << 3 | 1u << 7 | 1u << 8 | 1u << 11 | 1u << 12},
+    {"set-value", true, OBJECT,
+     1u << 0 | 1u << 1 | 1u << 8 | 1u << 11 | 1u << 13 | 1u << 14},
+    {"delete-value", true, DONE, 1u << 0 | 1u << 1 | 1u << 11 | 1u << 13 | 1u << 14},
 };
 
 /* Flags, and what they are called on the wire. */
@@ -40,13 +44,21 @@ static const struct argument {
     const char *flag, *name;
     enum { AS_TEXT, AS_SECONDS, AS_NUMBER, AS_JSON } as;
 } arguments[] = {
-    {"app", "app", AS_TEXT},           {"room", "room", AS_TEXT},
-    {"user", "id", AS_TEXT},           {"session", "session", AS_TEXT},
-    {"address", "address", AS_TEXT},   {"for", "seconds", AS_SECONDS},
-    {"reason", "reason", AS_TEXT},     {"event", "event", AS_TEXT},
-    {"data", "data", AS_JSON},         {"prefix", "prefix", AS_TEXT},
-    {"max", "max", AS_NUMBER},         {"from", "from", AS_TEXT},
+    {"app", "app", AS_TEXT},
+    {"room", "room", AS_TEXT},
+    {"user", "id", AS_TEXT},
+    {"session", "session", AS_TEXT},
+    {"address", "address", AS_TEXT},
+    {"for", "seconds", AS_SECONDS},
+    {"reason", "reason", AS_TEXT},
+    {"event", "event", AS_TEXT},
+    {"data", "data", AS_JSON},
+    {"prefix", "prefix", AS_TEXT},
+    {"max", "max", AS_NUMBER},
+    {"from", "from", AS_TEXT},
     {"delivery", "delivery", AS_TEXT},
+    {"key", "key", AS_TEXT},
+    {"if-version", "version", AS_NUMBER},
 };
 #define ARGUMENTS (sizeof(arguments) / sizeof(arguments[0]))
 
@@ -313,7 +325,8 @@ static int run(struct args *args)
     if (!call) {
         fprintf(stderr,
                 "yomo admin: there is no '%.40s'; there are rooms, members, bans, "
-                "apps, stats, kick, ban, unban, close and publish\n",
+                "apps, stats, value, kick, ban, unban, close, publish, set-value and "
+                "delete-value\n",
                 args->arguments[0]);
         return EXIT_USAGE;
     }
@@ -345,9 +358,12 @@ static const struct flag flags[] = {
     {"app", YOMO_TYPE_TEXT, NULL, NULL, "APP",
      "The application, where there are several."},
     {"room", YOMO_TYPE_TEXT, NULL, NULL, "ROOM",
-     "members, close, publish: which one. kick, ban, unban: only from this one."},
-    {"user", YOMO_TYPE_TEXT, NULL, NULL, "ID", "kick, ban, unban: whom."},
-    {"session", YOMO_TYPE_TEXT, NULL, NULL, "N", "kick: one connection of somebody's."},
+     "members, close, publish, values: which one. kick, ban, unban: only from this "
+     "one."},
+    {"user", YOMO_TYPE_TEXT, NULL, NULL, "ID",
+     "kick, ban, unban: whom. publish: only to this one."},
+    {"session", YOMO_TYPE_TEXT, NULL, NULL, "N",
+     "kick, publish: one connection of somebody's."},
     {"address", YOMO_TYPE_TEXT, NULL, NULL, "ADDRESS",
      "ban, unban: from where: 192.0.2.1 or 2001:db8::/64."},
     {"for", YOMO_TYPE_DURATION, NULL, NULL, NULL, "ban: how long."},
@@ -358,8 +374,12 @@ static const struct flag flags[] = {
     {"max", YOMO_TYPE_NUMBER, NULL, NULL, "N", "Lists: no more than N."},
     {"event", YOMO_TYPE_TEXT, NULL, NULL, "EVENT", "publish: its event."},
     {"data", YOMO_TYPE_TEXT, NULL, NULL, "JSON",
-     "publish: its data; null when not given."},
-    {"from", YOMO_TYPE_TEXT, NULL, NULL, "ID", "publish: who is said to have said it."},
+     "publish: its data; null when not given. set-value: what it is then."},
+    {"from", YOMO_TYPE_TEXT, NULL, NULL, "ID",
+     "publish, set-value, delete-value: who is said to have done it."},
+    {"key", YOMO_TYPE_TEXT, NULL, NULL, "KEY", "Shared values: which one."},
+    {"if-version", YOMO_TYPE_NUMBER, NULL, NULL, "N",
+     "set-value, delete-value: only if this is its version; 0: only if there is none."},
     {"delivery", YOMO_TYPE_CHOICE, NULL, "reliable|unreliable|latest", NULL,
      "publish: how it goes out."},
     LOG_FLAG("warn"),
@@ -369,10 +389,11 @@ static const struct flag flags[] = {
 const struct command admin_command = {
     .name = "admin",
     .arguments = "WHAT URL",
-    .summary = "Look into a running backend; kick, ban, close rooms.",
+    .summary = "Look into a running backend; kick, ban, close rooms, speak into them.",
     .text =
-        "WHAT is one of rooms, members, bans, apps, stats, kick, ban, unban, close and "
-        "publish; URL is where the backend listens to operators (its admin-port), such "
+        "WHAT is one of rooms, members, bans, apps, stats, value, kick, ban, unban, "
+        "close, publish, set-value and delete-value; URL is where the backend listens "
+        "to operators (its admin-port), such "
         "as http://127.0.0.1:9000, with the secret in --token-file:\n"
         "\n"
         "  yomo admin members http://127.0.0.1:9000 --token-file F --room lobby\n"

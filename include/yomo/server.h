@@ -28,6 +28,9 @@ typedef struct yomo_member yomo_member;
 /** Whom a message names, as on_message sees it. */
 typedef struct yomo_addressees yomo_addressees;
 
+/** Something that happened in a room (host.h). */
+typedef struct yomo_event yomo_event;
+
 /** What an authenticate hook may answer besides YOMO_OK and an error: later, from any
  * thread, with yomo_auth_accept or yomo_auth_refuse. */
 #define YOMO_LATER 1
@@ -66,6 +69,13 @@ typedef struct yomo_server_callbacks {
     int32_t (*on_request)(void *user, const yomo_member *member, const char *event,
                           const void *data, size_t size, int32_t encoding,
                           yomo_request *request);
+
+    /** Something happened in a room (host.h): somebody came or left, it opened or closed, a
+     * shared value changed. It is what webhooks tell, and comes whether there are any or
+     * not. Those of one room come in their order, on the thread of its home; those of
+     * different rooms on several at once. The room waits: do not. Calls for rooms made
+     * inside take effect after it. */
+    void (*on_event)(void *user, const yomo_event *event);
 } yomo_server_callbacks;
 
 /** A new server, not listening yet.

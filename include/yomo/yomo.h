@@ -8,6 +8,7 @@
 #include <yomo/admin.h>
 #include <yomo/client.h>
 #include <yomo/error.h>
+#include <yomo/host.h>
 #include <yomo/options.h>
 #include <yomo/request.h>
 #include <yomo/server.h>

@@ -204,8 +204,8 @@ static const struct yo_option server_options[] = {
          "in each line whsec_ and 24 to 64 bytes in base64. All of them sign, so that one "
          "can take the place of another. Read again at each reload."),
     LIST("webhook-events", NULL, YO_FORM_ANY,
-         "What is told of: member_joined, member_left, room_opened, room_closed. All of "
-         "it, when not given."),
+         "What is told of: member_joined, member_left, room_opened, room_closed (all of "
+         "these, when not given), value_changed."),
     LIST("webhook-allow", NULL, YO_FORM_ANY,
          "Addresses and networks (127.0.0.1, 10.1.0.0/16) that webhooks may go to though "
          "they are not public: loopback, private, link-local, reserved. Others are refused "

@@ -33,7 +33,7 @@ int yo_act_create(struct yo_act **out, struct yomo_server *server,
     struct yo_act *act =
         yo_calloc(mem, 1,
                   sizeof(*act) + wish->app.size + wish->room.size + wish->id.size +
-                      wish->reason.size + wish->prefix.size + 1);
+                      wish->reason.size + wish->prefix.size + wish->key.size + 1);
     int rv;
 
     if (!act) {
@@ -52,13 +52,20 @@ int yo_act_create(struct yo_act **out, struct yomo_server *server,
     act->id = keep(act, &used, wish->id);
     act->reason = keep(act, &used, wish->reason);
     act->prefix = keep(act, &used, wish->prefix);
+    act->key = keep(act, &used, wish->key);
     act->session = wish->session;
     act->by_network = wish->network != NULL;
     if (wish->network) {
         act->network = *wish->network;
     }
-    act->stops = act->kind == YO_ACT_KEEP ? 0 : server->worker_count;
-    act->visited = act->kind == YO_ACT_KEEP;
+    act->stops = act->kind >= YO_ACT_KEEP ? 1 : server->worker_count;
+    if (act->kind == YO_ACT_SET || act->kind == YO_ACT_GET) {
+        uint8_t bytes[YO_ROOM_KEY_MAX];
+        act->first =
+            (uint32_t)(yo_siphash(server->seed,
+                                  yo_room_key_write(bytes, act->app, act->room)) %
+                       server->worker_count);
+    }
     if (act->stops > 1 && (act->kind == YO_ACT_KICK || act->kind == YO_ACT_CLOSE)) {
         act->stops *= 2;
     }
@@ -72,13 +79,14 @@ void yo_act_free(struct yo_act *act)
     struct yomo_server *server = act->server;
 
     yo_listing_finish(&act->page);
+    yo_blob_unref(act->payload);
     yo_free(server->config.mem, act);
     yo_server_unref(server);
 }
 
 static void finish(struct yo_act *act)
 {
-    int error = act->visited ? act->kept : YOMO_ERR_STATE;
+    int error = act->visited ? act->error : YOMO_ERR_STATE;
 
     if (error == YOMO_OK) {
         error = yo_listing_close(&act->page);
@@ -112,7 +120,7 @@ static bool keep_bans(struct yo_act *act)
         yo_bans_writer_keep(server->bans_writer, act);
         return true;
     }
-    act->kept = yo_server_write_bans(server);
+    act->error = yo_server_write_bans(server);
     return false;
 }
 
@@ -127,8 +135,9 @@ static void travel(struct yo_act *act)
     if (act->at < act->stops) {
         act->letter.open = open_act;
         act->letter.discard = pass_by;
-        yo_mailbox_post(server->desks[act->at % server->worker_count].box,
-                        &act->letter);
+        yo_mailbox_post(
+            server->desks[(act->first + act->at) % server->worker_count].box,
+            &act->letter);
     } else if (act->end.back >= 0) {
         act->letter.open = open_answer;
         act->letter.discard = drop_answer;
@@ -163,7 +172,7 @@ static void pass_by(struct yo_letter *letter)
 
 void yo_act_kept(struct yo_act *act, int error)
 {
-    act->kept = error;
+    act->error = error;
     travel(act);
 }
 

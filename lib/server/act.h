@@ -11,6 +11,7 @@
 #define YO_SERVER_ACT_H
 
 #include <yomo/admin.h>
+#include <yomo/host.h>
 
 #include "loop/network.h"
 #include "server/handle.h"
@@ -22,7 +23,9 @@ enum yo_act_kind {
     YO_ACT_CLOSE,  /* everybody of `room`; the room is gone */
     YO_ACT_ROOMS,  /* `page`: those of `app`, or of all when it is absent */
     YO_ACT_MEMBERS, /* `page`: of `room` */
-    YO_ACT_KEEP /* nothing: it only waits for the bans to be kept */
+    YO_ACT_KEEP, /* nothing: it only waits for the bans to be kept */
+    YO_ACT_SET, /* the shared value `key` is `payload` from now on, by `id` */
+    YO_ACT_GET  /* `payload` and `version` of `key` */
 };
 
 struct yo_act;
@@ -30,7 +33,7 @@ struct yo_act;
 /* What is wanted; texts are lent to yo_act_create. */
 struct yo_act_wish {
     enum yo_act_kind kind;
-    struct yo_span app, room, id, reason, prefix; /* absent: not given */
+    struct yo_span app, room, id, reason, prefix, key; /* absent: not given */
     uint64_t session;
     const struct yo_network *network; /* NULL: not given */
     struct yo_span after;
@@ -47,14 +50,18 @@ struct yo_act_end {
                  struct yo_span room); /* ROOMS; NULL: all */
     yomo_count_fn on_count;            /* for admin.c */
     yomo_listing_fn on_page;
+    yomo_server_value_fn on_value; /* for host.c */
 };
 
 struct yo_act {
     struct yo_letter letter;
     struct yomo_server *server; /* a reference */
     enum yo_act_kind kind;
-    struct yo_span app, room, id, reason, prefix;
+    struct yo_span app, room, id, reason, prefix, key;
     uint64_t session;
+    struct yo_blob *payload; /* SET (NULL: take it away), GET; or NULL */
+    bool conditional;        /* SET: only if its version is `expected` */
+    uint64_t expected, version;
     bool by_network;
     struct yo_network network;
     uint32_t at, stops; /* visits made, and to make */
@@ -62,7 +69,8 @@ struct yo_act {
     size_t cursor;      /* ROOMS: where the walk at this stop goes on */
     bool again;         /* it does, in another turn */
     bool keeps;         /* bans were changed: at the end they are written */
-    int kept;           /* what came of that */
+    int error;          /* what came of it */
+    uint32_t first;     /* the worker of the first stop */
 
     uint64_t count;
     struct yomo_listing page;
@@ -101,6 +109,20 @@ int yo_admin_list_members(yomo_server *server, const char *app, const char *room
 /* Those that `sees` lets see; NULL: all. The page is lent for the call. */
 int yo_admin_list_apps(yomo_server *server, const char *prefix, const char *after,
                        uint32_t max, const struct yo_act_end *end);
+
+/* What <yomo/host.h> says (host.c), the same way; `data` absent: take it away. */
+int yo_host_set_value(yomo_server *server, const char *app, const char *room,
+                      const char *from, const char *key, struct yo_span data,
+                      int32_t encoding, bool conditional, uint64_t version,
+                      const struct yo_act_end *end);
+int yo_host_get_value(yomo_server *server, const char *app, const char *room,
+                      const char *key, const struct yo_act_end *end);
+/* What GET found: JSON text or bytes, lent by the act or by `scratch`. YOMO_ERR_NOMEM. */
+int yo_act_content(const struct yo_act *act, struct yo_buf *scratch,
+                   struct yo_span *data, bool *bytes);
+
+/* YOMO_OK while it serves or drains, else YOMO_ERR_STATE (admin.c). */
+int yo_server_serving(struct yomo_server *server);
 
 /* What is done on one worker (operate.c). Thread: the worker's. */
 void yo_operate(struct yo_act *act, struct yo_worker *worker, yo_time now);

@@ -22,7 +22,7 @@ static bool good_reason(const char *reason)
            (strlen(reason) <= YO_BAN_REASON_MAX && yo_utf8_valid(yo_span_of(reason)));
 }
 
-static int serving(struct yomo_server *server)
+int yo_server_serving(struct yomo_server *server)
 {
     bool alive;
 
@@ -41,7 +41,7 @@ static int post(struct yomo_server *server, const struct yo_act_wish *wish,
                 const struct yo_act_end *end)
 {
     struct yo_act *act;
-    int rv = serving(server);
+    int rv = yo_server_serving(server);
 
     rv = rv == YOMO_OK ? yo_act_create(&act, server, wish) : rv;
     if (rv != YOMO_OK) {
@@ -175,7 +175,7 @@ int yo_admin_ban(yomo_server *server, const char *app, const char *room, const c
 
     YO_REQUIRE(ms > 0 && good_reason(reason));
     rv = read_who(who, &count, app, room, id, address);
-    rv = rv == YOMO_OK ? serving(server) : rv;
+    rv = rv == YOMO_OK ? yo_server_serving(server) : rv;
     if (rv != YOMO_OK) {
         return rv;
     }
@@ -210,7 +210,7 @@ int yo_admin_unban(yomo_server *server, const char *app, const char *room,
     size_t count;
     int rv = read_who(who, &count, app, room, id, address);
 
-    rv = rv == YOMO_OK ? serving(server) : rv;
+    rv = rv == YOMO_OK ? yo_server_serving(server) : rv;
     rv = rv == YOMO_OK
              ? yo_act_create(&act, server, &(struct yo_act_wish){.kind = YO_ACT_KEEP})
              : rv;
@@ -264,7 +264,7 @@ int32_t yomo_server_list_bans(yomo_server *server, const char *app, const char *
     int rv;
 
     YO_REQUIRE(server && on_page && good(app, YO_APP_SIZE_MAX));
-    rv = serving(server);
+    rv = yo_server_serving(server);
     if (rv != YOMO_OK) {
         return rv;
     }
@@ -321,7 +321,7 @@ int yo_admin_list_apps(yomo_server *server, const char *prefix, const char *afte
                        uint32_t max, const struct yo_act_end *end)
 {
     struct app_list list = {.prefix = yo_span_of(prefix ? prefix : ""), .end = end};
-    int rv = serving(server);
+    int rv = yo_server_serving(server);
 
     if (rv != YOMO_OK) {
         return rv;

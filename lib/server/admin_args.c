@@ -33,6 +33,8 @@ static const struct {
     [YO_ARG_PREFIX] = {"prefix", FORM_TEXT},
     [YO_ARG_AFTER] = {"after", FORM_TEXT},
     [YO_ARG_MAX] = {"max", FORM_NUMBER},
+    [YO_ARG_KEY] = {"key", FORM_TEXT},
+    [YO_ARG_VERSION] = {"version", FORM_EITHER},
 };
 
 void yo_admin_args_init(struct yo_admin_args *args, const struct yomo_mem *mem)

@@ -27,6 +27,8 @@ enum yo_admin_arg {
     YO_ARG_PREFIX,
     YO_ARG_AFTER,
     YO_ARG_MAX, /* a number */
+    YO_ARG_KEY,
+    YO_ARG_VERSION, /* a number, or its digits */
     YO_ARGS
 };
 #define YO_ARG_BIT(arg) (1u << (arg))

@@ -22,12 +22,27 @@
 #include "server/admin_args.h"
 #include "server/admin_auth.h"
 #include "server/admin_json.h"
+#include "server/webhooks/event.h"
 #include "server/worker.h"
 #include "wire/json.h"
 
 #define PREFIX "/admin/v1/"
 
-enum verb { ROOMS, MEMBERS, BANS, APPS, STATS, KICK, BAN, UNBAN, CLOSE, PUBLISH };
+enum verb {
+    ROOMS,
+    MEMBERS,
+    BANS,
+    APPS,
+    STATS,
+    VALUE,
+    KICK,
+    BAN,
+    UNBAN,
+    CLOSE,
+    PUBLISH,
+    SET_VALUE,
+    DELETE_VALUE
+};
 
 #define BIT(arg) YO_ARG_BIT(YO_ARG_##arg)
 
@@ -44,6 +59,7 @@ static const struct route {
     {"bans", BANS, false, BIT(APP) | BIT(AFTER) | BIT(MAX), 0, 0},
     {"apps", APPS, false, BIT(PREFIX) | BIT(AFTER) | BIT(MAX), 0, 0},
     {"stats", STATS, false, 0, 0, 0},
+    {"value", VALUE, false, BIT(APP) | BIT(ROOM) | BIT(KEY), BIT(ROOM) | BIT(KEY), 0},
     {"kick", KICK, true, BIT(APP) | BIT(ROOM) | BIT(ID) | BIT(SESSION) | BIT(REASON), 0,
      BIT(ID) | BIT(SESSION)},
     {"ban", BAN, true,
@@ -54,8 +70,15 @@ static const struct route {
     {"close", CLOSE, true, BIT(APP) | BIT(ROOM) | BIT(REASON), BIT(ROOM), 0},
     {"publish", PUBLISH, true,
      BIT(APP) | BIT(ROOM) | BIT(FROM) | BIT(EVENT) | BIT(DATA) | BIT(BASE64) |
-         BIT(DELIVERY),
+         BIT(DELIVERY) | BIT(ID) | BIT(SESSION),
      BIT(ROOM) | BIT(EVENT), 0},
+    {"set-value", SET_VALUE, true,
+     BIT(APP) | BIT(ROOM) | BIT(FROM) | BIT(KEY) | BIT(DATA) | BIT(BASE64) |
+         BIT(VERSION),
+     BIT(ROOM) | BIT(KEY), BIT(DATA) | BIT(BASE64)},
+    {"delete-value", DELETE_VALUE, true,
+     BIT(APP) | BIT(ROOM) | BIT(FROM) | BIT(KEY) | BIT(VERSION), BIT(ROOM) | BIT(KEY),
+     0},
 };
 
 /* A request under way. */
@@ -119,6 +142,7 @@ static int status_of(int error)
     case YOMO_ERR_NOT_FOUND:
         return 404;
     case YOMO_ERR_FULL:
+    case YOMO_ERR_CONFLICT:
         return 409;
     case YOMO_ERR_TOO_BIG:
         return 413;
@@ -157,25 +181,69 @@ void yo_admin_forget(struct yo_worker *worker)
     }
 }
 
+static void write_value(struct yo_buf *body, const struct yo_act *act)
+{
+    struct yo_buf scratch;
+    struct yo_span data;
+    bool bytes;
+
+    yo_buf_init(&scratch, body->mem);
+    (void)yo_buf_append_text(body, "{\"key\":");
+    (void)yo_json_put_string(body, act->key);
+    (void)yo_buf_printf(body, ",\"version\":%" PRIu64, act->version);
+    if (yo_act_content(act, &scratch, &data, &bytes) != YOMO_OK ||
+        yo_event_write_data(body, data, bytes) != YOMO_OK) {
+        body->failed = true;
+    }
+    (void)yo_buf_append_text(body, "}\n");
+    yo_buf_finish(&scratch);
+}
+
+/* It is done. */
+static void write_done(struct yo_buf *body, const struct yo_ask *ask,
+                       const struct yo_act *act)
+{
+    switch (ask->route->verb) {
+    case ROOMS:
+        yo_admin_write_list(body, YO_LIST_ROOMS, &act->page);
+        break;
+    case MEMBERS:
+        yo_admin_write_list(body, YO_LIST_MEMBERS, &act->page);
+        break;
+    case VALUE:
+        write_value(body, act);
+        break;
+    case SET_VALUE:
+        (void)yo_buf_printf(body, "{\"version\":%" PRIu64 "}\n", act->version);
+        break;
+    case DELETE_VALUE:
+        (void)yo_buf_append_text(body, "{\"deleted\":true}\n");
+        break;
+    case UNBAN:
+        (void)yo_buf_append_text(body, "{\"unbanned\":true}\n");
+        break;
+    default:
+        (void)yo_buf_printf(body, "{\"kicked\":%" PRIu64 "}\n", act->count);
+        break;
+    }
+}
+
 /* The act is back, or never left (`act` NULL). */
 static void finish(struct yo_ask *ask, const struct yo_act *act, int error)
 {
     struct yo_worker *worker = ask->worker;
     struct yo_buf body;
+    char there[64] = "";
 
     if (ask->exchange && error != YOMO_OK) {
-        refuse_error(worker, ask->exchange, error, NULL);
+        if (error == YOMO_ERR_CONFLICT) {
+            snprintf(there, sizeof(there),
+                     "its version is %" PRIu64 " (0: there is none)", act->version);
+        }
+        refuse_error(worker, ask->exchange, error, there);
     } else if (ask->exchange) {
         yo_buf_init(&body, worker->mem);
-        if (ask->route->verb == UNBAN) {
-            (void)yo_buf_append_text(&body, "{\"unbanned\":true}\n");
-        } else if (ask->route->changes) {
-            (void)yo_buf_printf(&body, "{\"kicked\":%" PRIu64 "}\n", act->count);
-        } else {
-            yo_admin_write_list(
-                &body, ask->route->verb == ROOMS ? YO_LIST_ROOMS : YO_LIST_MEMBERS,
-                &act->page);
-        }
+        write_done(&body, ask, act);
         answer(ask->exchange, 200, NULL, NULL, &body);
         yo_buf_finish(&body);
     }
@@ -216,6 +284,18 @@ static uint32_t max_of(const struct yo_ask *ask)
     return max > YO_LISTING_MAX ? YO_LISTING_MAX : (uint32_t)max;
 }
 
+static int change_value(struct yo_ask *ask, struct yo_span data,
+                        const struct yo_act_end *end)
+{
+    const char *from = text(ask, YO_ARG_FROM);
+
+    return yo_host_set_value(
+        ask->worker->server, text(ask, YO_ARG_APP), text(ask, YO_ARG_ROOM),
+        from ? from : "operator", text(ask, YO_ARG_KEY), data,
+        ask->args.given & BIT(BASE64) ? YOMO_BYTES : YOMO_JSON,
+        ask->args.given & BIT(VERSION), ask->args.numbers[YO_ARG_VERSION], end);
+}
+
 /* An act goes round. */
 static int go_round(struct yo_ask *ask)
 {
@@ -242,6 +322,12 @@ static int go_round(struct yo_ask *ask)
         return yo_admin_ban(server, app, room, id, text(ask, YO_ARG_ADDRESS),
                             seconds > UINT64_MAX / 1000 ? UINT64_MAX : seconds * 1000,
                             reason, &end);
+    case VALUE:
+        return yo_host_get_value(server, app, room, text(ask, YO_ARG_KEY), &end);
+    case SET_VALUE:
+        return change_value(ask, ask->args.data, &end);
+    case DELETE_VALUE:
+        return change_value(ask, YO_SPAN_NONE, &end);
     case UNBAN:
         return yo_admin_unban(server, app, room, id, text(ask, YO_ARG_ADDRESS), &end);
     default:
@@ -255,12 +341,21 @@ static int publish(struct yo_ask *ask)
     const char *wanted = text(ask, YO_ARG_DELIVERY), *from = text(ask, YO_ARG_FROM);
     bool bytes = ask->args.given & BIT(BASE64);
     struct yo_span data = ask->args.data.data ? ask->args.data : yo_span("null", 4);
+    const char *id = text(ask, YO_ARG_ID);
     int32_t delivery = -1;
 
     for (int i = 0; i < 3; i++) {
         if (!wanted ? i == 0 : strcmp(wanted, deliveries[i]) == 0) {
             delivery = i == 0 ? YOMO_RELIABLE : i == 1 ? YOMO_UNRELIABLE : YOMO_LATEST;
         }
+    }
+    if (ask->args.given & (BIT(ID) | BIT(SESSION))) {
+        return yomo_server_publish_to(
+            ask->worker->server, text(ask, YO_ARG_APP), text(ask, YO_ARG_ROOM),
+            from ? from : "operator", &ask->args.numbers[YO_ARG_SESSION],
+            ask->args.given & BIT(SESSION) ? 1 : 0, &id, id ? 1 : 0,
+            text(ask, YO_ARG_EVENT), data.data, data.size,
+            bytes ? YOMO_BYTES : YOMO_JSON, delivery);
     }
     return yomo_server_publish(ask->worker->server, text(ask, YO_ARG_APP),
                                text(ask, YO_ARG_ROOM), from ? from : "operator",
@@ -366,6 +461,7 @@ static void record(const struct yo_ask *ask, struct yo_span address)
     put_quoted(&line, "app", app_or_default(ask));
     put_quoted(&line, "room", text(ask, YO_ARG_ROOM));
     put_quoted(&line, "id", text(ask, YO_ARG_ID));
+    put_quoted(&line, "key", text(ask, YO_ARG_KEY));
     put_quoted(&line, "address", text(ask, YO_ARG_ADDRESS));
     if (ask->args.given & BIT(SESSION)) {
         (void)yo_buf_printf(&line, " session=%" PRIu64,
@@ -481,8 +577,10 @@ static int read_args(struct yo_ask *ask, struct yo_exchange *exchange)
                                                   route->takes, route->needs);
 
     if (rv == YOMO_OK && route->one_of && !(args->given & route->one_of)) {
-        snprintf(args->why, sizeof(args->why), "whom? give id%s",
-                 route->one_of & BIT(SESSION) ? " or session" : ", address or both");
+        snprintf(args->why, sizeof(args->why), "%s",
+                 route->one_of & BIT(DATA)      ? "what? give data or base64"
+                 : route->one_of & BIT(SESSION) ? "whom? give id or session"
+                                                : "whom? give id, address or both");
         rv = YOMO_ERR_INVALID;
     }
     return rv;

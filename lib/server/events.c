@@ -3,6 +3,8 @@
 
 #include "loop/loop.h"
 #include "server/handle.h"
+#include "wire/decode.h"
+#include "wire/json.h"
 
 /* What the error that ended a seat is called outside. */
 static const char *reason_of(int error)
@@ -77,4 +79,47 @@ void yo_home_tell_gone(struct yo_home *home, struct yo_home_room *hr, bool endin
              : ending    ? "draining"
                          : "empty");
     }
+}
+
+int yo_event_content(struct yo_span payload, struct yo_buf *scratch,
+                     struct yo_span *data, bool *bytes)
+{
+    struct yo_content content;
+    int rv = yo_content_read(payload, &content);
+
+    if (rv == YOMO_OK && content.in_mp) {
+        rv = yo_mp_to_json(scratch, content.bytes);
+        content.bytes = yo_buf_span(scratch);
+    }
+    if (rv == YOMO_OK) {
+        *data = content.bytes.data ? content.bytes : yo_span("", 0);
+        *bytes = content.encoding == YOMO_BYTES;
+    }
+    return rv;
+}
+
+void yo_home_tell_value(struct yo_home *home, const struct yo_home_room *hr,
+                        const struct yo_value_wish *wish, struct yo_span who,
+                        uint64_t version)
+{
+    struct yo_event event = {.kind = YO_EVENT_VALUE,
+                             .app = yo_room_key_app(hr->key),
+                             .room = hr->name,
+                             .id = who,
+                             .session = wish->session,
+                             .key = wish->key,
+                             .version = version};
+    struct yo_buf scratch;
+
+    if (!home->events || !(home->events->wants & 1u << YO_EVENT_VALUE)) {
+        return;
+    }
+    event.at_ms = yo_wall_ms();
+    yo_buf_init(&scratch, home->mem);
+    if (wish->data && yo_event_content(yo_blob_span(wish->data), &scratch, &event.data,
+                                       &event.bytes) != YOMO_OK) {
+        event.data = yo_span("null", 4); /* there is one, and no memory to say which */
+    }
+    home->events->tell(home->events->user, &event, home->now);
+    yo_buf_finish(&scratch);
 }

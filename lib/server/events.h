@@ -14,6 +14,7 @@
 struct yo_event_door {
     void (*tell)(void *user, const struct yo_event *event, yo_time now);
     void *user;
+    unsigned wants; /* 1 << kind: what somebody listens for */
 };
 
 /* `member` was let in; the room opens with it if it is the first. */
@@ -26,6 +27,19 @@ void yo_home_tell_left(struct yo_home *home, struct yo_home_room *hr,
 
 /* The room is gone; `ending`: with the server. */
 void yo_home_tell_gone(struct yo_home *home, struct yo_home_room *hr, bool ending);
+
+/* A shared value is `value` from now on (absent: gone), by `session` (0: the host). */
+struct yo_value_wish;
+void yo_home_tell_value(struct yo_home *home, const struct yo_home_room *hr,
+                        const struct yo_value_wish *wish, struct yo_span who,
+                        uint64_t version);
+
+/* Data as others read it: JSON text or bytes; `scratch` may back them. */
+int yo_event_content(struct yo_span payload, struct yo_buf *scratch,
+                     struct yo_span *data, bool *bytes);
+
+/* What the program's on_event is shown of it (host.c). */
+void yo_server_tell_host(struct yomo_server *server, const struct yo_event *event);
 
 /* Webhooks, if the options ask for them (notify.c). YOMO_ERR_OPTION, YOMO_ERR_FILE,
  * YOMO_ERR_TLS_SETUP with a sentence in `why`; YOMO_ERR_NOMEM, YOMO_ERR_SYSTEM. */

@@ -133,11 +133,16 @@ int yo_home_take_quota(struct yo_home *home, struct yo_home_room *hr,
     return YOMO_ERR_RATE;
 }
 
-struct yo_home_room *yo_home_find(struct yo_home *home, const struct yo_blob *key)
+struct yo_home_room *yo_home_find_named(const struct yo_home *home, struct yo_span key)
 {
-    struct yo_map_node *node = yo_map_get(&home->rooms, yo_blob_span(key));
+    struct yo_map_node *node = yo_map_get(&home->rooms, key);
 
     return node ? YO_CONTAINER(node, struct yo_home_room, node) : NULL;
+}
+
+struct yo_home_room *yo_home_find(struct yo_home *home, const struct yo_blob *key)
+{
+    return yo_home_find_named(home, yo_blob_span(key));
 }
 
 static void count_rooms(struct yo_home *home)

@@ -100,6 +100,7 @@ void yo_home_tick(struct yo_home *home, yo_time now);
  * YOMO_ERR_NOMEM. A room with nobody in it stays for a while with its order and its
  * history; rest() says that the last one has gone, or that nobody came. */
 struct yo_home_room *yo_home_find(struct yo_home *home, const struct yo_blob *key);
+struct yo_home_room *yo_home_find_named(const struct yo_home *home, struct yo_span key);
 int yo_home_open(struct yo_home *home, struct yo_blob *key, struct yo_home_room **out);
 void yo_home_rest_if_empty(struct yo_home *home, struct yo_home_room *hr);
 void yo_home_wake(struct yo_home *home, struct yo_home_room *hr); /* somebody came */
@@ -171,6 +172,14 @@ void yo_home_history(struct yo_home *home, struct yo_note *note);
 void yo_home_publish(struct yo_home *home, struct yo_note *note);
 void yo_home_value(struct yo_home *home, struct yo_note *note);
 void yo_home_lock(struct yo_home *home, struct yo_note *note);
+
+/* The host changes what a room shares, as `who`: what yo_values_set says, and
+ * YOMO_ERR_NOT_FOUND for a room that is not open. `*version` is what is there then. */
+int yo_home_host_value(struct yo_home *home, struct yo_span room,
+                       const struct yo_value_wish *wish, struct yo_span who,
+                       uint64_t *version, yo_time now);
+const struct yo_value *yo_home_look_up(const struct yo_home *home, struct yo_span room,
+                                       struct yo_span key);
 
 static inline uint32_t yo_home_worker_of(const struct yo_member *member)
 {

@@ -14,6 +14,7 @@ static void on_event(void *user, const struct yo_event *event, yo_time now)
     if (server->webhooks) {
         yo_webhooks_tell(server->webhooks, event, now);
     }
+    yo_server_tell_host(server, event);
 }
 
 static int read_secrets(struct yomo_server *server, struct yo_webhook_secrets *secrets,
@@ -42,7 +43,7 @@ static int read_secrets(struct yomo_server *server, struct yo_webhook_secrets *s
 
 static int read_events(const yomo_options *o, unsigned *events, struct yo_buf *why)
 {
-    *events = (1u << YO_EVENT_KINDS) - 1;
+    *events = YO_EVENTS_ALL & ~(1u << YO_EVENT_VALUE); /* that can be very many */
     for (size_t i = 0;; i++) {
         struct yo_span item = yo_options_item(o, "webhook-events", i);
         int kind;
@@ -56,7 +57,8 @@ static int read_events(const yomo_options *o, unsigned *events, struct yo_buf *w
         if (kind < 0) {
             (void)yo_buf_printf(why,
                                 "webhook-events: \"%.*s\" is none of member_joined, "
-                                "member_left, room_opened, room_closed",
+                                "member_left, room_opened, room_closed, "
+                                "value_changed",
                                 (int)item.size, (const char *)item.data);
             return YOMO_ERR_OPTION;
         }
@@ -113,13 +115,22 @@ static int read_options(const yomo_options *o, struct yo_webhooks_options *out,
     return rv;
 }
 
+/* Events go out by one door, if anybody listens. */
+static void open_door(struct yomo_server *server, unsigned wants)
+{
+    server->event_door = (struct yo_event_door){on_event, server, wants};
+    server->events = wants != 0 ? &server->event_door : NULL;
+}
+
 int yo_server_open_webhooks(struct yomo_server *server, struct yo_buf *why)
 {
+    unsigned hook = server->config.hooks.on_event ? YO_EVENTS_ALL : 0;
     const struct yo_config *config = &server->config;
     struct yo_webhooks_options options;
     struct yo_webhook_secrets secrets;
     int rv;
 
+    open_door(server, hook);
     if (!yo_options_text(config->options, "webhook-url")) {
         return YOMO_OK;
     }
@@ -132,8 +143,7 @@ int yo_server_open_webhooks(struct yomo_server *server, struct yo_buf *why)
                             &secrets, why);
     yo_webhook_secrets_forget(&secrets);
     if (rv == YOMO_OK) {
-        server->event_door = (struct yo_event_door){on_event, server};
-        server->events = &server->event_door;
+        open_door(server, hook | options.events);
     }
     return rv;
 }

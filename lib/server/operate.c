@@ -186,6 +186,37 @@ static void list_members(struct yo_act *act, const struct yo_worker *worker)
     }
 }
 
+/* --- what is shared -------------------------------------------------------------- */
+
+static void set_value(struct yo_act *act, struct yo_worker *worker, yo_time now)
+{
+    uint8_t bytes[YO_ROOM_KEY_MAX];
+    struct yo_span room = yo_room_key_write(bytes, act->app, act->room);
+    const struct yo_value_wish wish = {.key = act->key,
+                                       .data = act->payload,
+                                       .conditional = act->conditional,
+                                       .expected = act->expected};
+
+    act->error =
+        yo_home_host_value(&worker->home, room, &wish, act->id, &act->version, now);
+    if (act->error == YOMO_OK && !act->payload) {
+        act->version = 0; /* it is gone */
+    }
+}
+
+static void get_value(struct yo_act *act, const struct yo_worker *worker)
+{
+    uint8_t bytes[YO_ROOM_KEY_MAX];
+    const struct yo_value *value = yo_home_look_up(
+        &worker->home, yo_room_key_write(bytes, act->app, act->room), act->key);
+
+    act->error = value ? YOMO_OK : YOMO_ERR_NOT_FOUND;
+    if (value) {
+        act->version = value->version;
+        act->payload = yo_blob_ref(value->data);
+    }
+}
+
 void yo_operate(struct yo_act *act, struct yo_worker *worker, yo_time now)
 {
     switch (act->kind) {
@@ -200,6 +231,12 @@ void yo_operate(struct yo_act *act, struct yo_worker *worker, yo_time now)
         break;
     case YO_ACT_MEMBERS:
         list_members(act, worker);
+        break;
+    case YO_ACT_SET:
+        set_value(act, worker, now);
+        break;
+    case YO_ACT_GET:
+        get_value(act, worker);
         break;
     case YO_ACT_KEEP:
         break;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* publish.c - a message of the host program: spelled here, on the caller's thread, and
  * sent to the room's home as if a member had said it, but for there being no member. */
+#include <yomo/host.h>
+
 #include "base/check.h"
 #include "base/text.h"
-#include "server/handle.h"
+#include "server/publish.h"
 #include "wire/encode.h"
 #include "wire/json.h"
+#include "wire/msgpack.h"
 
-static bool good_name(const char *name, size_t max)
+bool yo_good_name(const char *name, size_t max)
 {
     size_t size = name ? strlen(name) : 0;
 
@@ -15,8 +18,8 @@ static bool good_name(const char *name, size_t max)
 }
 
 /* The payload, or an error. */
-static int write_payload(struct yomo_server *server, const char *event,
-                         struct yo_span data, int32_t encoding, struct yo_blob **out)
+int yo_server_write_payload(struct yomo_server *server, const char *event,
+                            struct yo_span data, int32_t encoding, struct yo_blob **out)
 {
     const struct yo_config *config = &server->config;
     struct yo_buf payload;
@@ -71,37 +74,54 @@ struct yo_desk *yo_server_home_desk(struct yomo_server *server, struct yo_span r
     return &server->desks[yo_siphash(server->seed, room_key) % server->worker_count];
 }
 
-int32_t yomo_server_publish(yomo_server *server, const char *app, const char *room,
-                            const char *from, const char *event, const void *data,
-                            size_t size, int32_t encoding, int32_t delivery)
+/* The array `to`; NULL: out of memory. */
+static struct yo_blob *write_targets(struct yomo_server *server,
+                                     const uint64_t *sessions, size_t session_count,
+                                     const char *const *users, size_t user_count)
+{
+    struct yo_blob *blob;
+    struct yo_buf out;
+
+    yo_buf_init(&out, server->config.mem);
+    yo_mp_put_array(&out, (uint32_t)(session_count + user_count));
+    for (size_t i = 0; i < session_count; i++) {
+        yo_target_write(&out, &(struct yo_wire_target){.session = sessions[i]});
+    }
+    for (size_t i = 0; i < user_count; i++) {
+        yo_target_write(&out, &(struct yo_wire_target){.user = yo_span_of(users[i])});
+    }
+    blob = out.failed ? NULL : yo_blob_create(server->config.mem, yo_buf_span(&out));
+    yo_buf_finish(&out);
+    return blob;
+}
+
+/* What is to be said; `targets` NULL: to everybody, else given away. */
+static int publish(yomo_server *server, const char *app, const char *room,
+                   const char *from, struct yo_blob *targets, const char *event,
+                   struct yo_span data, int32_t encoding, int32_t delivery)
 {
     struct yo_blob *payload = NULL;
-    struct yo_note *note;
+    struct yo_note *note = NULL;
     struct yo_desk *desk;
     int rv;
 
-    YO_REQUIRE(server && (data || size == 0));
-    YO_REQUIRE(good_name(room, YO_CHANNEL_SIZE_MAX) && good_name(from, YO_ID_SIZE_MAX));
-    YO_REQUIRE(good_name(event, YO_EVENT_SIZE_MAX));
-    YO_REQUIRE(!app || good_name(app, YO_APP_SIZE_MAX));
-    YO_REQUIRE(encoding == YOMO_JSON || encoding == YOMO_BYTES);
-    YO_REQUIRE(delivery >= YOMO_RELIABLE && delivery <= YOMO_LATEST);
     pthread_mutex_lock(&server->lock);
     rv = server->state == YO_SERVER_SERVING ? YOMO_OK : YOMO_ERR_STATE;
     pthread_mutex_unlock(&server->lock);
     if (rv == YOMO_OK) {
-        rv = write_payload(server, event, yo_span(data ? data : "", size), encoding,
-                           &payload);
+        rv = yo_server_write_payload(server, event, data, encoding, &payload);
+    }
+    if (rv == YOMO_OK) {
+        note = write_note(server, app ? app : YO_APP_DEFAULT, room, from, event);
+        rv = note ? YOMO_OK : YOMO_ERR_NOMEM;
     }
     if (rv != YOMO_OK) {
+        yo_blob_unref(payload);
+        yo_blob_unref(targets);
         return rv;
     }
-    note = write_note(server, app ? app : YO_APP_DEFAULT, room, from, event);
-    if (!note) {
-        yo_blob_unref(payload);
-        return YOMO_ERR_NOMEM;
-    }
     note->payload = payload;
+    note->targets = targets;
     note->delivery = (enum yomo_delivery)delivery;
     note->version = delivery == YOMO_LATEST ? next_version(server) : 0;
     desk = yo_server_home_desk(server, yo_blob_span(note->room));
@@ -111,6 +131,56 @@ int32_t yomo_server_publish(yomo_server *server, const char *app, const char *ro
     }
     yo_desk_post(desk, note);
     return YOMO_OK;
+}
+
+/* What both calls want of their arguments. */
+static bool are_good(const char *app, const char *room, const char *from,
+                     const char *event, int32_t encoding, int32_t delivery)
+{
+    return yo_good_name(room, YO_CHANNEL_SIZE_MAX) &&
+           yo_good_name(from, YO_ID_SIZE_MAX) &&
+           yo_good_name(event, YO_EVENT_SIZE_MAX) &&
+           (!app || yo_good_name(app, YO_APP_SIZE_MAX)) &&
+           (encoding == YOMO_JSON || encoding == YOMO_BYTES) &&
+           delivery >= YOMO_RELIABLE && delivery <= YOMO_LATEST;
+}
+
+int32_t yomo_server_publish(yomo_server *server, const char *app, const char *room,
+                            const char *from, const char *event, const void *data,
+                            size_t size, int32_t encoding, int32_t delivery)
+{
+    YO_REQUIRE(server && (data || size == 0));
+    YO_REQUIRE(are_good(app, room, from, event, encoding, delivery));
+    return publish(server, app, room, from, NULL, event,
+                   yo_span(data ? data : "", size), encoding, delivery);
+}
+
+int32_t yomo_server_publish_to(yomo_server *server, const char *app, const char *room,
+                               const char *from, const uint64_t *sessions,
+                               size_t session_count, const char *const *users,
+                               size_t user_count, const char *event, const void *data,
+                               size_t size, int32_t encoding, int32_t delivery)
+{
+    struct yo_blob *targets;
+
+    YO_REQUIRE(server && (data || size == 0));
+    YO_REQUIRE(are_good(app, room, from, event, encoding, delivery));
+    YO_REQUIRE((sessions || session_count == 0) && (users || user_count == 0));
+    YO_REQUIRE(session_count <= YO_TARGETS_MAX && user_count <= YO_TARGETS_MAX);
+    YO_REQUIRE(session_count + user_count > 0 &&
+               session_count + user_count <= YO_TARGETS_MAX);
+    for (size_t i = 0; i < session_count; i++) {
+        YO_REQUIRE(sessions[i] != 0);
+    }
+    for (size_t i = 0; i < user_count; i++) {
+        YO_REQUIRE(yo_good_name(users[i], YO_ID_SIZE_MAX));
+    }
+    targets = write_targets(server, sessions, session_count, users, user_count);
+    if (!targets) {
+        return YOMO_ERR_NOMEM;
+    }
+    return publish(server, app, room, from, targets, event,
+                   yo_span(data ? data : "", size), encoding, delivery);
 }
 
 int yo_server_print_metrics(struct yomo_server *server, struct yo_buf *out)

@@ -8,6 +8,7 @@
  * gone, and there is no memory to tell of it, members come again (home.c). Leases are
  * measured by the loop's clock, which does not jump. */
 #include "base/check.h"
+#include "server/events.h"
 #include "server/home.h"
 #include "session/told.h"
 #include "wire/encode.h"
@@ -75,33 +76,26 @@ static void time_leases(struct yo_home *home, struct yo_home_room *hr)
 /* --- values --- */
 
 /* `*place`: of the change, or the version that is there. */
-static int set(struct yo_home *home, struct yo_home_room *hr,
-               const struct yo_note *note, const struct yo_member *member,
-               uint64_t *place)
+static int set(struct yo_home *home, struct yo_home_room *hr, struct yo_value_wish wish,
+               struct yo_span who, uint64_t *place)
 {
-    struct yo_span who = yo_span_of(member->id);
-    struct yo_value_wish wish = {.key = note->key,
-                                 .data = note->payload,
-                                 .conditional = note->versioned,
-                                 .expected = note->version,
-                                 .session = note->session};
     struct yo_telling telling = {0};
     int rv = overloaded(home, hr) ? YOMO_ERR_FULL : YOMO_OK;
 
     if (rv == YOMO_OK) {
         wish.who = yo_blob_create(home->mem, who);
-        rv = wish.who
-                 ? encode(home, hr, YO_OP_VALUE, note->key,
-                          note->payload ? yo_blob_span(note->payload) : YO_SPAN_NONE,
-                          note->session, who, &telling)
-                 : YOMO_ERR_NOMEM;
+        rv = wish.who ? encode(home, hr, YO_OP_VALUE, wish.key,
+                               wish.data ? yo_blob_span(wish.data) : YO_SPAN_NONE,
+                               wish.session, who, &telling)
+                      : YOMO_ERR_NOMEM;
     }
     if (rv == YOMO_OK) {
         rv = yo_values_set(&hr->values, &wish, hr->room.sequence + 1, place);
     }
     if (rv == YOMO_OK) {
-        *place = tell(home, hr, note->session, &telling);
+        *place = tell(home, hr, wish.session, &telling);
         yo_metric_add(&home->metrics->value_changes, 1);
+        yo_home_tell_value(home, hr, &wish, who, *place);
     } else if (rv == YOMO_ERR_CONFLICT) {
         yo_metric_add(&home->metrics->value_conflicts, 1);
     }
@@ -125,12 +119,11 @@ static const char *limit_of(const struct yo_home *home, const struct yo_home_roo
     if (rv != YOMO_ERR_FULL || overloaded(home, hr)) {
         return NULL;
     }
-    if (there && note->kind == YO_NOTE_LOCK &&
-        there->waiting >= values->bounds.line) {
+    if (there && note->kind == YO_NOTE_LOCK && there->waiting >= values->bounds.line) {
         return "lock-line-max";
     }
     return !there && values->count >= values->bounds.count ? "values-max"
-                                                            : "values-memory";
+                                                           : "values-memory";
 }
 
 static void done(struct yo_home *home, const struct yo_home_room *hr,
@@ -165,9 +158,37 @@ void yo_home_value(struct yo_home *home, struct yo_note *note)
     }
     if (rv == YOMO_OK) {
         yo_home_tell_before(home, hr, member);
-        rv = set(home, hr, note, member, &place);
+        rv = set(home, hr,
+                 (struct yo_value_wish){.key = note->key,
+                                        .data = note->payload,
+                                        .conditional = note->versioned,
+                                        .expected = note->version,
+                                        .session = note->session},
+                 yo_span_of(member->id), &place);
     }
     done(home, hr, note, rv, place);
+}
+
+int yo_home_host_value(struct yo_home *home, struct yo_span room,
+                       const struct yo_value_wish *wish, struct yo_span who,
+                       uint64_t *version, yo_time now)
+{
+    struct yo_home_room *hr = yo_home_find_named(home, room);
+
+    *version = 0;
+    home->now = now;
+    if (!hr || hr->loading || hr->closing) {
+        return YOMO_ERR_NOT_FOUND;
+    }
+    return set(home, hr, *wish, who, version);
+}
+
+const struct yo_value *yo_home_look_up(const struct yo_home *home, struct yo_span room,
+                                       struct yo_span key)
+{
+    const struct yo_home_room *hr = yo_home_find_named(home, room);
+
+    return hr && !hr->loading ? yo_values_get(&hr->values, key) : NULL;
 }
 
 /* --- locks --- */

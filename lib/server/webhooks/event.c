@@ -5,10 +5,11 @@
 #include <stdio.h>
 #include <yomo/error.h>
 
+#include "base/text.h"
 #include "wire/json.h"
 
-static const char *const names[YO_EVENT_KINDS] = {"member_joined", "member_left",
-                                                  "room_opened", "room_closed"};
+static const char *const names[YO_EVENT_KINDS] = {
+    "member_joined", "member_left", "room_opened", "room_closed", "value_changed"};
 
 const char *yo_event_name(enum yo_event_kind kind)
 {
@@ -34,6 +35,21 @@ static int put(struct yo_buf *out, const char *name, struct yo_span text)
     return yo_json_put_string(out, text);
 }
 
+int yo_event_write_data(struct yo_buf *out, struct yo_span data, bool bytes)
+{
+    if (!data.data) {
+        return YOMO_OK;
+    }
+    if (bytes) {
+        (void)yo_buf_append_text(out, ",\"base64\":\"");
+        (void)yo_base64_encode(out, data);
+        return yo_buf_append_byte(out, '"');
+    }
+    (void)yo_buf_append_text(out, ",\"value\":");
+    return yo_json_check(data) == YOMO_OK ? yo_buf_append_span(out, data)
+                                          : yo_json_put_string(out, data);
+}
+
 int yo_event_write(struct yo_buf *out, const struct yo_event *event)
 {
     int rv;
@@ -47,6 +63,11 @@ int yo_event_write(struct yo_buf *out, const struct yo_event *event)
     }
     (void)yo_buf_printf(out, ",\"at\":%" PRIu64, event->at_ms);
     rv = rv == YOMO_OK ? put(out, "reason", yo_span_of(event->reason)) : rv;
+    if (event->kind == YO_EVENT_VALUE) {
+        rv = rv == YOMO_OK ? put(out, "key", event->key) : rv;
+        (void)yo_buf_printf(out, ",\"version\":%" PRIu64, event->version);
+        rv = rv == YOMO_OK ? yo_event_write_data(out, event->data, event->bytes) : rv;
+    }
     (void)yo_buf_append_byte(out, '}');
     return rv == YOMO_OK && out->failed ? YOMO_ERR_NOMEM : rv;
 }

@@ -14,6 +14,7 @@ import subprocess
 import time
 import unittest
 
+from endpoint import Endpoint
 from support import DEADLINE, TRANSPORTS, TestCase, main
 
 SECRET = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -40,6 +41,11 @@ class Case(TestCase):
     def serve_admin(self, *flags):
         return self.serve("--admin-port", "0", "--admin-token-file", self.secret_file(),
                           *flags)
+
+    def hook_secret(self):
+        path = self.path("hook", "whsec_" + "MDEy" * 11 + "\n")
+        os.chmod(path, 0o600)
+        return path
 
     def curl(self, server, call, body=None, secret=SECRET, headers=(), method=None):
         """Status, headers, JSON."""
@@ -252,6 +258,52 @@ class Operators(Case):
         server = self.serve_admin(*flags)
         for room, left in (("used", [3]), ("unused", []), ("other", [1, 2])):
             self.assertEqual(said(room), left)
+
+    def test_values_are_set_and_read(self):
+        endpoint = Endpoint()
+        self.addCleanup(endpoint.close)
+        server = self.serve_admin(
+            "--webhook-url", f"http://127.0.0.1:{endpoint.port}/", "--webhook-allow",
+            "127.0.0.0/8", "--webhook-events", "value_changed", "--webhook-secret-file",
+            self.hook_secret(), "--webhook-batch-time", "20ms")
+        new = {"room": "r", "key": "k", "data": {"page": 1}}
+        self.assertEqual(self.curl(server, "set-value", new)[0], 404) # nobody is there
+        self.joined(server, "r", "--id", "alice")
+        first = self.ask(server, "set-value", new)["version"]
+        self.assertEqual(self.ask(server, "value?room=r&key=k"),
+                         {"key": "k", "version": first, "value": {"page": 1}})
+        status, _, answer = self.curl(server, "set-value", dict(new, version=0))
+        self.assertEqual((status, answer["error"]), (409, "CONFLICT"))
+        self.assertIn(str(first), answer["text"])
+        self.ask(server, "set-value", {"room": "r", "key": "k", "base64": "AP8=",
+                                       "version": first, "from": "house"})
+        self.assertEqual(self.ask(server, "value?room=r&key=k")["base64"], "AP8=")
+        for transport in TRANSPORTS: # members see it
+            code, out, _ = self.run_client(server, "value", "r", "k", "--transport", transport)
+            self.assertEqual((code, json.loads(out)["from"]), (0, "house"))
+        self.assertEqual(self.ask(server, "delete-value", {"room": "r", "key": "k"}),
+                         {"deleted": True})
+        self.assertEqual(self.curl(server, "value?room=r&key=k")[0], 404)
+        self.assertEqual(self.curl(server, "set-value", {"room": "r", "key": "k"})[0], 400)
+        events = [endpoint.event() for _ in range(3)]
+        self.assertEqual([event["type"] for event in events], ["value_changed"] * 3)
+        self.assertEqual((events[0]["key"], events[0]["value"], events[0]["id"]),
+                         ("k", {"page": 1}, "operator"))
+        self.assertEqual((events[1]["base64"], events[1]["id"]), ("AP8=", "house"))
+        self.assertTrue("value" not in events[2] and "base64" not in events[2])
+
+    def test_some_are_spoken_to(self):
+        server = self.serve_admin()
+        alice = self.joined(server, "r", "--id", "alice")
+        bob = self.joined(server, "r", "--id", "bob")
+        self.ask(server, "publish", {"room": "r", "event": "e", "data": 1, "id": "bob"})
+        session = next(row["session"] for row in
+                       self.ask(server, "members?room=r")["members"] if row["id"] == "bob")
+        self.ask(server, "publish", {"room": "r", "event": "e", "data": 2,
+                                     "session": session})
+        self.ask(server, "publish", {"room": "r", "event": "e", "data": 3})
+        self.assertEqual([bob.record("message")["data"] for _ in range(3)], [1, 2, 3])
+        self.assertEqual(alice.record("message")["data"], 3)
 
     def test_bytes_are_published(self):
         server = self.serve_admin()
@@ -466,6 +518,16 @@ class Program(Case):
                   "--from", "house")
         message = other.record("message")
         self.assertEqual((message["from"], message["data"]), ("house", {"a": 1}))
+        out = self.good(server, "set-value", "--room", "r", "--key", "k", "--data", "[1]",
+                        "--if-version", "0")
+        self.assertRegex(out, r"^version  \d+\n$")
+        self.assertEqual(json.loads(self.good(server, "value", "--room", "r", "--key", "k",
+                                              "--json"))["value"], [1])
+        code, _, err = self.admin(server, "set-value", "--room", "r", "--key", "k", "--data",
+                                  "2", "--if-version", "0")
+        self.assertEqual(code, 1)
+        self.assertIn("its version is", err)
+        self.good(server, "delete-value", "--room", "r", "--key", "k")
         self.assertEqual(self.good(server, "kick", "--user", "mallory"), "kicked  1\n")
         self.assertEqual(sub.wait(), REFUSED)
         self.good(server, "ban", "--user", "mallory", "--for", "1h", "--reason", "a \"b\"")

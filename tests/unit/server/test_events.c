@@ -40,7 +40,7 @@ static void open_rig(struct rig *rig, struct story *story, const char *linger)
 {
     rig_open(rig, 2, NULL, "room-linger", linger, "grace-time", "40ms", NULL);
     memset(story, 0, sizeof(*story));
-    story->door = (struct yo_event_door){on_event, story};
+    story->door = (struct yo_event_door){on_event, story, YO_EVENTS_ALL};
     for (uint32_t i = 0; i < 2; i++) {
         rig_worker(rig, i)->home.events = &story->door;
     }

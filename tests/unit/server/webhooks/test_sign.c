@@ -114,6 +114,23 @@ static void events_are_json(void **unused)
                                     .room = yo_span_of(""),
                                     .at_ms = 6,
                                     .reason = "empty"};
+    const struct yo_event values[] = {
+        {.kind = YO_EVENT_VALUE,
+         .key = yo_span_of("k"),
+         .version = 7,
+         .data = yo_span_of("{\"n\":[1]}")},
+        {.kind = YO_EVENT_VALUE,
+         .key = yo_span_of("k"),
+         .version = 8,
+         .data = yo_span_of("\xff\x01"),
+         .bytes = true},
+        {.kind = YO_EVENT_VALUE, .key = yo_span_of("k"), .version = 9},
+        /* a client's, which only calls itself JSON */
+        {.kind = YO_EVENT_VALUE,
+         .key = yo_span_of("k"),
+         .version = 10,
+         .data = yo_span_of("1},{\"type\":\"room_closed\"")},
+    };
     const struct yo_event broken = {.kind = YO_EVENT_OPENED,
                                     .room = yo_span_of("\xff")};
     struct yo_buf out;
@@ -129,6 +146,19 @@ static void events_are_json(void **unused)
                    "\"id\":\"\xc3\xa9\",\"session\":9007199254740991,\"at\":5}"
                    "{\"type\":\"room_closed\",\"app\":\"a\",\"room\":\"\",\"at\":6,"
                    "\"reason\":\"empty\"}"));
+    yo_buf_clear(&out);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(yo_event_write(&out, &values[i]), YOMO_OK);
+    }
+    assert_true(
+        yo_span_is(yo_buf_span(&out),
+                   "{\"type\":\"value_changed\",\"at\":0,\"key\":\"k\",\"version\":7,"
+                   "\"value\":{\"n\":[1]}}"
+                   "{\"type\":\"value_changed\",\"at\":0,\"key\":\"k\",\"version\":8,"
+                   "\"base64\":\"/wE=\"}"
+                   "{\"type\":\"value_changed\",\"at\":0,\"key\":\"k\",\"version\":9}"
+                   "{\"type\":\"value_changed\",\"at\":0,\"key\":\"k\",\"version\":10,"
+                   "\"value\":\"1},{\\\"type\\\":\\\"room_closed\\\"\"}"));
     assert_int_equal(yo_event_write(&out, &broken), YOMO_ERR_INVALID);
     yo_buf_finish(&out);
     assert_int_equal(yo_event_kind_of(yo_span_of("room_opened")), YO_EVENT_OPENED);
