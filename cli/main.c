@@ -23,6 +23,7 @@ int exit_code_of(int32_t error)
     case YOMO_ERR_URL:
         return EXIT_USAGE;
     case YOMO_ERR_CLOSED:
+    case YOMO_ERR_UNSURE:
     case YOMO_ERR_UNREACHABLE:
     case YOMO_ERR_RESOLVE:
     case YOMO_ERR_TLS:

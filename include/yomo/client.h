@@ -67,10 +67,10 @@ typedef struct yomo_client_callbacks {
     /** What became of message `id` of yomo_room_send: 0 when the server gave it its
      * place (extension) or the transport acknowledged it, else an error: EXISTS when a
      * newer LATEST value took its place, FULL when it gave way for want of room, TIMEOUT
-     * when its datagram was lost, CLOSED when the connection or the room ended before
-     * the answer came (it may have arrived), or what the server said. After a break a
-     * RELIABLE message has its answer when the session was resumed; CLOSED only when it
-     * was not. */
+     * when its datagram was lost, UNSURE when it was sent and nobody can say any more
+     * whether it arrived, CLOSED when the room ended before it was sent, or what the
+     * server said. After a break a RELIABLE message has its answer when the session was
+     * resumed; else see "Away and back" in docs/rooms.md. */
     void (*on_sent)(void *user, yomo_room *room, uint64_t id, int32_t error);
 
     /** The room is over: left, refused (DENIED, FULL, ...), or the client closed. The
@@ -402,8 +402,8 @@ typedef void (*yomo_reply_fn)(void *user, yomo_room *room, int32_t error,
  * not called.
  *
  * The outcome besides 0: NOT_FOUND: nobody there, or no program at the server that
- * answers; TIMEOUT; CLOSED: the room is over, or the connection that carried it was lost;
- * what yomo_room_send and on_sent may say; or what the one who was asked says.
+ * answers; TIMEOUT; CLOSED: the room is over; UNSURE: the connection that carried it was lost
+ * and its session with it, so that it may have been heard, and no reply can come; what yomo_room_send and on_sent may say; or what the one who was asked says.
  *
  * Errors: INVALID; FULL when `requests-max` wait, or the queue is full; as yomo_room_send.
  *         `fn` is not called then. */
@@ -509,13 +509,13 @@ YOMO_API uint64_t yomo_gap_last(const yomo_gap *gap);
  * them before on_joined. Each change has a version, its place in the room's order, and a
  * change may be made to depend on the version that it is to replace. Names have 1 to 255
  * bytes. A wish waits until the room is joined; when the connection is lost before the
- * answer came, on_sent says CLOSED, and it may have been done.
+ * answer came, on_sent says UNSURE: it may have been done.
  *
  * With `id` not NULL on_sent tells what became of the wish of that number, after on_value
  * has told the change itself, or, with CONFLICT, what was there instead: the next attempt
  * can go by yomo_room_value. Besides CONFLICT: NOT_FOUND (nothing to delete), DENIED (no
  * right to send), TOO_BIG, FULL (the room shares too much), RATE, STATE (the server speaks
- * presencejs only), CLOSED.
+ * presencejs only), UNSURE, CLOSED.
  *
  * Ownership: arguments are copied.
  * Thread:    any.
@@ -642,7 +642,7 @@ YOMO_API int32_t yomo_peer_stale(const yomo_peer *peer);
 /** @name What a member with the right `admin` may do
  * Its token grants the right for a room (docs/tokens.md); without it the server refuses. An
  * order waits until the room is joined. With `number` (may be NULL) on_sent tells what
- * became of it: 0, it is done everywhere; DENIED, and what else the server says; CLOSED,
+ * became of it: 0, it is done everywhere; DENIED, and what else the server says; UNSURE,
  * the connection or the room ended before the answer came, and it may have been done.
  *
  * Who is put out is told KICKED and `reason` (NULL: none, at most 255 bytes); presencejs

@@ -44,6 +44,7 @@ extern "C" {
     X(TLS,        -304, "the TLS handshake failed")                                      \
     X(CERT,       -305, "the server's certificate is not trusted")                       \
     X(AGAIN,      -306, "no room now; try again when writable")                          \
+    X(UNSURE,     -307, "it may have arrived or not; the answer is lost")                \
     /* -400..: policy and limits */                                                      \
     X(FULL,       -400, "limit reached")                                                 \
     X(DENIED,     -401, "refused by the server")                                         \

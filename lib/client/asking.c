@@ -5,7 +5,7 @@
  * from who was asked, the program is told, once. Possible failure modes: the message
  * cannot be sent or nobody is there to be asked (what became of the message says so),
  * nobody answers in time (TIMEOUT), the connection that carried it is gone and another
- * session took its place, to which no reply can come (CLOSED), the room is over
+ * session took its place, to which no reply can come (UNSURE), the room is over
  * (CLOSED). A reply that is none of this, from somebody else, a second one or a late
  * one, is dropped and counted.
  *
@@ -117,6 +117,16 @@ void yo_asking_sent(struct yomo_client *client, uint64_t number)
     yo_client_unlock(client);
 }
 
+void yo_asking_unsent(struct yomo_client *client, uint64_t number)
+{
+    yo_client_lock(client);
+    struct asking *asking = find(client, number);
+    if (asking) {
+        asking->sent = false;
+    }
+    yo_client_unlock(client);
+}
+
 void yo_asking_failed(struct yomo_client *client, uint64_t number, int error)
 {
     yo_client_lock(client);
@@ -182,7 +192,7 @@ void yo_asking_session(struct yomo_client *client)
         }
         yo_client_unlock(client);
         if (asking) {
-            tell(asking, YOMO_ERR_CLOSED);
+            tell(asking, YOMO_ERR_UNSURE);
         }
     } while (asking);
 }

@@ -97,6 +97,7 @@ static void read(struct yomo_client *client, const struct yo_effect *effect)
     struct yomo_room *room = yo_client_room(client, effect->room);
     if (room && room->state != YO_ROOM_OVER) {
         yo_keep_read(room, effect->number);
+        room->unread = room->resumable && effect->error != YOMO_OK;
     }
 }
 

@@ -224,6 +224,7 @@ struct yomo_room {
     size_t held_count;         /* messages in `held` */
     uint64_t counted[3];       /* the outbox's counters as far as the client has them */
     bool resumable;            /* its seat may be had back */
+    bool unread;               /* what is kept was not read, and will not be */
     struct yo_link pending;    /* struct yo_sending that want on_sent, oldest first */
     struct yo_blob *own_state; /* payload */
     bool state_dirty;          /* the server has another one */
@@ -430,6 +431,7 @@ int yo_asking_add(struct yomo_room *room, const struct yo_question *question,
                   const struct yo_manner *manner, uint64_t number);
 void yo_asking_begun(struct yomo_client *client, uint64_t number, yo_time now);
 void yo_asking_sent(struct yomo_client *client, uint64_t number);
+void yo_asking_unsent(struct yomo_client *client, uint64_t number);
 void yo_asking_failed(struct yomo_client *client, uint64_t number, int error);
 void yo_asking_reply(struct yomo_room *room, const struct yo_effect *effect);
 /* Those that another session carried end: no reply can come to them. */
@@ -451,6 +453,8 @@ void yo_sending_discard(struct yo_letter *letter);
 void yo_sending_unpack(const struct yo_blob *blob, struct yo_packed *packed,
                        struct yo_message *data);
 void yo_sending_took(struct yomo_client *client, uint64_t number, uint64_t token);
+/* It was sent, but has not arrived, and waits again. */
+void yo_sending_unread(struct yomo_client *client, uint64_t number);
 void yo_sending_refused(struct yomo_client *client, uint64_t number, int error);
 void yo_sending_confirmed(struct yomo_client *client, uint64_t number, int error);
 void yo_sending_fate(struct yomo_client *client, uint64_t token, enum yo_fate fate);
@@ -480,6 +484,10 @@ void yo_keep_add(struct yomo_room *room, struct yo_kept *kept);
 void yo_keep_read(struct yomo_room *room, uint64_t read);
 void yo_keep_answered(struct yomo_room *room, uint64_t number);
 void yo_keep_again(struct yomo_room *room);
+
+/* Nothing of it was read, and the room is to be joined anew: it waits in the outbox, in
+ * front of what was said later. */
+void yo_keep_unread(struct yomo_room *room);
 struct yo_blob *yo_keep_next(const struct yomo_room *room);
 void yo_keep_went(struct yomo_room *room);
 void yo_keep_skip(struct yomo_room *room);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* keep.c - RELIABLE messages that were sent are kept until the server has read them: an
  * acknowledgement of the transport is not enough, since a server may be gone with what
- * it had not read. After a break exactly those go out again that it had not.
+ * it had not read. After a break exactly those go out again that it had not, also where
+ * the session is lost but the server still knows how much it had read.
  *
  * They count as the client's `held` bytes. Invariants:
  *  1. a room's `kept` are in the order in which they were sent, the last of them the
@@ -128,6 +129,43 @@ void yo_keep_skip(struct yomo_room *room)
     room->sent--; /* the server counts on with what follows */
     client->kept_bytes -= size;
     yo_client_release(client, size, 1);
+}
+
+/* Not read, so it is as if it had never been sent. */
+static void give_back(struct yomo_room *room, struct yo_kept *kept)
+{
+    struct yomo_client *client = room->client;
+    struct yo_packed packed;
+    memcpy(&packed, kept->message->data, sizeof(packed));
+    const struct yo_outgoing out = {.message = kept->message,
+                                    .delivery = YOMO_RELIABLE,
+                                    .lane = YO_LANE_ROOMS,
+                                    .first = true,
+                                    .priority = packed.priority,
+                                    .expires = packed.expires};
+    size_t size = kept->message->size;
+    int rv = yo_outbox_put(&room->box, &out);
+    yo_keep_free(client, kept);
+    room->kept_count--;
+    client->kept_bytes -= size;
+    if (rv == YOMO_OK) {
+        room->held += size;
+        room->held_count++;
+        yo_sending_unread(client, packed.number);
+        return;
+    }
+    YO_LOG(&client->log, YOMO_LOG_ERROR, "client", "a message was lost: out of memory");
+    yo_client_release(client, size, 1);
+    yo_sending_refused(client, packed.number, rv);
+}
+
+void yo_keep_unread(struct yomo_room *room)
+{
+    while (room->kept_count > 0) { /* each in front of those that were sent after it */
+        give_back(room, of_link(room->kept.prev));
+    }
+    room->again = NULL;
+    room->sent = 0;
 }
 
 size_t yo_keep_clear(struct yomo_room *room)

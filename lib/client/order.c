@@ -3,7 +3,7 @@
  *
  * The happy path: an order waits until its room is joined, is given, and the server
  * confirms that it is done everywhere: on_sent with 0. Possible failure modes: the
- * server refuses it (DENIED, ...); the connection ends before it was confirmed (CLOSED:
+ * server refuses it (DENIED, ...); the connection ends before it was confirmed (UNSURE:
  * it may have been done); the server knows no orders (STATE); the room is over. */
 #include "base/check.h"
 #include "client/inside.h"
@@ -216,7 +216,7 @@ void yo_order_lost(struct yomo_room *room)
         }
     }
     while ((link = yo_list_pop_front(&given)) != NULL) {
-        done(of_link(link), YOMO_ERR_CLOSED);
+        done(of_link(link), YOMO_ERR_UNSURE);
     }
 }
 
@@ -226,6 +226,8 @@ void yo_order_end(struct yomo_room *room, int error)
     while ((link = yo_list_pop_front(&room->orders)) != NULL) {
         struct order *order = of_link(link);
         bool did = order->given && order->op == YO_OP_CLOSE && error == YOMO_ERR_KICKED;
-        done(order, did ? YOMO_OK : YOMO_ERR_CLOSED); /* who closes goes, too */
+        done(order, did            ? YOMO_OK /* who closes goes, too */
+                    : order->given ? YOMO_ERR_UNSURE
+                                   : YOMO_ERR_CLOSED);
     }
 }

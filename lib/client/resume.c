@@ -8,8 +8,9 @@
  * missed; what it had not read goes out again, and all is as before.
  *
  * Possible failure modes: there is no grace time, or it is over, or the server is
- * another one: rooms are joined anew, and what was sent and not known to be read is told
- * as CLOSED. The next connection breaks too: the session is kept on.
+ * another one: rooms are joined anew. The server may still know how much it had read:
+ * what it had not goes out again there. Else what was sent and not known to be read is
+ * told as UNSURE. The next connection breaks too: the session is kept on.
  *
  * Invariants:
  *  1. `kept` is set only between connections, and on one whose hello has not come or is
@@ -42,6 +43,10 @@ static void lose(struct yomo_room *room)
         return;
     }
     room->resumable = false;
+    if (room->unread) { /* they have certainly not arrived */
+        room->unread = false;
+        yo_keep_unread(room);
+    }
     yo_client_count(client, YOMO_COUNT_UNSURE, yo_keep_clear(room));
     yo_sending_lost(room);
 }

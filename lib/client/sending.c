@@ -5,8 +5,8 @@
  * sends it; if the program wants to know, the server's confirmation (or, without the
  * extension, the transport's acknowledgement) ends it with on_sent. Possible failure
  * modes: it is dropped for want of room (FULL), a newer LATEST takes its place
- * (EXISTS), its datagram is lost (TIMEOUT), the connection ends before it was confirmed
- * (CLOSED: it may have arrived), the room is over (CLOSED).
+ * (EXISTS), its datagram is lost (TIMEOUT), the connection or the room ends before it
+ * was confirmed (UNSURE: it may have arrived) or sent (CLOSED: it has not).
  *
  * A blob that nobody but its sending refers to any more has left the outbox: that is
  * how those are found that gave way. */
@@ -72,6 +72,12 @@ static void tell_those_that_gave_way(struct yomo_room *room, int error)
                                                              : YOMO_ERR_FULL);
         }
     }
+}
+
+/* Nobody will say more about it: one that nobody else was given has not arrived. */
+static void lose(struct yo_sending *sending)
+{
+    done(sending, sending->sent ? YOMO_ERR_UNSURE : YOMO_ERR_CLOSED);
 }
 
 /* From here on it can be found by its number. */
@@ -239,6 +245,18 @@ void yo_sending_took(struct yomo_client *client, uint64_t number, uint64_t token
     }
 }
 
+void yo_sending_unread(struct yomo_client *client, uint64_t number)
+{
+    struct yo_sending *sending = find(client, number);
+    if (sending) {
+        sending->sent = sending->arrived = false;
+        sending->token = 0;
+    }
+    if (sending && sending->asks) {
+        yo_asking_unsent(client, number);
+    }
+}
+
 void yo_sending_refused(struct yomo_client *client, uint64_t number, int error)
 {
     struct yo_sending *sending = find(client, number);
@@ -349,16 +367,24 @@ void yo_sending_turn(struct yomo_client *client, yo_time now)
     }
 }
 
+/* It goes out again. One that is RELIABLE and was sent is kept (keep.c), and may have
+ * arrived all the same. */
+static void wait_again(struct yo_sending *sending)
+{
+    sending->sent = sending->sent && sending->delivery == YOMO_RELIABLE;
+    sending->arrived = false;
+    sending->token = 0;
+}
+
 void yo_sending_lost(struct yomo_room *room)
 {
     note_end(room);
     YO_LIST_EACH(link, next, &room->pending) {
         struct yo_sending *sending = YO_CONTAINER(link, struct yo_sending, link);
         if (is_queued(sending)) {
-            sending->sent = sending->arrived = false; /* it goes out again */
-            sending->token = 0;
+            wait_again(sending);
         } else {
-            done(sending, YOMO_ERR_CLOSED);
+            lose(sending);
         }
     }
 }
@@ -369,10 +395,9 @@ void yo_sending_moved(struct yomo_room *room)
     YO_LIST_EACH(link, next, &room->pending) {
         struct yo_sending *sending = YO_CONTAINER(link, struct yo_sending, link);
         if (is_queued(sending)) {
-            sending->sent = sending->arrived = false; /* it goes out again */
-            sending->token = 0;
+            wait_again(sending);
         } else if (sending->delivery != YOMO_RELIABLE) {
-            done(sending, YOMO_ERR_CLOSED);
+            lose(sending);
         }
     }
 }
@@ -383,8 +408,8 @@ void yo_sending_resumed(struct yomo_room *room, uint64_t read)
     yo_keep_again(room);
     YO_LIST_EACH(link, next, &room->pending) {
         struct yo_sending *sending = YO_CONTAINER(link, struct yo_sending, link);
-        if (!is_queued(sending)) { /* read, and its answer is lost: it was a refusal */
-            done(sending, YOMO_ERR_CLOSED);
+        if (!is_queued(sending)) { /* read, and its answer is lost */
+            lose(sending);
         }
     }
 }
@@ -413,6 +438,6 @@ void yo_sending_end(struct yomo_room *room)
     room->held = room->held_count = 0;
     (void)yo_keep_clear(room);
     YO_LIST_EACH(link, next, &room->pending) {
-        done(YO_CONTAINER(link, struct yo_sending, link), YOMO_ERR_CLOSED);
+        lose(YO_CONTAINER(link, struct yo_sending, link));
     }
 }

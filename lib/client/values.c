@@ -5,7 +5,7 @@
  * becomes a change with a version, which on_value tells like anybody else's; then
  * on_sent. Possible failure modes: somebody else was first (CONFLICT): on_sent comes
  * once the mirror shows what was; the server refuses it (DENIED, FULL, ...); the
- * connection ends before the answer (CLOSED: it may have been done); the room is over.
+ * connection ends before the answer (UNSURE: it may have been done); the room is over.
  */
 #include <yomo/error.h>
 
@@ -301,7 +301,7 @@ void yo_share_lost(struct yomo_room *room)
     }
     while ((link = yo_list_pop_front(&given)) != NULL) {
         struct wish *wish = of_link(link);
-        done(wish, wish->settling ? wish->error : YOMO_ERR_CLOSED);
+        done(wish, wish->settling ? wish->error : YOMO_ERR_UNSURE);
     }
 }
 
@@ -309,6 +309,7 @@ void yo_share_end(struct yomo_room *room)
 {
     struct yo_link *link;
     while ((link = yo_list_pop_front(&room->shares)) != NULL) {
-        done(of_link(link), YOMO_ERR_CLOSED);
+        struct wish *wish = of_link(link);
+        done(wish, wish->given ? YOMO_ERR_UNSURE : YOMO_ERR_CLOSED);
     }
 }

@@ -74,7 +74,34 @@ static bool read_token(struct yo_span token, struct yo_transfer *transfer,
 
 /* --- B: asking -------------------------------------------------------------------- */
 
-static void tell_refused(struct yo_peer *peer, int error)
+/* One message of what is known of a session that is gone. */
+static int tell_known(struct yo_peer *peer, struct yo_span bytes)
+{
+    struct yo_blob *blob = yo_blob_create(peer->worker->mem, bytes);
+
+    if (!blob) {
+        return YOMO_ERR_NOMEM;
+    }
+    yo_peer_put(peer, blob, YOMO_RELIABLE, YO_LANE_CONTROL, false, YO_SPAN_NONE, 0);
+    yo_blob_unref(blob);
+    return YOMO_OK;
+}
+
+static int tell_all_known(struct yo_peer *peer, struct yo_span known)
+{
+    int rv = YOMO_OK;
+
+    while (rv == YOMO_OK && known.size > 0) {
+        uint32_t size;
+        memcpy(&size, known.data, sizeof(size));
+        known = yo_span_skip(known, sizeof(size));
+        rv = tell_known(peer, yo_span(known.data, size));
+        known = yo_span_skip(known, size);
+    }
+    return rv;
+}
+
+static void tell_refused(struct yo_peer *peer, int error, struct yo_span known)
 {
     const struct yo_message message = {.op =
                                            peer->resuming ? YO_OP_RESUMED : YO_OP_MOVED,
@@ -85,8 +112,9 @@ static void tell_refused(struct yo_peer *peer, int error)
     yo_metric_add(&peer->worker->metrics->resume_refused, peer->resuming);
     peer->outbox.reliable_max = peer->worker->config->outbox.reliable_bytes;
     peer->moving = 0;
-    if (yo_encode_blob(&blob, peer->worker->mem, YO_DIALECT_YOMO, &message) !=
-        YOMO_OK) {
+    if (tell_all_known(peer, known) != YOMO_OK ||
+        yo_encode_blob(&blob, peer->worker->mem, YO_DIALECT_YOMO, &message) !=
+            YOMO_OK) {
         yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
         return;
     }
@@ -111,6 +139,7 @@ static struct yo_transfer *transfer_make(struct yo_peer *peer, struct yo_span to
     transfer->app = yo_strndup(mem, peer->app, strlen(peer->app));
     yo_outbox_init(&transfer->outbox, mem, &peer->worker->config->outbox);
     yo_buf_init(&transfer->tail, mem);
+    yo_buf_init(&transfer->known, mem);
     yo_list_init(&transfer->claims);
     if (!transfer->id || !transfer->app) {
         yo_transfer_free(transfer);
@@ -142,7 +171,7 @@ void yo_move_ask(struct yo_peer *peer, struct yo_span token, bool resume, yo_tim
     yo_list_splice(&transfer->claims, &peer->claims);
     if (to >= worker->count) {
         yo_transfer_free(transfer);
-        tell_refused(peer, YOMO_ERR_NOT_FOUND);
+        tell_refused(peer, YOMO_ERR_NOT_FOUND, YO_SPAN_NONE);
     } else {
         peer->moving = transfer->session;
         yo_transfer_ask(worker, to, transfer);
@@ -342,6 +371,8 @@ void yo_transfer_open_ask(struct yo_letter *letter, void *box_user, yo_time now)
             yo_move_abandon(peer); /* a move that waits for its fence is overtaken */
             peer->transfer = transfer;
             yo_resume_depart(peer, now);
+        } else if (yo_bygone_find(worker, transfer)) {
+            yo_transfer_refuse(worker, transfer, YOMO_ERR_NOT_FOUND);
         } else if (++transfer->asked < asked_max(worker)) { /* it may be there since */
             yo_transfer_ask(worker, (worker->index + 1) % worker->count, transfer);
         } else {
@@ -542,14 +573,14 @@ void yo_transfer_open_answer(struct yo_letter *letter, void *box_user, yo_time n
     } else if (transfer->error != YOMO_OK) {
         int error = transfer->error;
         bool arrived = peer->arrivals > 0;
-        yo_transfer_free(transfer);
         if (error == YOMO_ERR_KICKED) {
             yo_peer_end(peer, YO_CODE_KICKED, error, yomo_strerror(error));
         } else if (arrived) { /* some seats are here that the session does not know */
             yo_peer_end(peer, YO_CODE_TRY_LATER, error, "the move failed");
         } else {
-            tell_refused(peer, error);
+            tell_refused(peer, error, yo_buf_span(&transfer->known));
         }
+        yo_transfer_free(transfer);
     } else {
         peer->transfer = transfer;
         yo_list_push_back(&peer->worker->arriving, &peer->in_arriving);

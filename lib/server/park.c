@@ -124,6 +124,9 @@ void yo_park_end(struct yo_peer *peer, int why)
     struct yo_worker *worker = peer->worker;
 
     peer->why = why;
+    if (why == YOMO_ERR_CLOSED) { /* its client may come all the same */
+        yo_bygone_keep(peer);
+    }
     yo_park_leave(peer);
     yo_local_leave_all(&worker->local, peer);
     if (!peer->conn) {

@@ -20,6 +20,7 @@ void yo_transfer_free(struct yo_transfer *transfer)
         yo_blob_unref(tail[i].message);
     }
     yo_buf_finish(&transfer->tail);
+    yo_buf_finish(&transfer->known);
     yo_resume_free_claims(transfer->mem, &transfer->claims);
     yo_outbox_finish(&transfer->outbox);
     yo_server_session_destroy(transfer->state);

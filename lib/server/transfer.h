@@ -25,6 +25,7 @@ struct yo_transfer {
     struct yo_transfer *behind;
     /* The answer. */
     int error;
+    struct yo_buf known; /* refused, but this is known of it (bygone.h) */
     struct yo_server_session *state;
     struct yo_outbox outbox;
     struct yo_buf tail; /* of struct yo_tail */

@@ -314,6 +314,7 @@ static void init(struct yo_worker *worker, const struct yo_worker_options *optio
     yo_list_init(&worker->due);
     yo_park_init(&worker->park);
     yo_list_init(&worker->arriving);
+    yo_bygones_init(&worker->bygones, worker->mem);
     yo_list_init(&worker->waiting);
     yo_list_init(&worker->echoes);
     yo_list_init(&worker->claimed);
@@ -400,6 +401,7 @@ void yo_worker_free(struct yo_worker *worker)
     yo_home_finish(&worker->home);
     yo_local_finish(&worker->local);
     yo_map_finish(&worker->sessions);
+    yo_bygones_finish(&worker->bygones, worker->mem);
     yo_effects_finish(&worker->effects);
     yo_buf_finish(&worker->slot);
     yo_office_finish(&worker->office, worker->mem);

@@ -8,6 +8,7 @@
 #define YO_SERVER_WORKER_H
 
 #include "loop/loop.h"
+#include "server/bygone.h"
 #include "server/config.h"
 #include "server/home.h"
 #include "server/letters.h"
@@ -48,6 +49,7 @@ struct yo_worker {
     struct yo_link due;        /* peers that a drain has not closed yet, by `end_at` */
     struct yo_map sessions;    /* peers by session_id */
     struct yo_park park;       /* those whose connection broke */
+    struct yo_bygones bygones; /* ... and whose time was over */
     struct yo_link arriving;   /* peers whose session is here, and not yet all seats */
     struct yo_link waiting;    /* of struct yomo_auth: asked, not answered */
     struct yo_link echoes;     /* of struct yo_echo (echo.h) */

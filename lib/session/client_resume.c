@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* client_resume.c - a session whose connection broke goes on over another one.
  *
- * The happy path: the session is kept while there is no connection; the next one's hello
- * comes to a session of its own, from which this one takes what was said. Each room is
- * claimed with the places that were told, then the session asked for by its token. For
- * each room RESUMED takes the place of a join's ACK: a snapshot follows, and JOINED when
- * it is complete, with what was held meanwhile. The last RESUMED tells the end of it.
+ * The happy path: the session is kept while there is no connection; the next one's
+ * hello comes to a session of its own, from which this one takes what was said. Each
+ * room is claimed with the places that were told, then the session asked for by its
+ * token. For each room RESUMED takes the place of a join's ACK: a snapshot follows, and
+ * JOINED when it is complete, with what was held meanwhile. The last RESUMED tells the
+ * end of it.
  *
  * Possible failure modes: the server refuses, or does not name a room: what was claimed
- * and not given back is forgotten, and to be joined anew. */
+ * and not given back is forgotten, and to be joined anew. It may still know how much it
+ * had read. */
 #include "base/check.h"
 #include "base/mem.h"
 #include "session/client_inside.h"
@@ -109,12 +111,19 @@ int yo_client_resume(struct yo_client_session *session, struct yo_span token,
     return yo_client_done(effects);
 }
 
-/* A room is as it was. */
+/* A room is as it was; or its seat is gone, and so much had been read. */
 static void on_room(struct yo_client_session *session, const struct yo_arrival *in)
 {
     struct yo_client_room *room = yo_client_find(session, in->message->channel);
 
-    if (room && room->resuming && !room->acked) {
+    if (room && room->resuming && !room->acked && in->message->code != 0) {
+        struct yo_effect *read = yo_effects_add(in->effects, YO_EFFECT_READ);
+        if (read) {
+            read->room = in->message->channel;
+            read->number = in->message->number;
+            read->error = yo_client_error_of(in->message);
+        }
+    } else if (room && room->resuming && !room->acked) {
         room->acked = true;
         room->read = in->message->number;
     }

@@ -17,45 +17,50 @@ enum yo_effect_kind {
     /* either side */
     YO_EFFECT_SEND,  /* `bytes`, encoded, on `lane`, to this peer */
     YO_EFFECT_CLOSE, /* the connection, with `code`, `error`, `text` */
-    YO_EFFECT_DROP,  /* a message was refused and counted: `error`, `text` for the log */
+    YO_EFFECT_DROP, /* a message was refused and counted: `error`, `text` for the log */
     /* server */
-    YO_EFFECT_JOIN,    /* room, payload, label, places (in the order `epoch`; 0: none), hist */
+    YO_EFFECT_JOIN,    /* room, payload, label, places (in the order `epoch`; 0: none),
+                          hist */
     YO_EFFECT_LEAVE,   /* room */
     YO_EFFECT_STATE,   /* room, payload, label */
-    YO_EFFECT_PUBLISH, /* room, payload, event, delivery, key, version, number, and below
-                          "whom for" */
+    YO_EFFECT_PUBLISH, /* room, payload, event, delivery, key, version, number, and
+                          below "whom for" */
     YO_EFFECT_MOVE,    /* token: this connection is to go on with another session */
-    YO_EFFECT_TOKEN,   /* server: token is to be checked; client: error, after_ms, text */
-    YO_EFFECT_HISTORY, /* server: room, number, sequence (before it; 0: the newest), max (0:
-                          as many as the server likes); client: room, number, payload (the
-                          encoded array of messages), sequence (of what is older), more */
+    YO_EFFECT_TOKEN, /* server: token is to be checked; client: error, after_ms, text */
+    YO_EFFECT_HISTORY, /* server: room, number, sequence (before it; 0: the newest), max
+                          (0: as many as the server likes); client: room, number,
+                          payload (the encoded array of messages), sequence (of what is
+                          older), more */
     YO_EFFECT_VALUE,   /* server: room, key, payload (absent: take it away), version (if
                           `versioned`: only if it has that), number; client: room, key,
                           payload, version, session, peer: it is so (absent: not there) */
-    YO_EFFECT_LOCK,    /* server: room, key, after_ms (lease; 0: give it back), wait, number;
-                          client: room, key, version, session, peer (0: nobody has it) */
-    YO_EFFECT_VALUES,  /* client: room, sequence: what was not told since it was asked for
-                          or resumed is not there */
+    YO_EFFECT_LOCK,    /* server: room, key, after_ms (lease; 0: give it back), wait,
+                          number;    client: room, key, version, session, peer (0: nobody has
+                          it) */
+    YO_EFFECT_VALUES,  /* client: room, sequence: what was not told since it was asked
+                          for  or resumed is not there */
     YO_EFFECT_GAP,     /* client: room, from (0: not known), sequence (the last) */
     YO_EFFECT_ORDER,   /* op, room, peer, session, text, after_ms, number: of a member
                           with the right `admin`, if it has it */
     YO_EFFECT_FENCE,   /* the client moves: nothing more comes on this connection */
     YO_EFFECT_CLAIM,   /* room, places: it wants its seat there back, and had so much */
-    YO_EFFECT_RESUME,  /* token: this connection is to go on with a session that broke */
+    YO_EFFECT_RESUME, /* token: this connection is to go on with a session that broke */
     /* client */
-    YO_EFFECT_READY,     /* the dialect is known: extension, session, epoch, token */
-    YO_EFFECT_JOINED,    /* room: the snapshot is complete; sequence, epoch */
-    YO_EFFECT_REFUSED,   /* room: error, text */
-    YO_EFFECT_LEFT,      /* room: error, text (0: as asked) */
-    YO_EFFECT_PEER,      /* room, session, peer, payload, version, since_ms, change */
-    YO_EFFECT_MESSAGE,   /* room, session, peer, payload, delivery, key, version, sequence */
-    YO_EFFECT_REPLY,     /* the same as MESSAGE; reply, error (0: none), text */
+    YO_EFFECT_READY,   /* the dialect is known: extension, session, epoch, token */
+    YO_EFFECT_JOINED,  /* room: the snapshot is complete; sequence, epoch */
+    YO_EFFECT_REFUSED, /* room: error, text */
+    YO_EFFECT_LEFT,    /* room: error, text (0: as asked) */
+    YO_EFFECT_PEER,    /* room, session, peer, payload, version, since_ms, change */
+    YO_EFFECT_MESSAGE, /* room, session, peer, payload, delivery, key, version, sequence
+                        */
+    YO_EFFECT_REPLY,   /* the same as MESSAGE; reply, error (0: none), text */
     YO_EFFECT_CONFIRMED, /* number, error (0: it has its place) */
     YO_EFFECT_GOAWAY,    /* after_ms, text: another URL or empty */
     YO_EFFECT_PONG,      /* rtt */
     YO_EFFECT_MOVED,     /* nothing more comes on this connection */
-    YO_EFFECT_READ,      /* room, number: so many of its RELIABLE messages were read */
-    YO_EFFECT_RESUMED    /* error (0: it goes on), session, token */
+    YO_EFFECT_READ, /* room, number: so many of its RELIABLE messages were read; error:
+                       and no more will be, since its seat is gone */
+    YO_EFFECT_RESUMED /* error (0: it goes on), session, token */
 };
 
 struct yo_effect {

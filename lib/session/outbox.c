@@ -392,7 +392,7 @@ int yo_outbox_put(struct yo_outbox *box, const struct yo_outgoing *out)
                            out);
         }
     }
-    rv = check_room(box, out, 0);
+    rv = out->first ? YOMO_OK : check_room(box, out, 0);
     if (rv != YOMO_OK) {
         return rv;
     }
@@ -412,7 +412,7 @@ int yo_outbox_put(struct yo_outbox *box, const struct yo_outgoing *out)
     box->insisted_count += item->insist;
     box->latest_count += !item->insist && item->delivery == YOMO_LATEST;
     box->mortal_count += item->expires != YO_NEVER;
-    wait(box, item, false);
+    wait(box, item, out->first);
     return YOMO_OK;
 }
 

@@ -67,6 +67,8 @@ struct yo_outgoing {
     bool insist;         /* UNRELIABLE towards presencejs in datagrams, but sent again when
                             it is lost (its control messages): never dropped for room,
                             counts as RELIABLE bytes */
+    bool first; /* RELIABLE: in front of what waits with its priority, and whatever
+                   room there is */
     bool snapshot;       /* RELIABLE: who is in a room, which many share the memory of; takes
                             no room away from others. The owner bounds how many */
     struct yo_span slot; /* LATEST: the name of its slot, copied; with `insist`: that of

@@ -610,6 +610,22 @@ int yo_server_resumed_room(struct yo_server_session *session, struct yo_span nam
     return rv;
 }
 
+int yo_server_bygone(struct yo_server_session *session, struct yo_effects *effects)
+{
+    for (struct yo_map_node *node = yo_map_next(&session->rooms, NULL); node;
+         node = yo_map_next(&session->rooms, node)) {
+        const struct yo_attendance *room = of_name(node);
+        const struct yo_message message = {.op = YO_OP_RESUMED,
+                                           .channel = name_of(room),
+                                           .number = room->read,
+                                           .code = YOMO_ERR_NOT_FOUND};
+        if (room->phase == ATTENDANCE_IN) {
+            yo_server_send(session, effects, &message);
+        }
+    }
+    return yo_server_done(effects);
+}
+
 /* The rooms that did not come along are forgotten. */
 void yo_server_keep_resumed(struct yo_server_session *session)
 {

@@ -124,6 +124,10 @@ int yo_server_moved(struct yo_server_session *session,
  * along are forgotten. YOMO_ERR_NOMEM, and nothing changed. */
 int yo_server_resumed_room(struct yo_server_session *session, struct yo_span room,
                            struct yo_effects *effects);
+/* Its seats are given up: what its client is to be told when it comes too late, for
+ * each room how much was read. YOMO_ERR_NOMEM. */
+int yo_server_bygone(struct yo_server_session *session, struct yo_effects *effects);
+
 int yo_server_resumed(struct yo_server_session *session,
                       const struct yo_server_session *fresh, struct yo_span token,
                       yo_time now, struct yo_effects *effects);

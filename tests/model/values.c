@@ -73,7 +73,7 @@ static void count(const struct model *model, uint32_t room, uint32_t *least,
         if (said->what == SAID_VALUE && said->room == room) {
             bool done = said->answered && said->outcome == YOMO_OK;
             *least += done && said->crashes == model->crashes && model->crashes == 0;
-            *most += done || !said->answered || said->outcome == YOMO_ERR_CLOSED;
+            *most += done || !said->answered || said->outcome == YOMO_ERR_UNSURE;
         }
     }
 }

@@ -99,7 +99,7 @@ static void what_was_given_when_the_connection_broke_is_unknown(void **state)
     stage_run(&s);
     fake_closed(conn, YO_CLOSE_RETRY, YOMO_ERR_CLOSED, "", s.now);
     stage_run(&s);
-    snprintf(story, sizeof(story), "sent %u CLOSED\n", (unsigned)given);
+    snprintf(story, sizeof(story), "sent %u UNSURE\n", (unsigned)given);
     assert_non_null(strstr(s.story, story));
     assert_int_equal(yomo_room_kick(room, "bob", 0, NULL, &later), YOMO_OK);
     for (int i = 0; i < 100 && s.client->phase != YO_PHASE_RACING; i++) {

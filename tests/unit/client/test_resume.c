@@ -287,12 +287,61 @@ static void one_that_is_refused_begins_anew(void **state)
     assert_true(yo_span_is(join.channel, "r"));
     stage_story(&stage, "waiting CLOSED\n"
                         "connecting\n"
-                        "sent 1 CLOSED\n" /* it may have arrived */
+                        "sent 1 UNSURE\n" /* it may have arrived */
                         "open webtransport extension\n");
     assert_int_equal(yomo_client_session(stage.client), 20);
     assert_int_equal(yomo_client_counter(stage.client, YOMO_COUNT_UNSURE), 1);
     yomo_client_waiting(stage.client, &messages, NULL);
     assert_int_equal(messages, 1);
+}
+
+/* Too late, but the server knows what it had read: what it had not goes out once more,
+ * in front of what was said later; of what it had read nobody knows what became. */
+static void what_was_certainly_not_read_goes_again(void **state)
+{
+    size_t messages, bytes;
+    (void)state;
+    struct fake_conn *conn = in_the_room();
+    (void)say("1");
+    (void)say("2");
+    (void)say("3");
+    expect_said(conn, "1 2 3");
+    lose(conn);
+    (void)say("4");
+    stage_story(&stage, "waiting CLOSED\n");
+    conn = back(20);
+    expect_asked(conn, 5, "t10");
+    stage_say(&stage, conn, YO_LANE_CONTROL,
+              &(struct yo_message){.op = YO_OP_RESUMED,
+                                   .channel = yo_span_of("r"),
+                                   .number = 1,
+                                   .code = YOMO_ERR_NOT_FOUND});
+    stage_say(&stage, conn, YO_LANE_CONTROL, /* of a room that it is not in */
+              &(struct yo_message){.op = YO_OP_RESUMED,
+                                   .channel = yo_span_of("x"),
+                                   .number = 9,
+                                   .code = YOMO_ERR_NOT_FOUND});
+    refuse(conn);
+    stage_story(&stage, "connecting\nsent 1 UNSURE\nopen webtransport extension\n");
+    yomo_client_waiting(stage.client, &messages, &bytes);
+    assert_int_equal(messages, 3);
+    lose(conn); /* and once more before they have gone */
+    stage_story(&stage, "waiting CLOSED\n");
+    conn = back(21);
+    stage_admit(&stage, conn, "r", &bob, 1);
+    expect_said(conn, "2 3 4");
+    stage.story[0] = '\0';
+    ack(conn, 2, 60);
+    ack(conn, 3, 61);
+    ack(conn, 4, 62);
+    stage_story(&stage, "sent 2 OK\nsent 3 OK\nsent 4 OK\n");
+    yomo_client_waiting(stage.client, &messages, &bytes);
+    assert_int_equal(messages, 0);
+    assert_int_equal(bytes, 0);
+    assert_int_equal(yomo_client_counter(stage.client, YOMO_COUNT_UNSURE), 0);
+    lose(conn); /* all of it is counted from the new join on */
+    conn = back(22);
+    expect_asked(conn, 5, "t21");
 }
 
 static void another_run_of_the_server_is_not_asked(void **state)
@@ -309,7 +358,7 @@ static void another_run_of_the_server_is_not_asked(void **state)
     (void)stage_take(&stage, conn, YO_OP_CHANNEL_JOIN, NULL);
     stage_story(&stage, "waiting CLOSED\n"
                         "connecting\n"
-                        "sent 1 CLOSED\n"
+                        "sent 1 UNSURE\n"
                         "open webtransport extension\n");
 }
 
@@ -324,7 +373,7 @@ static void a_server_without_grace_is_not_asked(void **state)
     yomo_client_waiting(stage.client, &messages, NULL);
     assert_int_equal(messages, 0); /* nothing is kept */
     lose(conn);
-    stage_story(&stage, "sent 1 CLOSED\nwaiting CLOSED\n");
+    stage_story(&stage, "sent 1 UNSURE\nwaiting CLOSED\n");
     conn = back(20);
     stage_run(&stage);
     assert_true(stage_none(&stage, conn, YO_OP_RESUME));
@@ -555,7 +604,7 @@ static void a_server_that_ends_and_says_nothing_is_left(void **state)
     assert_false(conn->ended);
     stage_pass(&stage, 1 * YO_MS);
     assert_true(conn->ended);
-    stage_story(&stage, "sent 1 CLOSED\nwaiting DRAINING\n");
+    stage_story(&stage, "sent 1 UNSURE\nwaiting DRAINING\n");
     stage_pass(&stage, 1999 * YO_MS); /* since it was told, 3 s, and more by chance */
     stage_story(&stage, "");
     stage_pass(&stage, 1502 * YO_MS);
@@ -640,6 +689,7 @@ int main(void)
         TEST(what_was_not_read_goes_again_and_what_was_missed_is_told),
         TEST(what_was_not_read_and_is_too_old_does_not_go_again),
         TEST(one_that_is_refused_begins_anew),
+        TEST(what_was_certainly_not_read_goes_again),
         TEST(another_run_of_the_server_is_not_asked),
         TEST(a_server_without_grace_is_not_asked),
         TEST(a_break_in_the_middle_of_coming_back),

@@ -95,8 +95,9 @@ struct story hear(struct client *client)
         switch (m->op) {
         case YO_OP_RESUMED:
             if (m->channel.data) {
-                add(&story, "in:%.*s/%d ", (int)m->channel.size,
-                    (const char *)m->channel.data, (int)m->number);
+                add(&story, m->code ? "gone:%.*s/%d " : "in:%.*s/%d ",
+                    (int)m->channel.size, (const char *)m->channel.data,
+                    (int)m->number);
                 break;
             }
             assert_false(story.whole);

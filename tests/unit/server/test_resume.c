@@ -372,7 +372,64 @@ static void one_that_comes_too_late_begins_anew(void **unused)
     ask(again, token);
     struct story story = hear(again);
     assert_int_equal(story.code, YOMO_ERR_NOT_FOUND);
-    assert_string_equal(story.text, "whole ");
+    assert_string_equal(story.text, "gone:r/0 whole ");
+    rig_close(&rig);
+}
+
+/* Its seats are gone, but what it had said until then is known, at whichever worker. */
+static void what_was_read_is_known_beyond_the_grace_time(void **unused)
+{
+    (void)unused;
+    for (uint32_t to = 0; to < 3; to++) {
+        struct rig rig;
+        char token[TOKEN_MAX], wrong[TOKEN_MAX];
+        rig_open(&rig, 3, NULL, "parked-max", "1", NULL);
+        struct client *alice = knock(&rig, 1, WS, "alice", token);
+        uint64_t place = join(alice, "r");
+        join(alice, "s");
+        say(alice, "r", 1, 0);
+        say(alice, "r", 2, 0);
+        client_break(alice);
+        while (rig_worker(&rig, 1)->park.count > 0) { /* as the grace time would */
+            struct yo_link *first = rig_worker(&rig, 1)->park.peers.next;
+            yo_park_end(YO_CONTAINER(first, struct yo_peer, in_park), YOMO_ERR_CLOSED);
+        }
+        snprintf(wrong, sizeof(wrong), "%s", token);
+        wrong[strlen(wrong) - 1] ^= 1;
+        for (int i = 0; i < 4; i++) { /* again and again: an answer may be lost */
+            struct client *again =
+                knock(&rig, to, WS, i == 1 ? "mallory" : "alice", NULL);
+            claim(again, "r", place);
+            ask(again, i == 2 ? wrong : token);
+            struct story story = hear(again);
+            assert_int_equal(story.code, YOMO_ERR_NOT_FOUND);
+            if (i == 1 || i == 2) {
+                assert_string_equal(story.text, "whole ");
+            } else {
+                assert_non_null(strstr(story.text, "gone:r/2 "));
+                assert_non_null(strstr(story.text, "gone:s/0 "));
+            }
+            client_close(again);
+        }
+        rig_close(&rig);
+    }
+}
+
+/* They are bounded: the oldest are forgotten. */
+static void those_that_are_gone_are_bounded(void **unused)
+{
+    struct rig rig;
+    (void)unused;
+    rig_open(&rig, 1, NULL, "parked-max", "3", "parked-size", "16k", NULL);
+    struct yo_bygones *bygones = &rig_worker(&rig, 0)->bygones;
+    for (int i = 0; i < 20; i++) {
+        struct client *alice = knock(&rig, 0, WS, "alice", NULL);
+        join(alice, "a-room-with-a-name-that-takes-some-bytes");
+        client_break(alice);
+        assert_true(bygones->sessions.count <= 4);
+        assert_true(bygones->bytes <= 2048);
+    }
+    assert_true(bygones->sessions.count > 0);
     rig_close(&rig);
 }
 
@@ -509,6 +566,8 @@ int main(void)
         cmocka_unit_test(what_is_latest_waits),
         cmocka_unit_test(how_much_was_read_is_told),
         cmocka_unit_test(one_that_comes_too_late_begins_anew),
+        cmocka_unit_test(what_was_read_is_known_beyond_the_grace_time),
+        cmocka_unit_test(those_that_are_gone_are_bounded),
         cmocka_unit_test(what_was_said_before_its_join_is_not_told),
         cmocka_unit_test(strange_claims_do_no_harm),
         cmocka_unit_test(without_memory_it_is_all_or_nothing),
