@@ -51,8 +51,8 @@ def messages_table(rounds, scenario):
         remarks = []
         if f['kept'] and f['kept'].median < 1:
             remarks.append('does not keep up with the lowest rate')
-        if busy and busy.median > 0.85:
-            remarks.append('the generator is at its end too')
+        if any(result.get('limit') == 'generator' for result in results):
+            remarks.append('a higher rate is more than the generator can check')
         if f['disordered'] and f['disordered'].median > 0.001:
             remarks.append(f'{percent(f["disordered"])} out of order')
         if candidate.why_slow:
@@ -87,9 +87,12 @@ def latency_table(rounds, scenario):
                 rows.append([who(candidate), f'{share * 100:.0f} %', cell(f['per_second']),
                              cell(f['cpu_us']), cell(f['p50']), cell(f['p99']),
                              cell(f['p99_9']), percent(f['came']),
-                             percent(f['generator_busy'])])
+                             percent(f['generator_busy']),
+                             'lower bound: the generator ended it' if any(
+                                 result.get('limit') == 'generator' for result in results)
+                             else ''])
     return lines + table(['', 'of its capacity', 'messages a second', 'server CPU us for one',
-                          'p50 ms', 'p99 ms', 'p99.9 ms', 'came', 'generator busy'], rows)
+                          'p50 ms', 'p99 ms', 'p99.9 ms', 'came', 'generator busy', ''], rows)
 
 
 CONNECTION_COLUMNS = {

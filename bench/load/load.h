@@ -65,10 +65,11 @@ struct plan {
     uint16_t port;
     const char *ca; /* PEM */
     uint32_t threads, connections, members, senders, rooms;
-    uint32_t opening;         /* handshakes at once */
-    size_t size;              /* of a payload */
-    bool storm;               /* all join in one moment */
-    double idle;              /* seconds of standing still */
+    uint32_t opening; /* handshakes at once */
+    size_t size;      /* of a payload */
+    bool storm;       /* all join in one moment */
+    double idle;      /* seconds of standing still */
+    double within; /* seconds: a rate is kept up with when 99 % come as soon as that */
     double seconds, probe;    /* of a stage, and of one that only tries a rate */
     double rates[STAGES_MAX]; /* messages a second of each sender, ascending */
     size_t rate_count;
