@@ -72,12 +72,19 @@ static const uint32_t bounds[YO_HISTOGRAM_BOUNDS] = {
     50,    100,    250,    500,    1000,    2500,    5000,    10000,   25000,
     50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000};
 
+/* By the number of bits of a time: the bucket of the least one that has so many. That of
+ * the greatest one is the next at most. */
+static const uint8_t first_buckets[] = {0, 0, 0, 0, 0, 0,  0,  1,  2,  3,  4,  5, 5,
+                                        6, 7, 8, 9, 10, 11, 12, 13, 14, 14, 15, 16};
+#define BITS_MAX (sizeof(first_buckets) - 1) /* 8.4 s; what is longer begins there, too */
+
 void yo_histogram_add(struct yo_histogram *histogram, yo_time took)
 {
     uint64_t us = took / YO_US;
-    size_t i = 0;
+    size_t bits = us == 0 ? 0 : 64 - (size_t)__builtin_clzll(us);
+    size_t i = first_buckets[bits < BITS_MAX ? bits : BITS_MAX];
 
-    while (i < YO_HISTOGRAM_BOUNDS && us > bounds[i]) { /* most are in the first few */
+    while (i < YO_HISTOGRAM_BOUNDS && us > bounds[i]) {
         i++;
     }
     yo_metric_add(&histogram->counts[i], 1);
