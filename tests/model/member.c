@@ -13,6 +13,7 @@
 
 #include "chance.h"
 #include "client/inside.h"
+#include "client/udp_blocked.h"
 #include "model.h"
 
 #define ROUNDS_MAX 1000 /* until a client must be quiet */
@@ -37,6 +38,41 @@ uint32_t room_of(const yomo_room *room)
 /* --- what it is told ---------------------------------------------------------------
  */
 
+/* Again, as another session or as the one that it was, or over another connection. */
+static void now_open(struct member *member, const yomo_client *client,
+                     const yomo_status *status, bool was_open)
+{
+    bool resumed = yomo_status_resumed(status) != 0;
+    uint64_t session = yomo_client_session(client); /* 0: hello did not come in time */
+    bool same = session != 0 && session == member->session;
+    bool moved = same && was_open;
+    if (resumed != (same && !moved)) {
+        model_fail(member->model, "%s resumed: %d, yet its session is %s", member->name,
+                   resumed, same ? "the same" : "another");
+    }
+    if (!same) {
+        member->session = session;
+        member->session_event = member->model->event;
+        say_another_session(member);
+    }
+    for (uint32_t i = 0; !same && i < ROOMS; i++) {
+        member->seats[i].away = true;
+        member->seats[i].urgent_now = false;
+        member->seats[i].heard_now = true; /* what is past is what was missed */
+    }
+    member->was_resumed = resumed;
+    member->troubled = false;
+    member->open_at = model_now;
+    member->transport = yomo_status_transport(status);
+    member->resumed += resumed;
+    member->model->tally.moved += moved;
+    model_tell(member->model, "%s open as %llu over %s%s", member->name,
+               (unsigned long long)session, yomo_transport_name(member->transport),
+               resumed ? ", resumed"
+               : moved ? ", moved"
+                       : "");
+}
+
 static void on_status(void *user, yomo_client *client, const yomo_status *status)
 {
     static const char *const names[] = {"idle", "connecting", "open", "waiting",
@@ -45,31 +81,10 @@ static void on_status(void *user, yomo_client *client, const yomo_status *status
     if (member->dead) {
         return;
     }
+    bool was_open = member->state == YOMO_CLIENT_OPEN;
     member->state = yomo_status_state(status);
     if (member->state == YOMO_CLIENT_OPEN) {
-        bool resumed = yomo_status_resumed(status) != 0;
-        uint64_t session =
-            yomo_client_session(client); /* 0: hello did not come in time */
-        if (resumed != (session != 0 && session == member->session)) {
-            model_fail(member->model, "%s resumed: %d, yet its session is %s",
-                       member->name, resumed, resumed ? "another" : "the same");
-        }
-        if (session != member->session) {
-            member->session = session;
-            member->session_event = member->model->event;
-            say_another_session(member);
-            for (uint32_t i = 0; i < ROOMS; i++) {
-                member->seats[i].away = true;
-                member->seats[i].heard_now = true; /* what is past is what was missed */
-            }
-        }
-        member->was_resumed = resumed;
-        member->troubled = false;
-        member->open_at = model_now;
-        member->transport = yomo_status_transport(status);
-        member->resumed += resumed;
-        model_tell(member->model, "%s open as %llu%s", member->name,
-                   (unsigned long long)member->session, resumed ? ", resumed" : "");
+        now_open(member, client, status, was_open);
     } else {
         model_tell(member->model, "%s %s %s", member->name, names[member->state],
                    yomo_error_name(yomo_status_error(status)));
@@ -259,6 +274,9 @@ static int dial(void *user, struct yo_conn **out, enum yomo_transport_kind kind,
                   (chance_of(95) ? 1 + chance_below(40) : 500 + chance_below(1000)) *
                       YO_MS); /* now and then hello comes late */
     wire->owner = member;
+    if (member->udp_blocked && kind == YOMO_TRANSPORT_WEBTRANSPORT) {
+        wire->open_at = model_now + 3600 * YO_SECOND; /* nothing comes back */
+    }
     wire->rate = member->narrow ? 2000 + (uint32_t)chance_below(4000) : 0;
     yo_conn_listen(&wire->conn, events, events_user);
     *out = &wire->conn;
@@ -273,6 +291,8 @@ struct member *member_create(struct model *model, enum yomo_transport_kind kind)
     member->model = model;
     member->index = model->member_count;
     member->kind = kind;
+    char url[64];
+    snprintf(url, sizeof(url), "https://m%u", member->index);
     member->narrow = chance_of(15);
     member->troubled = true; /* until it is there */
     snprintf(member->name, sizeof(member->name), "m%u", member->index);
@@ -281,18 +301,21 @@ struct member *member_create(struct model *model, enum yomo_transport_kind kind)
         const struct member *same = model->members[chance_below(member->index)];
         memcpy(member->id, same->id, sizeof(member->id));
     }
-    const char *const pairs[] = {"url",
-                                 "https://model",
-                                 "id",
-                                 member->id,
-                                 "transport",
-                                 yomo_transport_name((int32_t)kind),
-                                 "reconnect-min",
-                                 "50ms",
-                                 "reconnect-max",
-                                 "2s",
-                                 "upgrade",
-                                 "no"};
+    const char *const pairs[] = {
+        "url",
+        url,
+        "id",
+        member->id,
+        "transport",
+        kind == YOMO_TRANSPORT_NONE ? "auto" : yomo_transport_name((int32_t)kind),
+        "reconnect-min",
+        "50ms",
+        "reconnect-max",
+        "2s",
+        "upgrade-interval",
+        "2s",
+        "stall-timeout",
+        "2s"};
     yomo_options *options;
     assert_int_equal(yomo_options_create(&options, YOMO_SCOPE_CLIENT), YOMO_OK);
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i += 2) {
@@ -310,7 +333,8 @@ struct member *member_create(struct model *model, enum yomo_transport_kind kind)
     model->members[model->member_count++] = member;
     assert_int_equal(yomo_client_connect(member->client), YOMO_OK);
     model_tell(model, "%s comes, over %s%s", member->name,
-               yomo_transport_name((int32_t)kind), member->narrow ? ", narrow" : "");
+               kind == YOMO_TRANSPORT_NONE ? "any" : yomo_transport_name((int32_t)kind),
+               member->narrow ? ", narrow" : "");
     return member;
 }
 
@@ -358,7 +382,9 @@ yo_time member_due(const struct member *member)
 
 void member_free(struct member *member)
 {
+    const struct yo_target *target = yo_client_target(member->client);
     assert_true(member->closed);
+    yo_udp_blocked_clear(yo_span_of(target->host), target->port); /* for the next run */
     yomo_client_free(member->client);
     free(member);
 }

@@ -114,6 +114,7 @@ struct seat {
     uint32_t last_max, last_count;  /* it was joined with the last so many; were told */
     uint64_t last_place;            /* of these */
     bool heard_now;                 /* something that is not of the past */
+    bool urgent_now;                /* the same, and urgent, since it is there */
     uint64_t asked, asked_before;   /* number and bounds of its last question for */
     uint32_t asked_max;             /* ... what was said before */
     char users[MEMBERS_MAX][16];    /* persons who are there */
@@ -127,8 +128,9 @@ struct member {
     uint32_t index;
     char name[16], id[16]; /* in the story; as a user, who may have other devices */
     yomo_client *client;
-    enum yomo_transport_kind kind;
-    bool narrow;   /* its access carries little */
+    enum yomo_transport_kind kind; /* NONE: whichever goes */
+    bool narrow;                   /* its access carries little ... */
+    bool udp_blocked;              /* ... and at times no UDP */
     bool dead;     /* its process is gone: what the client says is heard by nobody */
     bool closed;   /* on_closed has come */
     bool troubled; /* what is said to it or by it may not go through at once */
@@ -143,7 +145,7 @@ struct member {
 };
 
 struct tally {
-    uint64_t said, heard, resumed, gaps, crashes, expired, replies, locks;
+    uint64_t said, heard, resumed, moved, gaps, crashes, expired, replies, locks;
 };
 
 struct model {

@@ -80,7 +80,7 @@ static void mark(const struct member *member, struct said *said)
         bool there =
             member_is_there(other, said->room) && !other->seats[said->room].away;
         bool free = there && !other->narrow && !other->troubled;
-        if (other->kind == YOMO_TRANSPORT_WEBSOCKET && other->troubled) {
+        if (other->transport != YOMO_TRANSPORT_WEBTRANSPORT && other->troubled) {
             there = false; /* a value on its way may be lost with the connection */
         }
         said->same |= (uint32_t)there << i;
@@ -267,7 +267,8 @@ static void check_pace(struct member *member, const struct said *said)
     yo_time last = seat->latest_at[said->author];
     bool even =
         member->transport == YOMO_TRANSPORT_WEBSOCKET || model->net.loss_percent == 0;
-    if (even && !member->narrow && !member->troubled && last > member->open_at &&
+    if (even && !member->narrow && !member->troubled &&
+        last > member->open_at + YO_SECOND && /* not what waited while it was away */
         model_now + PACE_JITTER < last + seat->pace_ms * YO_MS) {
         model_fail(member->model, "%s does not want values more often than in %llu ms",
                    member->name, (unsigned long long)seat->pace_ms);
@@ -313,6 +314,9 @@ static void check_place(struct member *member, struct said *said, yomo_room *roo
     }
     said->place = place;
     said->order = order;
+    if (place == 0) {
+        return;
+    }
     for (size_t i = 0; !model->ranks && i < seat->gap_count; i++) {
         const struct missing *gap = &seat->gaps[i];
         if (gap->order == order && gap->first <= place && place <= gap->last) {
@@ -330,6 +334,14 @@ static void check_place(struct member *member, struct said *said, yomo_room *roo
     seat->place[said->priority] = place;
 }
 
+/* What is urgent and was said now may come before what is told of the past. */
+static bool overtaken(const struct seat *seat, const struct said *said,
+                      const yomo_message *message)
+{
+    return yomo_message_past(message) && said->priority == YOMO_URGENT &&
+           seat->urgent_now;
+}
+
 void say_heard(struct member *member, yomo_room *room, const yomo_message *message)
 {
     struct model *model = member->model;
@@ -344,9 +356,14 @@ void say_heard(struct member *member, yomo_room *room, const yomo_message *messa
         model_fail(model, "%s heard it where it is not", member->name);
     }
     check_said(member, said, message);
-    check_order(member, said, message);
-    if (place != 0) {
+    if (!overtaken(seat, said, message)) {
+        check_order(member, said, message);
         check_place(member, said, room, place);
+    }
+    if (place != 0) {
+        if (said->priority == YOMO_URGENT && !yomo_message_past(message)) {
+            member->seats[said->room].urgent_now = true;
+        }
         if (yomo_message_past(message)) {
             history_heard(member, said->room, place);
         } else {

@@ -18,20 +18,23 @@
 #define SILENCE (16 * YO_SECOND) /* after which a transport gives up */
 #define LANES 32                 /* of each direction that are told apart */
 
-enum parcel_kind { MESSAGE, FATE, FAREWELL, BREAK };
+enum parcel_kind { MESSAGE, FATE, ACK, FAREWELL, BREAK };
 
 struct parcel {
     struct yo_link link;
     enum parcel_kind kind;
     yo_time due;
-    uint32_t lane;
-    uint64_t token;
+    uint32_t lane, stream; /* as who hears it knows it; as who sent it does */
+    uint64_t token, number;
     enum yo_fate fate;
     struct yo_blob *blob;
 };
 
+static struct net *the_net; /* one at a time */
+
 void net_init(struct net *net)
 {
+    the_net = net;
     memset(net, 0, sizeof(*net));
     yo_list_init(&net->wires);
 }
@@ -88,6 +91,7 @@ static yo_time arrival(struct wire *wire, uint32_t lane, size_t size, bool up)
         *busy = (*busy > model_now ? *busy : model_now) + size * YO_SECOND / wire->rate;
         due = *busy + wire->latency;
     }
+    due = due > wire->stalled_until ? due : wire->stalled_until;
     uint32_t slot = wire->kind == YOMO_TRANSPORT_WEBTRANSPORT ? lane % LANES : 1;
     if (lane == YO_LANE_DATAGRAM && wire->kind == YOMO_TRANSPORT_WEBTRANSPORT) {
         return due;
@@ -107,12 +111,19 @@ static void ship(struct wire *wire, bool up, uint32_t lane, uint64_t token,
                  struct yo_blob *blob)
 {
     yo_time due = arrival(wire, lane, blob->size, up);
-    bool lost = is_datagram(wire, lane) && chance_of(wire->net->loss_percent);
+    bool datagram = is_datagram(wire, lane);
+    bool lost = datagram && chance_of(wire->net->loss_percent);
+    uint64_t number = 0;
+    if (wire->kind == YOMO_TRANSPORT_WEBTRANSPORT && !datagram) {
+        number = wire_keep(wire, up, lane, blob);
+    }
     if (wire->cut) {
         return;
     }
     if (!lost) {
         struct parcel *parcel = put(up ? &wire->up : &wire->down, MESSAGE, due);
+        parcel->stream = lane;
+        parcel->number = number;
         parcel->lane = lane > YO_LANE_ROOMS ? YO_LANE_ROOMS : lane;
         parcel->blob = yo_blob_ref(blob);
     }
@@ -122,6 +133,19 @@ static void ship(struct wire *wire, bool up, uint32_t lane, uint64_t token,
         parcel->token = token;
         parcel->fate = lost ? YO_FATE_LOST : YO_FATE_ACKED;
     }
+}
+
+/* It has come out: whoever sent it will know. */
+static void acknowledge(struct wire *wire, bool up, const struct parcel *parcel)
+{
+    yo_time due = model_now + wire->latency;
+    if (parcel->number == 0) {
+        return;
+    }
+    due = due > wire->stalled_until ? due : wire->stalled_until;
+    struct parcel *ack = put(up ? &wire->down : &wire->up, ACK, due);
+    ack->stream = parcel->stream;
+    ack->number = parcel->number;
 }
 
 /* --- the client's end --------------------------------------------------------------
@@ -206,12 +230,27 @@ static void conn_abort(struct yo_conn *conn)
 {
     const struct yo_close how = {.kind = YO_CLOSE_RETRY, .error = YOMO_ERR_CLOSED};
     struct wire *wire = (struct wire *)conn;
-    if (!wire->ended) {
-        forget(&wire->up);
-        put(&wire->up, BREAK, model_now + wire->latency);
+    if (!wire->ended) { /* what is under way arrives nevertheless */
+        put(&wire->up, BREAK, arrival(wire, YO_LANE_CONTROL, 0, true) + 5 * YO_MS);
         end(wire, model_now, &how);
     }
 }
+
+static void conn_reclaim(struct yo_conn *conn, yo_reclaimed_fn fn, void *user)
+{
+    wire_reclaim((struct wire *)conn, true, fn, user);
+}
+
+static const struct yo_conn_ops quic_ops = {
+    .send = conn_send,
+    .flush = conn_flush,
+    .end_lane = conn_end_lane,
+    .queued = conn_queued,
+    .info = conn_info,
+    .close = conn_close,
+    .abort = conn_abort,
+    .reclaim = conn_reclaim,
+};
 
 static const struct yo_conn_ops ops = {
     .send = conn_send,
@@ -229,7 +268,7 @@ struct wire *wire_dial(struct net *net, enum yomo_transport_kind kind,
     struct wire *wire = yo_calloc(&yo_mem_libc, 1, sizeof(*wire));
     const char *query = strchr(path_and_query, '?');
     assert_non_null(wire);
-    wire->conn.ops = &ops;
+    wire->conn.ops = kind == YOMO_TRANSPORT_WEBTRANSPORT ? &quic_ops : &ops;
     wire->net = net;
     wire->kind = kind;
     wire->latency = latency;
@@ -238,6 +277,8 @@ struct wire *wire_dial(struct net *net, enum yomo_transport_kind kind,
     snprintf(wire->query, sizeof(wire->query), "%s", query ? query + 1 : "");
     yo_list_init(&wire->up);
     yo_list_init(&wire->down);
+    yo_list_init(&wire->unacked[0]);
+    yo_list_init(&wire->unacked[1]);
     yo_list_push_back(&net->wires, &wire->link);
     return wire;
 }
@@ -280,6 +321,20 @@ void wire_cut(struct wire *wire)
     put(&wire->up, BREAK, model_now + SILENCE);
 }
 
+void wire_stall(struct wire *wire, yo_time span)
+{
+    struct yo_link *ways[] = {&wire->up, &wire->down};
+    wire->stalled_until = model_now + span;
+    for (int i = 0; i < 2; i++) {
+        YO_LIST_EACH(link, next, ways[i])
+        {
+            struct parcel *parcel = parcel_of(link);
+            parcel->due =
+                parcel->due > wire->stalled_until ? parcel->due : wire->stalled_until;
+        }
+    }
+}
+
 void net_crash(struct net *net)
 {
     YO_LIST_EACH(link, next, &net->wires)
@@ -305,6 +360,7 @@ void net_finish(struct net *net)
         assert_true(wire->end_told);
         forget(&wire->up);
         forget(&wire->down);
+        wire_forget_kept(wire);
         yo_list_remove(&wire->link);
         yo_free(&yo_mem_libc, wire);
     }
@@ -336,8 +392,76 @@ yo_time net_due(const struct net *net)
     return due;
 }
 
+/* How much the server's end takes. What is bigger than all goes alone. */
+static void set_far_room(struct wire *wire)
+{
+    struct client *far = wire->far;
+    size_t left =
+        wire->down_bytes < room_of(wire) ? room_of(wire) - wire->down_bytes : 0;
+    if (wire->cut || far->closed) {
+        return; /* it takes what it took before it was cut */
+    }
+    if (far->was_full && left >= room_of(wire) / 2) {
+        client_unblock(far, wire->down_bytes == 0 ? SIZE_MAX / 2 : left);
+    } else {
+        far->room = left;
+    }
+}
+
+/* What the server has said since. */
+static void ship_heard(struct wire *wire)
+{
+    struct heard *heard;
+    while ((heard = client_next(wire->far)) != NULL) {
+        if (!is_datagram(wire, heard->lane) && !wire->cut && !wire->ended) {
+            wire->down_bytes += heard->blob->size;
+        }
+        ship(wire, false, heard->lane, heard->token, heard->blob);
+    }
+}
+
+/* And that it closed. */
+static void collect(struct wire *wire)
+{
+    if (!wire->far) {
+        return;
+    }
+    ship_heard(wire);
+    set_far_room(wire);
+    if (wire->far->closing && !wire->far_told) {
+        struct yo_close why = wire->far->why;
+        yo_time last = model_now + wire->latency;
+        YO_LIST_EACH(link, next, &wire->down)
+        {
+            last = parcel_of(link)->due;
+        }
+        why.remote = true;
+        wire->far_told = true;
+        if (!wire->cut && !wire->ended) {
+            /* what is on its way comes first */
+            wire->end = why;
+            snprintf(wire->end_text, sizeof(wire->end_text), "%s", wire->far->text);
+            wire->end_at = last + YO_MS;
+        }
+    }
+}
+
+/* The server takes back what its client may not have. */
+static void far_reclaim(struct yo_conn *conn, yo_reclaimed_fn fn, void *user)
+{
+    YO_LIST_EACH(link, next, &the_net->wires)
+    {
+        struct wire *wire = YO_CONTAINER(link, struct wire, link);
+        if (wire->far && &wire->far->conn == conn) {
+            ship_heard(wire);
+            wire_reclaim(wire, false, fn, user);
+        }
+    }
+}
+
 static void open(struct wire *wire)
 {
+    static struct yo_conn_ops far_ops;
     static const struct yo_close nobody = {.kind = YO_CLOSE_RETRY,
                                            .error = YOMO_ERR_UNREACHABLE};
     wire->open_at = YO_NEVER;
@@ -352,6 +476,11 @@ static void open(struct wire *wire)
         wire->far = NULL;
         end(wire, model_now, &nobody);
         return;
+    }
+    if (wire->kind == YOMO_TRANSPORT_WEBTRANSPORT) {
+        far_ops = *wire->far->conn.ops;
+        far_ops.reclaim = far_reclaim;
+        wire->far->conn.ops = &far_ops;
     }
     wire->conn.events->on_open(wire->conn.user, &wire->conn, model_now);
 }
@@ -368,6 +497,10 @@ static void up(struct wire *wire, struct parcel *parcel)
         if (!is_datagram(wire, parcel->lane)) {
             wire->up_bytes -= parcel->blob->size;
         }
+        acknowledge(wire, true, parcel);
+        break;
+    case ACK:
+        wire_acked(wire, false, parcel->stream, parcel->number);
         break;
     case FATE:
         if (alive) {
@@ -391,57 +524,12 @@ static void down(struct wire *wire, const struct parcel *parcel)
         wire->down_bytes -= is_datagram(wire, parcel->lane) ? 0 : parcel->blob->size;
         wire->conn.events->on_message(wire->conn.user, &wire->conn, parcel->lane,
                                       yo_blob_span(parcel->blob), model_now);
+        acknowledge(wire, false, parcel);
+    } else if (parcel->kind == ACK) {
+        wire_acked(wire, true, parcel->stream, parcel->number);
     } else {
         wire->conn.events->on_fate(wire->conn.user, &wire->conn, parcel->token,
                                    parcel->fate, model_now);
-    }
-}
-
-/* How much the server's end takes. What is bigger than all goes alone. */
-static void set_far_room(struct wire *wire)
-{
-    struct client *far = wire->far;
-    size_t left =
-        wire->down_bytes < room_of(wire) ? room_of(wire) - wire->down_bytes : 0;
-    if (wire->cut || far->closed) {
-        return; /* it takes what it took before it was cut */
-    }
-    if (far->was_full && left >= room_of(wire) / 2) {
-        client_unblock(far, wire->down_bytes == 0 ? SIZE_MAX / 2 : left);
-    } else {
-        far->room = left;
-    }
-}
-
-/* What the server has said since, and that it closed. */
-static void collect(struct wire *wire)
-{
-    struct heard *heard;
-    if (!wire->far) {
-        return;
-    }
-    while ((heard = client_next(wire->far)) != NULL) {
-        if (!wire->cut && !wire->ended) {
-            wire->down_bytes += is_datagram(wire, heard->lane) ? 0 : heard->blob->size;
-            ship(wire, false, heard->lane, heard->token, heard->blob);
-        }
-    }
-    set_far_room(wire);
-    if (wire->far->closing && !wire->far_told) {
-        struct yo_close why = wire->far->why;
-        yo_time last = model_now + wire->latency;
-        YO_LIST_EACH(link, next, &wire->down)
-        {
-            last = parcel_of(link)->due;
-        }
-        why.remote = true;
-        wire->far_told = true;
-        if (!wire->cut && !wire->ended) {
-            /* what is on its way comes first */
-            wire->end = why;
-            snprintf(wire->end_text, sizeof(wire->end_text), "%s", wire->far->text);
-            wire->end_at = last + YO_MS;
-        }
     }
 }
 

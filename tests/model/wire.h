@@ -33,10 +33,13 @@ struct wire {
     struct yo_link up, down;     /* of struct parcel (wire.c), by due */
     size_t up_bytes, down_bytes; /* on their way on reliable lanes */
     uint32_t rate;               /* bytes a second; 0: as many as you like */
-    yo_time busy[2];             /* until then: up, down */
-    bool full;                   /* the client was told AGAIN */
-    bool cut;                    /* nothing passes any more */
-    bool ended;                  /* the client's end is told, or about to be */
+    yo_time busy[2];             /* until then: down, up */
+    yo_time stalled_until;       /* nothing comes out before */
+    struct yo_link unacked[2]; /* of struct copy (reclaim.c), oldest first: down, up */
+    uint64_t sent[2][64];      /* so many on each lane: down, up */
+    bool full;                 /* the client was told AGAIN */
+    bool cut;                  /* nothing passes any more */
+    bool ended;                /* the client's end is told, or about to be */
     bool end_told, far_told;
     struct yo_close end; /* why, for the client */
     yo_time end_at;
@@ -58,7 +61,16 @@ struct wire *wire_dial(struct net *net, enum yomo_transport_kind kind,
 void wire_break(struct wire *wire, yo_time client_at, yo_time server_at);
 /* Nothing passes, and nobody is told. */
 void wire_cut(struct wire *wire);
+/* Nothing comes out for so long; then all does. */
+void wire_stall(struct wire *wire, yo_time span);
 /* The server's process is gone. */
 void net_crash(struct net *net);
+
+/* reclaim.c: what was sent on reliable lanes over QUIC and is not known to have
+ * arrived, which it gives back when another connection takes its place. */
+uint64_t wire_keep(struct wire *wire, bool up, uint32_t lane, struct yo_blob *blob);
+void wire_acked(struct wire *wire, bool up, uint32_t lane, uint64_t number);
+void wire_reclaim(struct wire *wire, bool up, yo_reclaimed_fn fn, void *user);
+void wire_forget_kept(struct wire *wire);
 
 #endif
