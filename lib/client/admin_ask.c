@@ -56,6 +56,7 @@ static void on_told(void *user, const struct yo_http_told *told)
     keep(&ask->text, told->text);
     if (ask->body.failed || ask->text.failed) {
         ask->error = YOMO_ERR_NOMEM;
+        yo_buf_clear(&ask->text); /* it may have no NUL */
     }
     yo_loop_close(ask->loop, NULL, NULL);
 }

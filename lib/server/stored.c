@@ -351,6 +351,9 @@ bool yo_home_recall_stored(struct yo_home *home, struct yo_home_room *hr,
         recall->list = yo_calloc(home->mem, end - first, sizeof(*recall->list));
     }
     if (!order || !recall || (end > first && !recall->list)) {
+        if (recall) {
+            yo_free(home->mem, recall->list);
+        }
         yo_free(home->mem, recall);
         yo_order_free(order);
         return false;

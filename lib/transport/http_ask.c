@@ -255,7 +255,11 @@ int yo_http_ask(struct yo_loop *loop, const struct yo_http_ask_options *options,
     yo_task_init(&ask->task, on_over);
     ask->host = yo_strndup(mem, options->host, strlen(options->host));
     ask->race = (struct yo_race){
-        .loop = loop, .start = start_attempt, .lost = on_lost, .user = ask};
+        .loop = loop,
+        .start = start_attempt,
+        .lost = on_lost,
+        .user = ask,
+        .over = true}; /* until it has begun there is nothing to stop */
     rv = ask->host ? yo_buf_append_span(&ask->request, options->request)
                    : YOMO_ERR_NOMEM;
     rv = rv == YOMO_OK ? yo_http_reader_create(&ask->reader, mem, true) : rv;

@@ -49,22 +49,75 @@ static void admit(struct stage *s, struct fake_conn *conn)
     }
 }
 
+/* The server tells of values and of the lock, and answers. */
+static void share(struct stage *s, struct fake_conn *conn, uint64_t lock)
+{
+    static const uint8_t payload[] = {0x82, 0xa5, 'e',  'v', 'e', 'n', 't', 0xa0,
+                                      0xa4, 'd',  'a',  't', 'a', 0xa1, '1'};
+    const struct yo_message told[] = {
+        {.op = YO_OP_VALUE,
+         .channel = yo_span_of("r"),
+         .key = yo_span_of("v"),
+         .payload = yo_span(payload, sizeof(payload)),
+         .session = 11,
+         .peer = yo_span_of("bob"),
+         .sequence = 50},
+        {.op = YO_OP_LOCK,
+         .channel = yo_span_of("r"),
+         .key = yo_span_of("l"),
+         .session = 10,
+         .peer = yo_span_of("alice"),
+         .sequence = 51},
+        {.op = YO_OP_ACK,
+         .channel = yo_span_of("r"),
+         .number = lock,
+         .sequence = 51},
+        {.op = YO_OP_VALUE,
+         .channel = yo_span_of("r"),
+         .key = yo_span_of("v"),
+         .session = 11,
+         .peer = yo_span_of("bob"),
+         .sequence = 52},
+    };
+    for (size_t i = 0; i < sizeof(told) / sizeof(told[0]) && !conn->ended; i++) {
+        if (told[i].op != YO_OP_ACK || lock != 0) {
+            stage_say(s, conn, YO_LANE_CONTROL, &told[i]);
+            stage_run(s);
+        }
+    }
+}
+
 static void talk(struct fault *fault, struct stage *s, yomo_room *room,
                  struct fake_conn *conn)
 {
     yomo_peers *peers;
     yomo_users *users;
-    uint64_t id;
+    yomo_values *values;
+    uint64_t id, value = 0, lock = 0;
     assert_true(is_expected(fault, yomo_room_broadcast(room, "a", "1", YOMO_RELIABLE)));
     assert_true(
         is_expected(fault, yomo_room_broadcast(room, "b", "1", YOMO_UNRELIABLE)));
     assert_true(is_expected(
         fault, yomo_room_send(room, "c", "1", 1, YOMO_JSON, YOMO_LATEST, "k", &id)));
     assert_true(is_expected(fault, yomo_room_set_state(room, "{\"y\":1}")));
+    assert_true(is_expected(
+        fault, yomo_room_set_value_if(room, "v", "1", 1, YOMO_JSON, 0, &value)));
+    assert_true(is_expected(fault, yomo_room_delete_value(room, "w", NULL)));
+    assert_true(is_expected(fault, yomo_room_lock(room, "l", 3000, 60000, &lock)));
     stage_run(s);
     if (!conn->ended) {
         stage_data(s, conn, "r", &bob, "e", "{\"z\":1}");
     }
+    share(s, conn, lock);
+    int found = yomo_room_values(room, &values);
+    assert_true(is_expected(fault, found));
+    if (found == YOMO_OK) {
+        yomo_values_free(values);
+    }
+    found = yomo_room_unlock(room, "l", NULL);
+    assert_true(found == YOMO_ERR_NOT_FOUND || found == YOMO_ERR_STATE ||
+                is_expected(fault, found));
+    stage_run(s);
     int rv = yomo_room_peers(room, &peers);
     assert_true(is_expected(fault, rv));
     if (rv == YOMO_OK) {

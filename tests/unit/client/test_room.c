@@ -519,6 +519,52 @@ static void the_server_confirms_what_was_numbered(void **state)
     stage_end(&s);
 }
 
+/* Answers to what was never said, or was answered before, are passed over. */
+static void confirmations_of_nothing_are_passed_over(void **state)
+{
+    static const uint64_t numbers[] = {0, 1, 2, 3, 77, UINT64_MAX};
+    struct stage s;
+    yomo_room *room;
+    uint64_t id;
+    (void)state;
+    struct fake_conn *conn = begin_in_room(&s, NULL, &room);
+    assert_int_equal(
+        yomo_room_send(room, "a", "1", 1, YOMO_JSON, YOMO_RELIABLE, NULL, &id),
+        YOMO_OK);
+    stage_run(&s);
+    stage_take(&s, conn, YO_OP_DATA, NULL);
+    struct yo_message ack = {
+        .op = YO_OP_ACK, .channel = yo_span_of("r"), .number = id, .sequence = 5};
+    stage_say(&s, conn, YO_LANE_CONTROL, &ack);
+    stage_story(&s, "sent 1 OK\n");
+    for (int op = 0; op < 2; op++) {
+        for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+            ack.op = op == 0 ? YO_OP_ACK : YO_OP_ERROR;
+            ack.code = op == 0 ? 0 : YOMO_ERR_RATE;
+            ack.number = op == 1 && numbers[i] == 0 ? 9 : numbers[i];
+            ack.channel = yo_span_of(i % 2 ? "r" : "elsewhere");
+            stage_say(&s, conn, YO_LANE_CONTROL, &ack);
+            ack.read = numbers[i]; /* "so many were read" */
+            ack.number = 0;
+            if (op == 0) {
+                stage_say(&s, conn, YO_LANE_CONTROL, &ack);
+            }
+            ack.read = 0;
+        }
+    }
+    stage_story(&s, "");
+    assert_int_equal(
+        yomo_room_send(room, "a", "1", 1, YOMO_JSON, YOMO_RELIABLE, NULL, &id),
+        YOMO_OK);
+    stage_run(&s);
+    ack = (struct yo_message){
+        .op = YO_OP_ACK, .channel = yo_span_of("r"), .number = id, .sequence = 6};
+    stage_take(&s, conn, YO_OP_DATA, NULL);
+    stage_say(&s, conn, YO_LANE_CONTROL, &ack);
+    stage_story(&s, "sent 2 OK\n");
+    stage_end(&s);
+}
+
 static void a_lost_unreliable_message_is_told_when_asked_for(void **state)
 {
     struct stage s;
@@ -835,6 +881,7 @@ int main(void)
         cmocka_unit_test(a_latest_value_is_replaced_while_it_waits),
         cmocka_unit_test(a_lost_latest_value_goes_out_again),
         cmocka_unit_test(the_server_confirms_what_was_numbered),
+        cmocka_unit_test(confirmations_of_nothing_are_passed_over),
         cmocka_unit_test(a_lost_unreliable_message_is_told_when_asked_for),
         cmocka_unit_test(what_was_not_confirmed_when_the_connection_went_is_told),
         cmocka_unit_test(while_away_reliable_and_latest_wait_and_unreliable_does_not),

@@ -12,6 +12,7 @@
 
 #include "rig.h"
 #include "server/history/store.h"
+#include "support/fault.h"
 #include "wire/decode.h"
 
 #define WS YOMO_TRANSPORT_WEBSOCKET
@@ -455,6 +456,98 @@ static void what_is_older_than_memory_is_asked_for(void **state)
     end();
 }
 
+/* It has an answer of this kind, or was sent away to come again. */
+static bool heard_or_gone(struct client *client, enum yo_op op)
+{
+    YO_LIST_EACH(link, next, &client->heard)
+    {
+        if (YO_CONTAINER(link, struct heard, link)->message.op == op) {
+            return true;
+        }
+    }
+    return client->closing;
+}
+
+/* Over a store that has something already: a room is opened, spoken into, asked for what
+ * is older than memory, and left. */
+static void use_it(void)
+{
+    struct client *a = rig_knock(&rig, 0, WS, "/v1", "yomo=1&id=a", NULL);
+
+    if (a->status != 200 || a->closing) {
+        return;
+    }
+    ask_in(a, 2);
+    SOON(heard_or_gone(a, YO_OP_CHANNEL_JOIN) || heard_or_gone(a, YO_OP_ERROR));
+    for (int i = 0; i < 3 && !a->closing; i++) {
+        client_data(a, "r", "e", "1", YOMO_RELIABLE);
+    }
+    if (!a->closing) {
+        client_forget(a);
+        client_send(a, &(struct yo_message){.op = YO_OP_HISTORY,
+                                            .channel = yo_span_of("r"),
+                                            .number = 5,
+                                            .max = 30});
+        SOON(heard_or_gone(a, YO_OP_HISTORY) || heard_or_gone(a, YO_OP_ERROR));
+    }
+    if (!a->closing) {
+        client_close(a);
+    }
+    rig_settle(&rig);
+}
+
+/* Each allocation fails in turn, on the worker's side or on the store's: nobody waits
+ * for ever, the room goes on, and nothing is left. */
+static void without_memory_the_room_goes_on(void **state)
+{
+    static const char *const options[] = {
+        "history-messages", "50", "history-memory", "1k", "room-linger", "0",
+        "grace-time",       "0",  NULL};
+    struct fault fault;
+    bool failed = true;
+
+    for (size_t nth = 1; failed; nth++) {
+        struct client *check;
+        assert_true(nth < 500);
+        teardown(state);
+        memset(&fake, 0, sizeof(fake));
+        pthread_mutex_init(&fake.lock, NULL);
+        pthread_cond_init(&fake.open, NULL);
+        fake.backend.ops = &ops;
+        fault_init(&fault, 0, FAULT_ONCE);
+        assert_int_equal(yo_store_create(&store, &fault.mem, &silent, &fake.backend),
+                         YOMO_OK);
+        rig_open_with(&rig, &fault.mem, 1, NULL, NULL, options);
+        rig.server->store = store;
+        rig_worker(&rig, 0)->home.store = store;
+        store = NULL;
+        check = native("yomo=1&id=early"); /* fills it */
+        ask_in(check, 0);
+        in(check);
+        for (int i = 0; i < 20; i++) {
+            client_data(check, "r", "e", "12345678", YOMO_RELIABLE);
+        }
+        client_close(check);
+        SOON(kept() == 20);
+        fault_arm(&fault, nth, FAULT_ONCE);
+        use_it();
+        failed = atomic_load(&fault.failed);
+        fault_arm(&fault, 0, FAULT_ONCE);
+        check = native("yomo=1&id=late");
+        ask_in(check, 1);
+        in(check);
+        client_forget(check);
+        client_send(check, &(struct yo_message){.op = YO_OP_HISTORY,
+                                                .channel = yo_span_of("r"),
+                                                .number = 6,
+                                                .max = 30});
+        SOON(heard_or_gone(check, YO_OP_HISTORY));
+        assert_false(check->closing);
+        end();
+        fault_assert_no_leak(&fault);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -465,6 +558,7 @@ int main(void)
         TEST(a_store_that_takes_too_long_is_not_waited_for),
         TEST(a_store_that_fails_stops_no_room),
         TEST(what_is_older_than_memory_is_asked_for),
+        TEST(without_memory_the_room_goes_on),
     };
 
     return cmocka_run_group_tests_name("server/stored", tests, NULL, NULL);
