@@ -9,7 +9,7 @@
  * server has read all that was sent, so that nothing is in doubt.
  *
  * Possible failure modes: the server does not say so within PART_TIME: what it may not
- * have read is told as CLOSED. It closes before: the client waits for the rest of its
+ * have read is told as UNSURE. It closes before: the client waits for the rest of its
  * time. A program that closes the client meanwhile: what waits is still sent. */
 #include "client/inside.h"
 
