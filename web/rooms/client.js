@@ -471,7 +471,10 @@ export class RoomClient {
         case 'ack': this.#ack(message); break;
         case 'error': this.#error(message); break;
         case 'ping': this.#control({ op: 'pong', ts: message.ts }); break;
-        case 'goaway': this.#after = Math.min(Number(message.ts ?? 0), 60_000); break;
+        case 'goaway': // it cannot start anew before all have gone
+            this.#after = Math.min(Number(message.ts ?? 0), 60_000);
+            this.#lost({ final: false, reason: 'the backend ends' });
+            break;
         case 'channel_leave': this.close(message.msg || 'put out of the room'); break;
         default: // a later version's
         }

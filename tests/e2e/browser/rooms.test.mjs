@@ -162,3 +162,15 @@ test('two people over WebSocket, and a break', async () => {
     await breakAndComeBack(ada, bob);
     await leave(bob, ada);
 });
+
+test('a page goes when the backend ends, and comes back to the next', async () => {
+    const fields = { room: 'end', id: 'ada', name: 'Ada', transport: 'websocket' };
+    const page = await open(fields);
+    assert.equal(await backend.stop(), 0);
+    await event(page, 'the backend ends').waitFor(); // it went by itself
+    backend = await startBackend('--workers', process.env.YOMO_WORKERS ?? '1',
+        '--port', `${backend.port}`, '--http-port', `${backend.http_port}`);
+    await page.locator(`${id('state')}[data-state="open"]`).waitFor();
+    assert.deepEqual(page.errors, []);
+    await page.context().close();
+});
