@@ -202,7 +202,7 @@ int main(int argc, char **argv)
     }
     crowd_finish();
     static const char *const files[] = {"history.db", "history.db-wal",
-                                        "history.db-shm"};
+                                        "history.db-shm", "history.db.lock"};
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         char path[64];
         snprintf(path, sizeof(path), "%s/%s", folder, files[i]);
