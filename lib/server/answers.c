@@ -240,9 +240,18 @@ static void deliver(struct yo_local *local, struct yo_local_room *room,
         yo_local_room_release(local, room);
         return;
     }
+    /* Where nothing else is to come in this turn each one's goes out at once: of a large
+     * room nothing of the first one is in the processor's caches any more when the last
+     * one has had its message. */
+    struct yo_worker *worker = local->worker;
+    bool last = yo_worker_last_letter(worker);
     YO_LIST_EACH(link, next, &room->seats)
     {
+        const struct yo_link *before = worker->dirty.prev;
         give(YO_CONTAINER(link, struct yo_seat, in_room), note);
+        if (last && worker->dirty.prev != before) {
+            yo_worker_flush_newest(worker, now);
+        }
     }
     yo_local_room_release(local, room);
 }

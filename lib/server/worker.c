@@ -27,16 +27,33 @@
 
 /* --- the turn -------------------------------------------------------------------- */
 
+/* Onto the wire, while the peer's memory is at hand. */
+static void flush_peer(struct yo_peer *peer, yo_time now)
+{
+    yo_list_remove(&peer->dirty);
+    yo_peer_flush(peer, now);
+    if (!peer->closing) {
+        yo_conn_flush(peer->conn, now);
+    }
+}
+
 static void flush_dirty(struct yo_worker *worker, yo_time now)
 {
-    struct yo_link *link;
+    while (!yo_list_empty(&worker->dirty)) {
+        flush_peer(YO_CONTAINER(worker->dirty.next, struct yo_peer, dirty), now);
+    }
+}
 
-    while ((link = yo_list_pop_front(&worker->dirty)) != NULL) {
-        struct yo_peer *peer = YO_CONTAINER(link, struct yo_peer, dirty);
-        yo_peer_flush(peer, now);
-        if (!peer->closing) { /* onto the wire while its memory is at hand */
-            yo_conn_flush(peer->conn, now);
-        }
+bool yo_worker_last_letter(const struct yo_worker *worker)
+{
+    const struct yo_office *office = &worker->office;
+    return worker->ending_turn && yo_list_empty(&office->out[office->self]);
+}
+
+void yo_worker_flush_newest(struct yo_worker *worker, yo_time now)
+{
+    if (!yo_list_empty(&worker->dirty)) {
+        flush_peer(YO_CONTAINER(worker->dirty.prev, struct yo_peer, dirty), now);
     }
 }
 

@@ -101,6 +101,13 @@ void yo_worker_free(struct yo_worker *worker);
 /* Something is to be done at the end of this turn. */
 void yo_worker_defer(struct yo_worker *worker);
 
+/* At the end of the turn: is the letter that is open now the last one, so that nothing
+ * more will be said to its receivers? */
+bool yo_worker_last_letter(const struct yo_worker *worker);
+
+/* Send now what waits for the peer that was marked last (worker->dirty). */
+void yo_worker_flush_newest(struct yo_worker *worker, yo_time now);
+
 /* Take what may change while it runs from `config`, and its options
  * (reload_options.c). */
 void yo_worker_take_config(struct yo_worker *worker, struct yo_config *config);
