@@ -5,6 +5,7 @@
  * A session must have an answer to each join and leave, in their order, whatever became
  * of the seat meanwhile; a seat takes only the answer to its own join. */
 #include "base/check.h"
+#include "base/prefetch.h"
 #include "server/local.h"
 #include "server/move.h"
 #include "server/worker.h"
@@ -219,6 +220,21 @@ static struct yo_seat *seat_of(struct yo_local *local, struct yo_local_room *roo
     return NULL;
 }
 
+/* Of the next seat what a message goes through, of the one behind it what leads there. */
+static void prefetch(const struct yo_link *next, const struct yo_link *end)
+{
+    const struct yo_peer *peer;
+
+    if (next == end) {
+        return;
+    }
+    yo_worker_prefetch(YO_CONTAINER(next, struct yo_seat, in_room)->peer);
+    if (next->next != end) {
+        peer = YO_CONTAINER(next->next, struct yo_seat, in_room)->peer;
+        yo_prefetch(peer, offsetof(struct yo_peer, in_park));
+    }
+}
+
 static void deliver(struct yo_local *local, struct yo_local_room *room,
                     const struct yo_note *note, yo_time now)
 {
@@ -248,6 +264,9 @@ static void deliver(struct yo_local *local, struct yo_local_room *room,
     YO_LIST_EACH(link, next, &room->seats)
     {
         const struct yo_link *before = worker->dirty.prev;
+        if (last) {
+            prefetch(next, &room->seats);
+        }
         give(YO_CONTAINER(link, struct yo_seat, in_room), note);
         if (last && worker->dirty.prev != before) {
             yo_worker_flush_newest(worker, now);

@@ -37,10 +37,22 @@ static void flush_peer(struct yo_peer *peer, yo_time now)
     }
 }
 
+void yo_worker_prefetch(const struct yo_peer *peer)
+{
+    if (peer->conn) {
+        yo_conn_prefetch(peer->conn);
+    }
+}
+
 static void flush_dirty(struct yo_worker *worker, yo_time now)
 {
-    while (!yo_list_empty(&worker->dirty)) {
-        flush_peer(YO_CONTAINER(worker->dirty.next, struct yo_peer, dirty), now);
+    struct yo_link *all = &worker->dirty;
+
+    while (!yo_list_empty(all)) {
+        if (all->next->next != all) {
+            yo_worker_prefetch(YO_CONTAINER(all->next->next, struct yo_peer, dirty));
+        }
+        flush_peer(YO_CONTAINER(all->next, struct yo_peer, dirty), now);
     }
 }
 

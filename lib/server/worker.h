@@ -108,6 +108,9 @@ bool yo_worker_last_letter(const struct yo_worker *worker);
 /* Send now what waits for the peer that was marked last (worker->dirty). */
 void yo_worker_flush_newest(struct yo_worker *worker, yo_time now);
 
+/* It will be sent something in a moment (base/prefetch.h). */
+void yo_worker_prefetch(const struct yo_peer *peer);
+
 /* Take what may change while it runs from `config`, and its options
  * (reload_options.c). */
 void yo_worker_take_config(struct yo_worker *worker, struct yo_config *config);

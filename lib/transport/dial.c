@@ -296,7 +296,7 @@ static void dial_reclaim(struct yo_conn *conn, yo_reclaimed_fn fn, void *user)
 
 static const struct yo_conn_ops ops = {dial_send,   dial_flush, dial_end_lane,
                                        dial_queued, dial_info,  dial_close,
-                                       dial_abort,  dial_reclaim};
+                                       dial_abort,  dial_reclaim, NULL};
 
 /* --- Life ------------------------------------------------------------------------- */
 

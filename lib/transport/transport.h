@@ -107,6 +107,8 @@ struct yo_conn_ops {
     void (*abort)(struct yo_conn *conn);
     /* NULL: this transport cannot tell. Else see yo_conn_reclaim. */
     void (*reclaim)(struct yo_conn *conn, yo_reclaimed_fn fn, void *user);
+    /* NULL: nothing is gained by it. Else see yo_conn_prefetch. */
+    void (*prefetch)(const struct yo_conn *conn);
 };
 
 /* The first member of every transport's connection struct. */
@@ -132,6 +134,14 @@ static inline int yo_conn_send(struct yo_conn *conn, uint32_t lane, struct yo_bl
 static inline void yo_conn_flush(struct yo_conn *conn, yo_time now)
 {
     conn->ops->flush(conn, now);
+}
+
+/* Something will be sent in a moment: let the processor fetch what that needs. A hint. */
+static inline void yo_conn_prefetch(const struct yo_conn *conn)
+{
+    if (conn->ops->prefetch) {
+        conn->ops->prefetch(conn);
+    }
 }
 
 static inline void yo_conn_end_lane(struct yo_conn *conn, uint32_t lane)

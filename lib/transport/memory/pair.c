@@ -366,7 +366,7 @@ static void memory_abort(struct yo_conn *conn)
 
 static const struct yo_conn_ops ops = {memory_send,   memory_flush, memory_end_lane,
                                        memory_queued, memory_info,  memory_close,
-                                       memory_abort,  NULL};
+                                       memory_abort,  NULL,         NULL};
 
 static void on_task(struct yo_task *task, yo_time now)
 {

@@ -337,9 +337,17 @@ static void messages_reclaim(struct yo_conn *conn, yo_reclaimed_fn fn, void *use
     yo_lanes_reclaim((struct yo_messages *)conn, fn, user);
 }
 
+static void messages_prefetch(const struct yo_conn *conn)
+{
+    const struct yo_messages *m = (const struct yo_messages *)conn;
+    if (m->phase == YO_RUNNING && m->open) {
+        yo_wt_session_prefetch(m->session);
+    }
+}
+
 static const struct yo_conn_ops ops = {
-    messages_send, messages_flush, messages_end_lane, messages_queued,
-    messages_info, messages_close, messages_abort,    messages_reclaim,
+    messages_send,  messages_flush, messages_end_lane, messages_queued,  messages_info,
+    messages_close, messages_abort, messages_reclaim,  messages_prefetch,
 };
 
 struct yo_conn *yo_messages_create(struct yo_wt_session *session,

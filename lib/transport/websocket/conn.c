@@ -318,7 +318,8 @@ static void ws_abort(struct yo_conn *conn)
 }
 
 static const struct yo_conn_ops ops = {ws_send, ws_flush, ws_end_lane, ws_queued,
-                                       ws_info, ws_close, ws_abort, NULL};
+                                       ws_info, ws_close,   ws_abort,    NULL,
+                                       NULL};
 
 bool yo_websocket_due(const struct yo_websocket *ws)
 {

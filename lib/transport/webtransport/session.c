@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <yomo/error.h>
 
+#include "base/prefetch.h"
 #include "base/text.h"
 #include "base/varint.h"
 #include "transport/webtransport/codes.h"
@@ -248,6 +249,14 @@ void yo_wt_session_limit_datagrams(struct yo_wt_session *session,
                                    const struct yo_datagram_limits *limits)
 {
     session->datagrams.limits = *limits;
+}
+
+/* Not ngtcp2's memory, of which a packet goes through some sixty lines: to fetch those
+ * takes as long as to wait for them. */
+void yo_wt_session_prefetch(const struct yo_wt_session *session)
+{
+    yo_prefetch(session, offsetof(struct yo_wt_session, ended));
+    yo_prefetch(session->conn, offsetof(struct yo_quic_conn, farewell));
 }
 
 int yo_wt_session_send(struct yo_wt_session *session, struct yo_blob *blob,

@@ -93,6 +93,8 @@ void yo_wt_session_limit_datagrams(struct yo_wt_session *session,
  * are flying): on_progress tells when there may be room. */
 int yo_wt_session_send(struct yo_wt_session *session, struct yo_blob *blob,
                        uint64_t token);
+/* A datagram will be sent in a moment (base/prefetch.h). */
+void yo_wt_session_prefetch(const struct yo_wt_session *session);
 size_t yo_wt_session_datagram_max(const struct yo_wt_session *session); /* 0: none */
 bool yo_wt_session_fits(const struct yo_wt_session *session, size_t size);
 size_t yo_wt_session_datagrams_queued(const struct yo_wt_session *session); /* bytes */
