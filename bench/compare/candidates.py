@@ -27,7 +27,7 @@ def free_port():
     """A number that neither UDP nor TCP uses at the moment."""
     for _ in range(50):
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(('127.0.0.1', 0))
+            tcp.bind(('', 0))
             try:
                 udp.bind(tcp.getsockname())
             except OSError:
@@ -112,6 +112,13 @@ class Candidate:
 
     def start(self, world, folder):
         raise NotImplementedError
+
+    def start_again(self, world):
+        """Start it; once more where somebody else has taken its port meanwhile."""
+        try:
+            return self.start(world, world.subfolder())
+        except Missing:
+            return self.start(world, world.subfolder())
 
     def arguments(self):
         more = ['--webtransport'] if self.transport == 'webtransport' else []

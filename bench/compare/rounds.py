@@ -149,7 +149,7 @@ class Rounds:
     def one_of_our_own(self, scenario, candidate, before):
         server = None
         try:
-            server = candidate.start(self.world, self.world.subfolder())
+            server = candidate.start_again(self.world)
             result = own.MEASURES[scenario.kind](self.world, candidate, server, self.quick)
             trouble = own.judge(scenario.kind, result)
             before.append({**result, 'trouble': trouble} if trouble else result)
@@ -163,7 +163,7 @@ class Rounds:
             self.say(self.trouble[-1])
 
     def measure(self, scenario, candidate, rate):
-        server = candidate.start(self.world, self.world.subfolder())
+        server = candidate.start_again(self.world)
         try:
             command = [self.world.load, *candidate.arguments(),
                        *scenario.arguments(self.quick, rate), '--port', str(server.port),

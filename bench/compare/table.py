@@ -50,7 +50,7 @@ def messages_table(rounds, scenario):
         busy = f['generator_busy']
         remarks = []
         if f['kept'] and f['kept'].median < 1:
-            remarks.append('does not keep up with the lowest rate')
+            remarks.append('fell behind')
         if any(result.get('limit') == 'generator' for result in results):
             remarks.append('a higher rate is more than the generator can check')
         if f['disordered'] and f['disordered'].median > 0.001:

@@ -18,7 +18,6 @@
 
 #define OPENING_NS 15000000000u /* a handshake that takes longer has failed */
 #define ASK_AGAIN_NS 250000000u /* a join in a datagram may be lost */
-#define CARRY_MAX (1u << 20)
 #define BUFFER_SIZE (128u << 10)
 #define EVENTS 256
 #define CATCH_UP 4096 /* messages of one turn, of a thread that is late */
@@ -63,8 +62,7 @@ struct fleet {
     char why[200];
 };
 
-/* --- Small things
- * ------------------------------------------------------------------------ */
+/* --- Small things ----------------------------------------------------------------- */
 
 const struct plan *member_plan(const struct member *member)
 {
@@ -100,11 +98,6 @@ const char *member_room(const struct member *member)
     return name;
 }
 
-const char *find_text(const char *text, size_t size, const char *needle)
-{
-    return memmem(text, size, needle, strlen(needle));
-}
-
 static void raise(_Atomic uint64_t *number, uint64_t by)
 {
     atomic_store_explicit(number,
@@ -125,8 +118,7 @@ static void enter(struct member *member, enum member_state state)
     member->state = state;
 }
 
-/* --- What came ----------------------------------------------------------------------
- */
+/* --- What came -------------------------------------------------------------------- */
 
 void member_payload(struct member *member, const char *text, size_t size)
 {
@@ -162,8 +154,7 @@ void member_payload(struct member *member, const char *text, size_t size)
     atomic_store_explicit(&crew->active, now, memory_order_relaxed);
 }
 
-/* --- What a member goes through
- * ---------------------------------------------------------- */
+/* --- What a member goes through --------------------------------------------------- */
 
 static void ask_to_join(struct member *member)
 {
@@ -246,47 +237,7 @@ void member_send(struct member *member, const void *bytes, size_t size)
     }
 }
 
-const uint8_t *member_gather(struct member *member, const uint8_t *bytes, size_t *size)
-{
-    uint8_t *all;
-
-    if (member->carry_size == 0) {
-        return bytes;
-    }
-    all = realloc(member->carry, member->carry_size + *size);
-    if (!all) {
-        *size = 0;
-        member_broken(member, "no memory");
-        return bytes;
-    }
-    memcpy(all + member->carry_size, bytes, *size);
-    member->carry = all;
-    *size += member->carry_size;
-    return all;
-}
-
-void member_keep(struct member *member, const uint8_t *rest, size_t size)
-{
-    if (size > CARRY_MAX) {
-        member_broken(member, "a message that is too large");
-        return;
-    }
-    if (size > 0 && member->carry_size > 0) {
-        memmove(member->carry, rest, size);
-    } else if (size > 0) {
-        free(member->carry);
-        member->carry = malloc(size);
-        if (!member->carry) {
-            member_broken(member, "no memory");
-            return;
-        }
-        memcpy(member->carry, rest, size);
-    }
-    member->carry_size = (uint32_t)size;
-}
-
-/* --- The thread
- * ---------------------------------------------------------------------------- */
+/* --- The thread ------------------------------------------------------------------- */
 
 static void open_more(struct crew *crew)
 {
@@ -482,8 +433,7 @@ static void *crew_main(void *argument)
     return NULL;
 }
 
-/* --- All of them
- * ------------------------------------------------------------------------- */
+/* --- All of them ------------------------------------------------------------------ */
 
 static void need(const void *memory)
 {

@@ -79,8 +79,7 @@ struct plan {
     size_t pid_count;
 };
 
-/* --- Payloads (payload.c)
- * -------------------------------------------------------------- */
+/* --- Payloads (payload.c) --------------------------------------------------------- */
 
 struct payload {
     uint64_t at;            /* nanoseconds, when it was sent */
@@ -105,8 +104,7 @@ enum track_news { TRACK_NEW, TRACK_LATE, TRACK_AGAIN };
 /* A message with that number came. LATE: behind a newer one. */
 enum track_news track_note(struct track *track, uint32_t number);
 
-/* --- Members (fleet.c)
- * ----------------------------------------------------------------- */
+/* --- Members (fleet.c) ------------------------------------------------------------ */
 
 enum member_state {
     MEMBER_AWAY,
@@ -173,9 +171,10 @@ void fleet_sum(const struct fleet *fleet, unsigned stage, struct sums *sums);
 void fleet_handshakes(const struct fleet *fleet, struct bench_histogram *out);
 void fleet_stop(struct fleet *fleet);
 
-/* --- What carries messages (ws.c, wt.c)
- * -------------------------------------------------- Created for a member; tell it
- * member_opened, then messages, then member_broken. Thread: the member's. */
+/* --- What carries messages (ws.c, wt.c) ------------------------------------------- */
+
+/* Created for a member; tell it member_opened, then messages, then member_broken.
+ * Thread: the member's. */
 struct crew;
 
 int crew_poll(const struct crew *crew); /* its epoll */
@@ -207,8 +206,7 @@ struct wt_link *wt_open(struct wt_kit *kit, struct member *member);
 bool wt_send(struct wt_link *link, const void *bytes, size_t size);
 void wt_close(struct wt_link *link);
 
-/* --- The server's processes (watch.c)
- * ----------------------------------------------------- */
+/* --- The server's processes (watch.c) --------------------------------------------- */
 
 struct sight {
     uint64_t at;              /* bench_now() */
@@ -222,8 +220,7 @@ struct sight {
 unsigned watch_alive(const struct plan *plan); /* processes of it */
 void watch_look(const struct plan *plan, struct sight *sight);
 
-/* --- Text
- * -------------------------------------------------------------------------------- */
+/* --- Text ------------------------------------------------------------------------- */
 
 /* Where `needle` begins in `text`, or NULL. */
 const char *find_text(const char *text, size_t size, const char *needle);

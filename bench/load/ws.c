@@ -106,8 +106,7 @@ static void await_room(struct ws_link *link, bool on)
     }
 }
 
-/* --- Writing
- * --------------------------------------------------------------------------- */
+/* --- Writing ---------------------------------------------------------------------- */
 
 static void flush(struct ws_link *link)
 {
@@ -202,8 +201,7 @@ bool ws_send(struct ws_link *link, const void *bytes, size_t size)
            write_frame(link, link->kit->plan->dialect->text ? 1 : 2, bytes, size);
 }
 
-/* --- Reading
- * --------------------------------------------------------------------------- */
+/* --- Reading ---------------------------------------------------------------------- */
 
 /* One frame at the begin of `bytes`; how many of them it has, 0 when it is not whole.
  */
@@ -341,8 +339,7 @@ static void read_some(struct ws_link *link)
     free(large);
 }
 
-/* --- Opening
- * --------------------------------------------------------------------------- */
+/* --- Opening ---------------------------------------------------------------------- */
 
 static void ask(struct ws_link *link)
 {
