@@ -274,6 +274,7 @@ static void ask(struct yomo_room *room, yo_time now)
 static void restate(struct yomo_room *room, yo_time now)
 {
     struct yomo_client *client = room->client;
+    (void)lane_of(room); /* it goes there, and is found there when the session moves */
     yo_effects_clear(&client->effects);
     room->state_dirty = false;
     struct yo_blob *state = own_state(room);

@@ -235,9 +235,14 @@ static void on_left(void *user, yomo_room *room, int32_t error, const char *text
     }
     model_tell(member->model, "%s left %s: %s %s", member->name, yomo_room_name(room),
                yomo_error_name(error), text);
-    if (error != YOMO_OK && seat->room == room) {
+    if (error == YOMO_OK || seat->room != room) {
+        return;
+    }
+    if (error != YOMO_ERR_NOMEM || !member->model->faulty) {
         model_fail(member->model, "it did not want to");
     }
+    seat->room = NULL; /* it was told */
+    seat->joined = seat->holds = false;
 }
 
 static void on_closed(void *user, yomo_client *client)
@@ -321,6 +326,7 @@ struct member *member_create(struct model *model, enum yomo_transport_kind kind)
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i += 2) {
         assert_int_equal(yomo_options_set(options, pairs[i], pairs[i + 1]), YOMO_OK);
     }
+    yomo_options_set_mem(options, &model->fault.mem);
     assert_int_equal(yomo_client_create(&member->client, options, &callbacks, member),
                      YOMO_OK);
     yomo_options_free(options);

@@ -15,6 +15,7 @@
 
 #include <yomo/client.h>
 
+#include "support/fault.h"
 #include "wire.h"
 
 #define ROOMS 2
@@ -145,7 +146,8 @@ struct member {
 };
 
 struct tally {
-    uint64_t said, heard, resumed, moved, gaps, crashes, expired, replies, locks;
+    uint64_t said, heard, resumed, moved, gaps, crashes, faults, expired, replies,
+        locks;
 };
 
 struct model {
@@ -155,7 +157,9 @@ struct model {
     uint32_t workers, crashes;
     bool down;
     bool log_small; /* resume-log */
-    bool ranks;     /* not all that is said has the same priority */
+    bool faulty;    /* now and then an allocation of a client or of the server fails */
+    struct fault fault;
+    bool ranks; /* not all that is said has the same priority */
     const char *settings[32];
     struct member *members[MEMBERS_MAX];
     uint32_t member_count;

@@ -86,8 +86,11 @@ static void mark(const struct member *member, struct said *said)
         said->same |= (uint32_t)there << i;
         said->calm |= (uint32_t)free << i;
     }
-    if (!(said->calm & 1u << member->index)) { /* nor does it go far */
+    if (!(said->calm & 1u << member->index) || model->faulty) { /* nor does it go far */
         said->calm = 0;
+    }
+    if (model->faulty) { /* without memory a value gives way to nothing */
+        said->same = 0;
     }
 }
 
@@ -387,7 +390,8 @@ void say_gap(struct member *member, yomo_room *room, const yomo_gap *gap)
     if (missing.first > missing.last) {
         model_fail(model, "that is nothing");
     }
-    if (member->was_resumed && seat->joined_at < member->open_at && !model->log_small) {
+    if (member->was_resumed && seat->joined_at < member->open_at && !model->log_small &&
+        !model->faulty) {
         model_fail(model, "its session went on, and the server has room for all of it");
     }
     /* With priorities it is the range in which some are missing. */

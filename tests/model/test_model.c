@@ -120,7 +120,8 @@ void model_pass(struct model *model, yo_time span)
 
 static void start_server(struct model *model)
 {
-    rig_open_with(&model->rig, NULL, model->workers, NULL, model, model->settings);
+    rig_open_with(&model->rig, &model->fault.mem, model->workers, NULL, model,
+                  model->settings);
     for (uint32_t i = 0; i < model->workers; i++) {
         model->rig.server->workers[i]->epoch = 7 + model->crashes;
     }
@@ -159,6 +160,7 @@ static void choose_settings(struct model *model)
     model->settings[count++] = kept[chance_below(3)];
     model->settings[count] = NULL;
     model->ranks = chance_of(60);
+    model->faulty = chance_of(25);
     model->workers = 1 + (uint32_t)chance_below(3);
     model->net.loss_percent = (unsigned)chance_below(3) * 10;
     model_tell(model, "grace %s, interval %s, %u %% of datagrams lost",
@@ -258,8 +260,16 @@ static void step(struct model *model)
     if (model->down && chance_of(40)) {
         start_server(model);
     }
+    if (model->faulty && !model->down && chance_of(10)) {
+        fault_arm(&model->fault, 1 + chance_below(300), FAULT_ONCE);
+    }
     model_pass(model,
                chance_of(80) ? chance_below(200) * YO_MS : chance_below(6000) * YO_MS);
+    if (atomic_load(&model->fault.failed)) {
+        model_tell(model, "an allocation has failed");
+        model->tally.faults++;
+    }
+    fault_arm(&model->fault, 0, FAULT_ONCE);
 }
 
 static void end(struct model *model)
@@ -275,6 +285,7 @@ static void end(struct model *model)
     requests_turn(model, true);
     net_finish(&model->net);
     rig_close(&model->rig);
+    fault_assert_no_leak(&model->fault);
     for (size_t i = 0; i < STORY; i++) {
         free(model->story[i]);
     }
@@ -293,6 +304,7 @@ static void add(struct tally *tally, const struct model *model)
         tally->resumed += model->members[i]->resumed;
     }
     tally->moved += model->tally.moved;
+    tally->faults += model->tally.faults;
 }
 
 static void run(uint64_t seed, struct tally *tally)
@@ -302,6 +314,7 @@ static void run(uint64_t seed, struct tally *tally)
     model->seed = seed;
     chance_seed(seed);
     net_init(&model->net);
+    fault_init(&model->fault, 0, FAULT_ONCE);
     choose_settings(model);
     start_server(model);
     for (int i = 0; i < STEPS; i++) {
@@ -334,17 +347,18 @@ int main(int argc, char **argv)
         run(seed, &tally);
     }
     printf("%llu messages heard %llu times, %llu too old; %llu replies, %llu locks; "
-           "%llu sessions resumed, %llu moved, %llu gaps, %llu servers died\n",
+           "%llu sessions resumed, %llu moved, %llu gaps, %llu servers died, "
+           "%llu allocations failed\n",
            (unsigned long long)tally.said, (unsigned long long)tally.heard,
            (unsigned long long)tally.expired, (unsigned long long)tally.replies,
            (unsigned long long)tally.locks, (unsigned long long)tally.resumed,
            (unsigned long long)tally.moved, (unsigned long long)tally.gaps,
-           (unsigned long long)tally.crashes);
+           (unsigned long long)tally.crashes, (unsigned long long)tally.faults);
     /* A model in which nothing of it happens checks nothing. */
     bool vain =
         count >= 20 && (tally.resumed == 0 || tally.gaps == 0 || tally.crashes == 0 ||
                         tally.expired == 0 || tally.replies == 0 || tally.moved == 0 ||
-                        tally.locks == 0);
+                        tally.faults == 0 || tally.locks == 0);
     printf("%llu passed, %d failed\n", (unsigned long long)(count - (vain ? 1 : 0)),
            vain);
     return vain ? 1 : 0;

@@ -97,6 +97,27 @@ static void the_own_state_carries_the_id(void **state)
     stage_end(&s);
 }
 
+/* A room in which nothing but the state was set has a lane too: what was sent there and not
+ * acknowledged is found by it when the session moves. */
+static void a_state_goes_on_the_lane_that_the_room_has(void **state)
+{
+    struct stage s;
+    yomo_room *room;
+    uint32_t lane = 0;
+    (void)state;
+    stage_begin(&s, NULL);
+    struct fake_conn *conn = stage_connect(&s, WT, 10);
+    assert_int_equal(yomo_client_join(s.client, "r", NULL, &room), YOMO_OK);
+    stage_run(&s);
+    stage_admit(&s, conn, "r", NULL, 0);
+    assert_int_equal(yomo_room_set_state(room, "{\"x\":1}"), YOMO_OK);
+    stage_run(&s);
+    (void)stage_take(&s, conn, YO_OP_PEER_STATE, &lane);
+    assert_true(lane >= YO_LANE_ROOMS);
+    assert_int_equal(room->lane, lane);
+    stage_end(&s);
+}
+
 static void a_join_may_bring_its_state_as_json_or_bytes(void **state)
 {
     struct stage s;
@@ -868,6 +889,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_join_before_the_connection_waits_for_it),
         cmocka_unit_test(the_own_state_carries_the_id),
+        cmocka_unit_test(a_state_goes_on_the_lane_that_the_room_has),
         cmocka_unit_test(a_join_may_bring_its_state_as_json_or_bytes),
         cmocka_unit_test(an_observer_is_not_seen),
         cmocka_unit_test(what_a_token_says_of_a_peer_is_kept),
