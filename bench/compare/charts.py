@@ -43,6 +43,11 @@ def draw(rounds, folder):
                     bars += [(floor, f, 'floor')] if f else []
             write(f'compare-{scenario.name}.svg', title,
                   'deliveries for each CPU second of the server; more is better', bars, True)
+            if scenario.common and not rounds.quick:
+                write(f'compare-{scenario.name}-common.svg', title,
+                      f"the server's CPU time for a delivery, us, all at {scenario.common} "
+                      'messages a second of each sender; less is better',
+                      rows(rounds, scenario, 'common_us'), False)
             write(f'compare-{scenario.name}-p99.svg', title,
                   'p99 from sending to receiving, ms, at the highest rate of the ladder that '
                   'each keeps up with; less is better',

@@ -59,6 +59,10 @@ def messages(results, share=None):
         'disordered': get(lambda s: s['disordered'] / s['received']),
         'server_busy': get(lambda s: s['server']['busy']),
         'generator_busy': get(lambda s: s['generator']['busiest_thread']),
+        'common_us': over(results, lambda r: r['stages'][1]['server']['cpu_seconds'] /
+                          r['stages'][1]['received'] * 1e6) if share is None else None,
+        'common_p99': over(results, lambda r: r['stages'][1]['latency_us']['p99'] / 1e3)
+                      if share is None else None,
         'kept': get(lambda s: float(s['kept'])),
     }
 

@@ -26,6 +26,7 @@ class Scenario:
     quick: list
     rates: tuple = ()       # messages a second of each sender
     quick_rates: tuple = ()
+    common: float = 0       # and one at which all are measured beside each other
     rounds: int = 99        # no more than these are worth their time
     in_quick: bool = True
     skips: tuple = ()       # (name of a candidate, why)
@@ -43,6 +44,8 @@ class Scenario:
             words += ['--rates', repr(rate)]
         elif rates:
             words += ['--rates', ','.join(map(repr, rates))]
+        if self.common and not quick:
+            words += ['--also', repr(self.common)]
         return words
 
 
@@ -53,15 +56,15 @@ def rooms(count, members, senders):
 SCENARIOS = [
     Scenario('fan-out', 'one sender, one room of 1,000', 'messages',
              rooms(1, 1000, 1) + ['--seconds', '3'], rooms(1, 200, 1) + ['--seconds', '1'],
-             (1, 2, 5, 10, 20), (5, 20)),
+             (1, 2, 5, 10, 20), (5, 20), common=2),
     Scenario('rooms', '100 rooms of 10, all send', 'messages',
              rooms(100, 10, 10) + ['--seconds', '3'],
              rooms(20, 10, 10) + ['--seconds', '1'],
-             (0.5, 1, 2, 5, 10, 20), (2, 20)),
+             (0.5, 1, 2, 5, 10, 20), (2, 20), common=1),
     Scenario('big-room', 'one room of 500, all send', 'messages',
              rooms(1, 500, 500) + ['--seconds', '3'],
              rooms(1, 50, 50) + ['--seconds', '1'],
-             (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20), (1, 5, 20)),
+             (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20), (1, 5, 20), common=0.1),
     Scenario('latency', '50 pairs: a message and its one delivery', 'latency',
              rooms(50, 2, 1) + ['--seconds', '3', '--probe', '0.7', '--search', '50',
                                 '--shares', '0.1,0.5,0.8', '--within', '0.05'],
@@ -131,7 +134,7 @@ class Rounds:
         if scenario.kind in own.MEASURES:
             self.one_of_our_own(scenario, candidate, before)
             return
-        rate = before[-1]['stages'][-1]['rate'] \
+        rate = before[-1]['stages'][0]['rate'] \
             if before and scenario.kind == 'messages' else None
         try:
             result = self.measure(scenario, candidate, rate)

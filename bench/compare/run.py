@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import pathlib
+import signal
 import sys
 import time
 
@@ -85,6 +86,7 @@ def main():
     parser.add_argument('--cache', default='')
     options = parser.parse_args()
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and all that it started ends
     load = os.getloadavg()[0]
     build = pathlib.Path(options.build)
     world = candidates.World(build, options.cache or build / 'peers', options.installed,

@@ -42,6 +42,11 @@ def who(candidate):
 def messages_table(rounds, scenario):
     lines = [f'## {scenario.heading(rounds.quick)} (`{scenario.name}`)', '']
     rows = []
+    with_common = scenario.common and not rounds.quick
+
+    def common(f):
+        return [cell(f['common_us']), cell(f['common_p99'])] if with_common else []
+
     for candidate in rounds.candidates:
         results = rounds.results[scenario.name].get(candidate.name)
         if not results:
@@ -62,17 +67,21 @@ def messages_table(rounds, scenario):
                      f'{number(f["user_us"] and f["user_us"].median)}, '
                      f'{number(f["system_us"] and f["system_us"].median)}',
                      cell(f['p50']), cell(f['p99']), cell(f['p99_9']), percent(f['came']),
-                     percent(f['server_busy']), percent(busy), '; '.join(remarks)])
+                     percent(f['server_busy']), percent(busy), *common(f),
+                     '; '.join(remarks)])
     if scenario.name == 'fan-out':
         for kind, title in (('tls', 'floor: bare TLS records'), ('quic', 'floor: bare QUIC')):
             f = figures.over(rounds.floors.get(kind, []),
                              lambda r: r['deliveries_per_cpu_second'])
             if f:
-                rows.append([title, '', '', cell(f), number(1e6 / f.median)] + [''] * 8)
+                rows.append([title, '', '', cell(f), number(1e6 / f.median)] +
+                            [''] * (10 if with_common else 8))
     return lines + table(
         ['', 'messages a second of each sender', 'deliveries a second',
          'for each CPU second of the server', 'its CPU us for one', 'user, system',
-         'p50 ms', 'p99 ms', 'p99.9 ms', 'came', 'server busy', 'generator busy', ''], rows)
+         'p50 ms', 'p99 ms', 'p99.9 ms', 'came', 'server busy', 'generator busy',
+         *([f'all at {scenario.common} a second: CPU us for one', 'p99 ms']
+           if with_common else []), ''], rows)
 
 
 def latency_table(rounds, scenario):

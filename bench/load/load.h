@@ -73,6 +73,7 @@ struct plan {
     double seconds, probe;    /* of a stage, and of one that only tries a rate */
     double rates[STAGES_MAX]; /* messages a second of each sender, ascending */
     size_t rate_count;
+    double also;      /* one more that is measured; 0: none */
     double shares[8]; /* of the capacity that was found by bisection */
     size_t share_count;
     pid_t pids[PIDS_MAX];

@@ -6,13 +6,14 @@
  *     load DIALECT --port N --ca FILE [--webtransport] [--rooms N] [--members N]
  *          [--senders N] [--size N] [--threads N] [--pid N]... [--seconds S] [--probe
  * S]
- *          [--rates R,R,... | --search R --shares S,S,...] [--storm] [--idle S]
+ *          [--rates R,R,... [--also R] | --search R --shares S,S,...] [--storm] [--idle
+ * S]
  *          [--opening N] [--unordered] [--announce] [--fresh] [--within S]
  *
  * --rates: the highest of these (messages a second of each sender) that candidate and
- * generator keep up with is measured for --seconds. --search: that limit is looked for
- * from R on, and then each share of it measured. The exit code is 0 when JSON was
- * printed. */
+ * generator keep up with is measured for --seconds, and then --also. --search: that
+ * limit is looked for from R on, and then each share of it measured. The exit code is 0
+ * when JSON was printed. */
 #include "load.h"
 
 #include <errno.h>
@@ -316,6 +317,10 @@ static void climb(void)
     }
     struct stage stage = run_stage(best, plan.seconds);
     put_stage(&stage, 0);
+    if (plan.also > 0) { /* a rate that all candidates have in common */
+        stage = run_stage(plan.also, plan.seconds);
+        put_stage(&stage, 0);
+    }
 }
 
 /* The capacity, by doubling and three halvings; then the shares of it. */
@@ -472,7 +477,8 @@ enum {
     UNORDERED,
     ANNOUNCE,
     FRESH,
-    WITHIN
+    WITHIN,
+    ALSO
 };
 
 static const struct option options[] = {
@@ -497,6 +503,7 @@ static const struct option options[] = {
     {"announce", 0, NULL, ANNOUNCE},
     {"fresh", 0, NULL, FRESH},
     {"within", 1, NULL, WITHIN},
+    {"also", 1, NULL, ALSO},
     {NULL, 0, NULL, 0},
 };
 
@@ -575,6 +582,9 @@ static void take_option(int option)
         break;
     case WITHIN:
         plan.within = strtod(optarg, NULL);
+        break;
+    case ALSO:
+        plan.also = strtod(optarg, NULL);
         break;
     default:
         usage("unknown argument");
