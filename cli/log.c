@@ -6,6 +6,7 @@
  * already; JSON escapes what it must, and those once more should there be any. */
 #include "log.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -13,7 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_SIZE_MAX 2600 /* twice 1,000 bytes of text, and what is around it */
+/* Twice 1,000 bytes of text and sixteen fields of 300, and what is around them. */
+#define LINE_SIZE_MAX 13000
 
 static const char *const levels[] = {"error", "warn", "info", "debug", "trace"};
 static atomic_int format; /* enum log_format: lines come from several threads */
@@ -75,7 +77,7 @@ static void add_time(struct line *line)
     add_text(line, text);
 }
 
-static void add_fields(struct line *line, int32_t level, const char *module,
+static void begin_line(struct line *line, int32_t level, const char *module,
                        const char *text)
 {
     char padded[8];
@@ -100,19 +102,68 @@ static void add_fields(struct line *line, int32_t level, const char *module,
     add_text(line, text);
 }
 
-static void write_line(void *user, int32_t level, const char *module, const char *text)
+static void write_out(struct line *line)
 {
-    struct line line;
     ssize_t written;
 
-    (void)user;
-    add_fields(&line, level, module, text);
-    if (line.text[0] == '{') {
-        add_text(&line, "}");
+    if (line->text[0] == '{') {
+        add_text(line, "}");
     }
-    line.text[line.size++] = '\n';
-    written = write(STDERR_FILENO, line.text, line.size);
+    line->text[line->size++] = '\n';
+    written = write(STDERR_FILENO, line->text, line->size);
     (void)written; /* there is nobody left to tell */
+}
+
+/* As text a value stands in quotes where it would not end otherwise; the library has
+ * escaped backslashes in it. */
+static void add_value(struct line *line, const char *text)
+{
+    bool quoted = text[0] == '\0' || strpbrk(text, " \"=") != NULL;
+
+    add_text(line, quoted ? "\"" : "");
+    for (; *text; text++) {
+        add(line, *text == '"' ? "\\\"" : text, *text == '"' ? 2 : 1);
+    }
+    add_text(line, quoted ? "\"" : "");
+}
+
+/* A member of the object, or name=value. */
+static void add_field(struct line *line, const yomo_log_field *field)
+{
+    bool json = line->text[0] == '{';
+    char number[24];
+
+    add_text(line, json ? ",\"" : " ");
+    add_text(line, field->name);
+    add_text(line, json ? "\":" : "=");
+    if (!field->text) {
+        snprintf(number, sizeof(number), "%" PRIu64, field->number);
+        add_text(line, number);
+    } else if (json) {
+        add_quoted(line, field->text);
+    } else {
+        add_value(line, field->text);
+    }
+}
+
+static void write_record(void *user, const yomo_log_record *record)
+{
+    struct line line;
+
+    (void)user;
+    begin_line(&line, record->level, record->module, record->message);
+    for (uint32_t i = 0; i < record->field_count; i++) {
+        add_field(&line, &record->fields[i]);
+    }
+    write_out(&line);
+}
+
+static void write_line(int32_t level, const char *module, const char *text)
+{
+    struct line line;
+
+    begin_line(&line, level, module, text);
+    write_out(&line);
 }
 
 static int32_t level_of(const char *name)
@@ -129,7 +180,7 @@ void log_begin(const struct args *args)
 {
     const char *name = args_text(args, "log");
 
-    yomo_options_set_log(args->options, write_line, NULL, level_of(name));
+    yomo_options_set_log_record(args->options, write_record, NULL, level_of(name));
 }
 
 void log_begin_serve(const struct args *args)
@@ -139,7 +190,7 @@ void log_begin_serve(const struct args *args)
                            : yomo_options_get(args->options, "log-level");
     const char *wanted = yomo_options_get(args->options, "log-format");
 
-    yomo_options_set_log(args->options, write_line, NULL, level_of(name));
+    yomo_options_set_log_record(args->options, write_record, NULL, level_of(name));
     atomic_store_explicit(&format, strcmp(wanted, "json") == 0 ? LOG_JSON : LOG_TEXT,
                           memory_order_relaxed);
 }
@@ -163,7 +214,7 @@ void log_say(int32_t level, const char *text, ...)
     vsnprintf(said, sizeof(said), text, list);
     va_end(list);
     if (log_format() == LOG_JSON) {
-        write_line(NULL, level, "serve", said);
+        write_line(level, "serve", said);
     } else {
         fprintf(stderr, "yomo serve: %s\n", said);
     }
@@ -180,7 +231,7 @@ void log_listening(const char *json)
         fprintf(stderr, "listening %s\n", json);
         return;
     }
-    add_fields(&head, YOMO_LOG_INFO, "serve", "listening");
+    begin_line(&head, YOMO_LOG_INFO, "serve", "listening");
     size = snprintf(line, sizeof(line), "%.*s,\"listening\":%s}\n", (int)head.size,
                     head.text, json);
     if (size > 0 && (size_t)size < sizeof(line)) {

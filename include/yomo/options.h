@@ -66,6 +66,11 @@ YOMO_API int32_t yomo_options_set_mem(yomo_options *options, const yomo_mem *mem
 YOMO_API int32_t yomo_options_set_log(yomo_options *options, yomo_log_fn fn, void *user,
                                       int32_t level);
 
+/** The same in parts (yomo_log_record), for a host that keeps them apart. Whichever of the two
+ * was set last counts. Errors: INVALID. */
+YOMO_API int32_t yomo_options_set_log_record(yomo_options *options, yomo_log_record_fn fn,
+                                             void *user, int32_t level);
+
 /** The table itself, for programs and bindings that show it: `index` from 0 until the
  * call returns NULL. All strings are static. Thread: any. */
 YOMO_API const char *yomo_option_name(int32_t scope, uint32_t index);

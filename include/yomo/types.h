@@ -84,7 +84,42 @@ enum yomo_log_level {
     YOMO_LOG_TRACE = 4
 };
 
-/** Receives one line of log, preformatted, without a newline.
+/** Something that a line of log is about, apart from what it says. */
+typedef struct yomo_log_field {
+    const char *name; /**< one of those below: lower case letters and '_' */
+    const char *text; /**< NULL: it is `number` */
+    uint64_t number;
+} yomo_log_field;
+
+/** A line of log in its parts.
+ *
+ * Fields are there where the library knows them: `connection` (a number that no other
+ * connection of this server has), `address`, `app`, `id`, `room`, `transport`, `client`
+ * (presencejs or yomo), `session` (text), `code` (of a close), `error` (a name as
+ * yomo_error_name has it), and others that docs/operating.md lists. More may be added.
+ *
+ * What peers said may be in `message` and in texts of fields: both are UTF-8, without control
+ * characters and without bytes that are not UTF-8, which are escaped as \n, \t, \r or \x1b. In
+ * fields a backslash is escaped as well, so that no two texts look alike, and what is longer
+ * than 300 bytes is cut, and ends with "...". */
+typedef struct yomo_log_record {
+    uint32_t size;                /**< of this struct: more may come behind what is here */
+    int32_t level;                /**< one of enum yomo_log_level */
+    const char *module;           /**< as for yomo_log_fn */
+    const char *message;          /**< at most 1,000 bytes */
+    const yomo_log_field *fields; /**< each name at most once */
+    uint32_t field_count;         /**< at most 16 */
+} yomo_log_record;
+
+/** Receives one line of log in its parts (yomo_options_set_log_record).
+ *
+ * Ownership: all of it is borrowed for the call.
+ * Thread:    as for yomo_log_fn. */
+typedef void (*yomo_log_record_fn)(void *user, const yomo_log_record *record);
+
+/** Receives one line of log, preformatted, without a newline: the message, and behind it the
+ * fields (yomo_log_field) as ` name=value`, the value in quotes where it has blanks, quotes
+ * or '=' in it, or nothing.
  *
  * `module` is the part of the library that speaks (`"server"`, `"webtransport"`, ...).
  * Message payloads never appear above YOMO_LOG_DEBUG; queries and tokens never at all.

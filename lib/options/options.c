@@ -100,6 +100,7 @@ static int copy_contents(yomo_options *to, const yomo_options *from)
         to->transport_count++;
     }
     to->log.fn = from->log.fn;
+    to->log.record = from->log.record;
     to->log.user = from->log.user;
     atomic_init(&to->log.level,
                 atomic_load_explicit(&from->log.level, memory_order_relaxed));
@@ -278,9 +279,21 @@ int32_t yomo_options_set_log(yomo_options *options, yomo_log_fn fn, void *user,
 {
     YO_REQUIRE(options && level >= YOMO_LOG_ERROR && level <= YOMO_LOG_TRACE);
     options->log.fn = fn;
+    options->log.record = NULL;
     options->log.user = user;
     atomic_init(&options->log.level, level);
     return YOMO_OK;
+}
+
+int32_t yomo_options_set_log_record(yomo_options *options, yomo_log_record_fn fn,
+                                    void *user, int32_t level)
+{
+    int rv = yomo_options_set_log(options, NULL, user, level);
+
+    if (rv == YOMO_OK) {
+        options->log.record = fn;
+    }
+    return rv;
 }
 
 /* RFC 3986 3.1. */

@@ -22,6 +22,7 @@
 #include "server/admin_args.h"
 #include "server/admin_auth.h"
 #include "server/admin_json.h"
+#include "server/log.h"
 #include "server/webhooks/event.h"
 #include "server/worker.h"
 #include "wire/json.h"
@@ -443,38 +444,31 @@ static bool may(const struct yo_ask *ask)
     }
 }
 
-static void put_quoted(struct yo_buf *out, const char *name, const char *value)
-{
-    if (value) {
-        (void)yo_buf_printf(out, " %s=", name);
-        (void)yo_json_put_string(out, yo_span_of(value));
-    }
-}
-
 /* Who does something is on record. */
 static void record(const struct yo_ask *ask, struct yo_span address)
 {
-    struct yo_buf line;
     const struct yo_grants *grants = ask->operator.grants;
+    struct yo_log_fields fields = {.count = 0};
+    char session[24];
 
-    yo_buf_init(&line, ask->worker->mem);
-    put_quoted(&line, "app", app_or_default(ask));
-    put_quoted(&line, "room", text(ask, YO_ARG_ROOM));
-    put_quoted(&line, "id", text(ask, YO_ARG_ID));
-    put_quoted(&line, "key", text(ask, YO_ARG_KEY));
-    put_quoted(&line, "address", text(ask, YO_ARG_ADDRESS));
+    (void)yo_log_text(&fields, "address", address);
+    (void)yo_log_text(&fields, "by", grants ? yo_grants_id(grants) : YO_SPAN_NONE);
+    (void)yo_log_text(&fields, "app", yo_span_of(app_or_default(ask)));
+    (void)yo_log_text(&fields, "room", yo_span_of(text(ask, YO_ARG_ROOM)));
+    (void)yo_log_text(&fields, "id", yo_span_of(text(ask, YO_ARG_ID)));
+    (void)yo_log_text(&fields, "key", yo_span_of(text(ask, YO_ARG_KEY)));
+    (void)yo_log_text(&fields, "whose_address", yo_span_of(text(ask, YO_ARG_ADDRESS)));
+    (void)yo_log_text(&fields, "reason", yo_span_of(text(ask, YO_ARG_REASON)));
+    if (ask->args.given & BIT(SECONDS)) {
+        (void)yo_log_number(&fields, "seconds", ask->args.numbers[YO_ARG_SECONDS]);
+    }
     if (ask->args.given & BIT(SESSION)) {
-        (void)yo_buf_printf(&line, " session=%" PRIu64,
-                            ask->args.numbers[YO_ARG_SESSION]);
+        snprintf(session, sizeof(session), "%" PRIu64,
+                 ask->args.numbers[YO_ARG_SESSION]);
+        (void)yo_log_text(&fields, "session", yo_span_of(session));
     }
-    if (grants && yo_grants_id(grants).data) {
-        (void)yo_buf_append_text(&line, " by=");
-        (void)yo_json_put_string(&line, yo_grants_id(grants));
-    }
-    YO_LOG(ask->worker->log, YOMO_LOG_INFO, "admin", "%.*s: %s%.*s", (int)address.size,
-           (const char *)address.data, ask->route->name, (int)line.size,
-           line.size > 0 ? (const char *)line.data : "");
-    yo_buf_finish(&line);
+    YO_LOG_WITH(ask->worker->log, YOMO_LOG_INFO, "admin", &fields, "%s",
+                ask->route->name);
 }
 
 /* Rights and wishes are clear. The ask is given away. */
@@ -629,9 +623,9 @@ void yo_admin_answer(struct yo_worker *worker, struct yo_exchange *exchange,
 
     if (status != 0) {
         yo_metric_add(&worker->metrics->admin_refused, 1);
-        yo_worker_complain(worker, YO_COMPLAINT_CONNECTION, now,
-                           "%.*s: not let in as an operator: %s", (int)address.size,
-                           (const char *)address.data, why);
+        YO_COMPLAIN(worker, YO_COMPLAINT_CONNECTION, now,
+                    yo_log_number(YO_LOG_ADDRESS(address), "status", (uint64_t)status),
+                    "not let in as an operator: %s", why);
         refuse(worker, exchange, status, status == 401 ? "AUTH" : "DENIED", why,
                status == 401 ? "WWW-Authenticate" : NULL,
                "Bearer realm=\"yomo admin\"");

@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "loop/loop.h"
 #include "server/handle.h"
+#include "server/log.h"
 #include "wire/json.h"
 #include <yomo/version.h>
 
@@ -30,20 +31,6 @@ static void put_number(struct yo_buf *out, const char *name, uint64_t number)
     if (!out->failed) {
         begin(out, name);
         (void)yo_buf_printf(out, "%" PRIu64, number);
-    }
-}
-
-static const char *transport_name(int32_t transport)
-{
-    switch (transport) {
-    case YOMO_TRANSPORT_WEBTRANSPORT:
-        return "webtransport";
-    case YOMO_TRANSPORT_WEBSOCKET:
-        return "websocket";
-    case YOMO_TRANSPORT_CUSTOM:
-        return "custom";
-    default:
-        return NULL;
     }
 }
 
@@ -76,7 +63,7 @@ static void put_row(struct yo_buf *out, enum yo_admin_list list,
         put_text(out, "session", yo_span_of(session));
         put_text(out, "id", row->id);
         put_text(out, "address", row->address);
-        put_text(out, "transport", yo_span_of(transport_name(row->transport)));
+        put_text(out, "transport", yo_span_of(yo_transport_name(row->transport)));
         put_text(out, "client", yo_span_of(row->presencejs ? "presencejs" : "yomo"));
         if (row->observer && !out->failed) {
             begin(out, "observer");

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/prefetch.h"
 #include "server/local.h"
+#include "server/log.h"
 #include "server/move.h"
 #include "server/worker.h"
 
@@ -69,6 +70,8 @@ static void joined(struct yo_local *local, struct yo_note *note, yo_time now)
     }
     if (seat) { /* else it has left: its session knows what to make of the answer */
         yo_seat_enter(local, seat);
+        YO_LOG_WITH(worker->log, YOMO_LOG_DEBUG, "server", YO_LOG_SEAT(peer, name),
+                    note->observer ? "joined, unseen" : "joined");
     }
     if (note->observer) {
         yo_server_set_observer(peer->session, name);
@@ -123,8 +126,10 @@ static void refused(struct yo_local *local, struct yo_note *note, yo_time now)
         yo_seat_hook_left(local, seat);
         yo_seat_free(local, seat);
     }
-    yo_worker_complain(worker, YO_COMPLAINT_MESSAGE, now, "%s: not let into a room: %s",
-                       peer->address, why);
+    YO_COMPLAIN(
+        worker, YO_COMPLAINT_MESSAGE, now,
+        yo_log_error(YO_LOG_SEAT(peer, yo_room_key_name(note->room)), note->error),
+        "not let into a room: %s", why);
     yo_effects_clear(&worker->effects);
     answered(peer,
              yo_server_refused(peer->session, yo_room_key_name(note->room), note->error,

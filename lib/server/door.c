@@ -15,6 +15,7 @@
 #include "server/claims.h"
 #include "server/echo.h"
 #include "server/handle.h"
+#include "server/log.h"
 #include "server/worker.h"
 #include "transport/custom.h"
 
@@ -122,8 +123,9 @@ void yo_door_refuse(struct yo_worker *worker, struct yomo_auth *auth, yo_time no
                   : auth->error == YOMO_ERR_FULL   ? &worker->metrics->refused_full
                                                    : &worker->metrics->refused_auth,
                   1);
-    yo_worker_complain(worker, YO_COMPLAINT_CONNECTION, now, "%s: not let in: %s",
-                       auth->address, told);
+    YO_COMPLAIN(worker, YO_COMPLAINT_CONNECTION, now,
+                yo_log_close(yo_log_auth(YO_LOG_NONE, auth), code, auth->error),
+                "not let in: %s", told);
     if (auth->conn) { /* freed when its end has come */
         auth->refused = true;
         yo_conn_close(auth->conn, &how);
@@ -289,6 +291,14 @@ static const struct yo_claim *claim_on(const struct yo_worker *worker,
                : NULL;
 }
 
+static struct yo_log_fields *log_request(struct yo_log_fields *fields,
+                                         const struct yo_request *request)
+{
+    (void)yo_log_text(fields, "address", request->address);
+    return yo_log_text(fields, "transport",
+                       yo_span_of(yo_transport_name((int32_t)request->transport)));
+}
+
 static void take(struct yo_worker *worker, struct yo_incoming *incoming,
                  const struct yo_request *request, yo_time now)
 {
@@ -305,9 +315,9 @@ static void take(struct yo_worker *worker, struct yo_incoming *incoming,
     yo_metric_add(rv == YOMO_ERR_AUTH ? &worker->metrics->refused_auth
                                       : &worker->metrics->refused_request,
                   1);
-    yo_worker_complain(worker, YO_COMPLAINT_CONNECTION, now, "%.*s: not let in: %s",
-                       (int)request->address.size,
-                       (const char *)request->address.data, why);
+    YO_COMPLAIN(worker, YO_COMPLAINT_CONNECTION, now,
+                yo_log_close(log_request(YO_LOG_NONE, request), yo_door_code(rv), rv),
+                "not let in: %s", why);
     dismiss(incoming, rv, why);
 }
 
@@ -326,11 +336,10 @@ void yo_door_knock(struct yo_worker *worker, struct yo_incoming *incoming,
         refuse_status(incoming, 404, "no such path; rooms are at /v1");
     } else if (!yo_config_origin(worker->config, request->origin)) {
         yo_metric_add(&metrics->refused_origin, 1);
-        yo_worker_complain(
+        YO_COMPLAIN(
             worker, YO_COMPLAINT_CONNECTION, now,
-            "%.*s: not let in: origin %.*s is not in `origins`",
-            (int)request->address.size, (const char *)request->address.data,
-            (int)request->origin.size, (const char *)request->origin.data);
+            yo_log_text(log_request(YO_LOG_NONE, request), "origin", request->origin),
+            "not let in: its origin is not in `origins`");
         dismiss(incoming, YOMO_ERR_DENIED, "origin not allowed");
     } else if (yo_server_connections(worker->server) >=
                worker->config->connections_max) {

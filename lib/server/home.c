@@ -122,13 +122,12 @@ int yo_home_take_quota(struct yo_home *home, struct yo_home_room *hr,
         return YOMO_OK;
     }
     if (yo_log_may(&hr->complaint, &left_out, home->now)) {
-        YO_LOG(
-            home->config->log, YOMO_LOG_WARN, "server",
-            "room %.*s of %.*s: more %s than %s in a second; %u refused since the last "
-            "line",
-            (int)hr->name.size, (const char *)hr->name.data, (int)app.size,
-            (const char *)app.data, quota == &hr->joins ? "joins" : "messages",
-            quota == &hr->joins ? "room-join-rate" : "room-message-rate", left_out);
+        YO_LOG_WITH(home->config->log, YOMO_LOG_WARN, "server",
+                    yo_log_text(yo_log_text(YO_LOG_NONE, "app", app), "room", hr->name),
+                    "more %s than %s in a second; %u refused since the last line",
+                    quota == &hr->joins ? "joins" : "messages",
+                    quota == &hr->joins ? "room-join-rate" : "room-message-rate",
+                    left_out);
     }
     return YOMO_ERR_RATE;
 }

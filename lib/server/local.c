@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "server/handle.h"
 #include "server/hooks.h"
+#include "server/log.h"
 #include "server/worker.h"
 
 void yo_local_init(struct yo_local *local, struct yo_worker *worker)
@@ -149,6 +150,10 @@ void yo_seat_leave(struct yo_local *local, struct yo_seat *seat, int why)
     struct yo_note *leave = seat->leave;
     uint32_t home = seat->room->home;
 
+    YO_LOG_WITH(
+        local->worker->log, YOMO_LOG_DEBUG, "server",
+        yo_log_error(YO_LOG_SEAT(seat->peer, yo_room_key_name(seat->room->key)), why),
+        "left");
     leave->error = why;
     seat->leave = NULL;
     yo_peer_end_lane(seat->peer, seat->lane);

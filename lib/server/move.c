@@ -26,6 +26,7 @@
  *     (`transfer`, with the answer), or behind another one;
  *  4. a peer is among its worker's `arriving` while it has the answer. */
 #include "server/move.h"
+#include "server/log.h"
 
 #include "base/check.h"
 #include "base/rand.h"
@@ -321,8 +322,8 @@ static void depart(struct yo_peer *peer, yo_time now)
     struct yo_transfer *transfer = peer->transfer;
     bool tells = yo_conn_reclaim(peer->conn, keep, transfer) == YOMO_OK;
 
-    YO_LOG(peer->worker->log, YOMO_LOG_DEBUG, "server", "%s: \"%s\" moves on",
-           peer->address, peer->id);
+    YO_LOG_WITH(peer->worker->log, YOMO_LOG_DEBUG, "server", YO_LOG_PEER(peer),
+                "its session moves on");
     peer->departing = true;
     peer->blocked = true;
     yo_list_remove(&peer->dirty);

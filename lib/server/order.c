@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "server/act.h"
+#include "server/log.h"
 #include "server/worker.h"
 
 static void answer(struct yo_worker *worker, uint64_t session, struct yo_span room,
@@ -99,16 +100,15 @@ void yo_order_take(struct yo_peer *peer, const struct yo_effect *order)
     int rv = carry_out(peer, order);
 
     if (rv == YOMO_OK) {
-        YO_LOG(worker->log, YOMO_LOG_INFO, "admin",
-               "%s: \"%s\" gave an order in a room: %s", peer->address, peer->id,
-               yo_op_name(order->op));
+        YO_LOG_WITH(worker->log, YOMO_LOG_INFO, "admin", YO_LOG_SEAT(peer, order->room),
+                    "a member's order: %s", yo_op_name(order->op));
         return;
     }
     yo_metric_add(rv == YOMO_ERR_DENIED ? &worker->metrics->dropped_denied
                                         : &worker->metrics->dropped_limit,
                   1);
-    yo_worker_complain(worker, YO_COMPLAINT_MESSAGE, yo_loop_now(worker->loop),
-                       "%s: an order was refused: %s", peer->address,
-                       yomo_strerror(rv));
+    YO_COMPLAIN(worker, YO_COMPLAINT_MESSAGE, yo_loop_now(worker->loop),
+                yo_log_error(YO_LOG_SEAT(peer, order->room), rv),
+                "an order was refused: %s", yomo_strerror(rv));
     answer(worker, peer->session_id, order->room, order->number, rv);
 }

@@ -18,6 +18,7 @@
 #include "server/park.h"
 
 #include "base/check.h"
+#include "server/log.h"
 #include "server/worker.h"
 
 #define COST 1024 /* of a peer and its session, without what waits */
@@ -80,8 +81,8 @@ void yo_park(struct yo_peer *peer, bool tell, yo_time now)
     struct yo_park *park = &worker->park;
 
     assert(!peer->parked);
-    YO_LOG(worker->log, YOMO_LOG_DEBUG, "server", "%s: the seats of \"%s\" are kept",
-           peer->address, peer->id);
+    YO_LOG_WITH(worker->log, YOMO_LOG_DEBUG, "server", YO_LOG_PEER(peer),
+                "its seats are kept");
     peer->parked = peer->closing = peer->latest_only = true;
     yo_list_remove(&peer->dirty);
     yo_buf_clear(&peer->ending);

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/rand.h"
 #include "server/handle.h"
+#include "server/log.h"
 #include "server/move.h"
 #include "server/order.h"
 #include "server/requests.h"
@@ -37,6 +38,7 @@ struct yo_peer *yo_peer_create(struct yo_worker *worker,
     peer->presencejs = !admission->extension;
     peer->datagrams_only = peer->presencejs && transport == YOMO_TRANSPORT_WEBTRANSPORT;
     peer->session_id = yo_rand_session();
+    peer->number = worker->numbered++ * worker->count + worker->index + 1;
     yo_rand_bytes(peer->secret, sizeof(peer->secret));
     peer->id = yo_strndup(mem, admission->id, strlen(admission->id));
     peer->app = yo_strndup(mem, admission->app, strlen(admission->app));
@@ -171,6 +173,7 @@ void yo_peer_start(struct yo_peer *peer, struct yo_conn *conn, yo_time now)
         yo_peer_end(peer, YO_CODE_TRY_LATER, YOMO_ERR_NOMEM, "out of memory");
         return;
     }
+    YO_LOG_WITH(worker->log, YOMO_LOG_DEBUG, "server", YO_LOG_PEER(peer), "connected");
     yo_peer_carry_out(peer, &worker->effects, now);
 }
 
@@ -355,11 +358,14 @@ static void drop_effect(struct yo_peer *peer, const struct yo_effect *effect,
         break;
     }
     yo_metric_add(metric, 1);
-    yo_worker_complain(peer->worker, YO_COMPLAINT_MESSAGE, now,
-                       "%s: message refused: %s%s%.*s", peer->address,
-                       yomo_strerror(effect->error), effect->text.size > 0 ? ": " : "",
-                       (int)effect->text.size,
-                       effect->text.size > 0 ? (const char *)effect->text.data : "");
+    YO_COMPLAIN(
+        peer->worker, YO_COMPLAINT_MESSAGE, now,
+        yo_log_error(yo_log_text(YO_LOG_PEER(peer), "room",
+                                 effect->room.size > 0 ? effect->room : YO_SPAN_NONE),
+                     effect->error),
+        "message refused: %s%s%.*s", yomo_strerror(effect->error),
+        effect->text.size > 0 ? ": " : "", (int)effect->text.size,
+        effect->text.size > 0 ? (const char *)effect->text.data : "");
 }
 
 static void close_effect(struct yo_peer *peer, const struct yo_effect *effect)
@@ -530,8 +536,9 @@ void yo_peer_end(struct yo_peer *peer, uint32_t code, int error, const char *tex
     yo_list_remove(&peer->dirty);
     yo_timer_stop(&peer->timer);
     if (code != YO_CODE_GOING_AWAY) {
-        yo_worker_complain(peer->worker, YO_COMPLAINT_CONNECTION, now,
-                           "%s: closed (%u): %s", peer->address, code, text);
+        YO_COMPLAIN(peer->worker, YO_COMPLAINT_CONNECTION, now,
+                    yo_log_close(YO_LOG_PEER(peer), code, error), "closed (%u): %s",
+                    code, text);
     }
     if (!lost) {
         yo_move_abandon(peer);
@@ -606,15 +613,15 @@ static void on_closed(void *user, struct yo_conn *conn, const struct yo_close *w
     if (!peer->closing && !why->farewell) {
         peer->why = why->error != YOMO_OK ? why->error : YOMO_ERR_CLOSED;
     }
-    YO_LOG(worker->log, YOMO_LOG_DEBUG, "server", "%s: connection of \"%s\" ended: %u",
-           peer->address, peer->id, why->code);
+    YO_LOG_WITH(worker->log, YOMO_LOG_DEBUG, "server",
+                yo_log_close(YO_LOG_PEER(peer), why->code, why->error), "disconnected");
     if (!peer->closing &&
         !why->remote) { /* the transport's decision: a text frame, ... */
         count_end(peer, why->code);
-        yo_worker_complain(worker, YO_COMPLAINT_CONNECTION, now,
-                           "%s: closed (%u): %.*s", peer->address, why->code,
-                           (int)why->text.size,
-                           why->text.size > 0 ? (const char *)why->text.data : "");
+        YO_COMPLAIN(worker, YO_COMPLAINT_CONNECTION, now,
+                    yo_log_close(YO_LOG_PEER(peer), why->code, why->error),
+                    "closed (%u): %.*s", why->code, (int)why->text.size,
+                    why->text.size > 0 ? (const char *)why->text.data : "");
     }
     if (!peer->closing && !peer->departing && !why->farewell &&
         why->kind == YO_CLOSE_RETRY && !yo_resume_lost(peer)) {

@@ -41,6 +41,7 @@ struct yo_peer {
     struct yo_link dirty;     /* of those that have something to send */
     struct yo_map_node by_session;
     uint64_t session_id;
+    uint64_t number; /* no other connection of this server has it; for people */
     char *id, *app;
     struct yo_app *entry;     /* of `app` (apps.h) */
     bool in_entry;            /* counted there as a connection */

@@ -19,6 +19,7 @@
 
 #include "base/check.h"
 #include "base/rand.h"
+#include "server/log.h"
 #include "server/move.h"
 #include "server/transfer.h"
 #include "server/worker.h"
@@ -85,8 +86,8 @@ void yo_resume_depart(struct yo_peer *peer, yo_time now)
 {
     struct yo_transfer *transfer = peer->transfer;
 
-    YO_LOG(peer->worker->log, YOMO_LOG_DEBUG, "server", "%s: \"%s\" is resumed",
-           peer->address, peer->id);
+    YO_LOG_WITH(peer->worker->log, YOMO_LOG_DEBUG, "server", YO_LOG_PEER(peer),
+                "its session is resumed");
     if (peer->parked) {
         yo_park_leave(peer);
     } else {

@@ -5,6 +5,7 @@
  * Failure modes: a token that is not good, or is somebody else's, is refused and the
  * old one counts on. A room that the new one does not allow is left at once. */
 #include "base/check.h"
+#include "server/log.h"
 #include "server/peer.h"
 #include "server/tokens.h"
 #include "server/worker.h"
@@ -82,9 +83,9 @@ static int check(struct yo_peer *peer, struct yo_span token, struct yo_grants **
         rv = YOMO_ERR_DENIED;
     }
     if (rv != YOMO_OK) {
-        yo_worker_complain(worker, YO_COMPLAINT_CONNECTION, now,
-                           "%s: a new token was refused: %s", peer->address,
-                           rv == YOMO_ERR_NOMEM ? yomo_strerror(rv) : why);
+        YO_COMPLAIN(worker, YO_COMPLAINT_CONNECTION, now,
+                    yo_log_error(YO_LOG_PEER(peer), rv), "a new token was refused: %s",
+                    rv == YOMO_ERR_NOMEM ? yomo_strerror(rv) : why);
     }
     return rv;
 }

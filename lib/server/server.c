@@ -184,6 +184,13 @@ void yomo_server_drain(yomo_server *server, uint32_t grace_ms)
         server->state = YO_SERVER_DRAINING;
     }
     pthread_mutex_unlock(&server->lock);
+    if (serving) {
+        YO_LOG_WITH(server->config.log, YOMO_LOG_INFO, "server",
+                    yo_log_number(yo_log_number(YO_LOG_NONE, "connections",
+                                                yo_server_connections(server)),
+                                  "grace_ms", grace_ms),
+                    "draining");
+    }
     if (serving && server->webhooks) {
         yo_webhooks_drain(server->webhooks, grace_ms);
     }

@@ -16,6 +16,7 @@
 #include "server/claims.h"
 #include "server/door.h"
 #include "server/handle.h"
+#include "server/log.h"
 #include "server/site.h"
 
 #define RENEWAL_TIME (3600 * YO_SECOND)
@@ -259,7 +260,8 @@ static void on_http(void *user, struct yo_exchange *exchange, yo_time now)
 
 static void on_fault(void *user, const char *address, const char *text, yo_time now)
 {
-    yo_worker_complain(user, YO_COMPLAINT_CONNECTION, now, "%s: %s", address, text);
+    YO_COMPLAIN((struct yo_worker *)user, YO_COMPLAINT_CONNECTION, now,
+                YO_LOG_ADDRESS(yo_span_of(address)), "%s", text);
 }
 
 static const struct yo_listener_events listener_events = {
@@ -459,13 +461,11 @@ uint32_t yo_worker_home(const struct yo_worker *worker, struct yo_span room_key)
     return (uint32_t)(yo_siphash(worker->seed, room_key) % worker->count);
 }
 
-void yo_worker_complain(struct yo_worker *worker, enum yo_complaint kind, yo_time now,
-                        const char *format, ...)
+bool yo_worker_may_complain(struct yo_worker *worker, enum yo_complaint kind,
+                            yo_time now)
 {
     static const char *const about[YO_COMPLAINTS] = {"refused messages",
                                                      "refused or closed connections"};
-    char text[512];
-    va_list args;
 
     if (now - worker->complaints[kind].since >= YO_SECOND) {
         if (worker->complaints[kind].count > COMPLAINTS_MAX) {
@@ -475,11 +475,5 @@ void yo_worker_complain(struct yo_worker *worker, enum yo_complaint kind, yo_tim
         worker->complaints[kind].since = now;
         worker->complaints[kind].count = 0;
     }
-    if (worker->complaints[kind].count++ >= COMPLAINTS_MAX || !worker->log->fn) {
-        return;
-    }
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    YO_LOG(worker->log, YOMO_LOG_WARN, "server", "%s", text);
+    return worker->complaints[kind].count++ < COMPLAINTS_MAX;
 }

@@ -46,6 +46,7 @@ struct yo_worker {
     struct yo_home home;
     struct yo_local local;
     struct yo_link peers, dirty;
+    uint64_t numbered;         /* connections so far */
     struct yo_link due;        /* peers that a drain has not closed yet, by `end_at` */
     struct yo_map sessions;    /* peers by session_id */
     struct yo_park park;       /* those whose connection broke */
@@ -122,9 +123,16 @@ struct yo_peer *yo_worker_find_any(struct yo_worker *worker, uint64_t session);
 uint32_t yo_worker_home(const struct yo_worker *worker, struct yo_span room_key);
 
 /* One log line about what a client did, a few of each kind for each second: who sends
- * rubbish does not hide that somebody is put out. */
-void yo_worker_complain(struct yo_worker *worker, enum yo_complaint kind, yo_time now,
-                        const char *format, ...) __attribute__((format(printf, 4, 5)));
+ * rubbish does not hide that somebody is put out. `fields` (log.h) is an expression
+ * that is looked at only when the line is written. */
+#define YO_COMPLAIN(worker, kind, now, fields, ...)                                   \
+    do {                                                                              \
+        if (yo_worker_may_complain(worker, kind, now)) {                              \
+            YO_LOG_WITH((worker)->log, YOMO_LOG_WARN, "server", fields, __VA_ARGS__); \
+        }                                                                             \
+    } while (0)
+bool yo_worker_may_complain(struct yo_worker *worker, enum yo_complaint kind,
+                            yo_time now);
 
 /* Has the wall clock been set since the last look? (clock.c). `now` is fresh. */
 void yo_clock_look(struct yo_worker *worker, yo_time now);

@@ -41,7 +41,7 @@ static void check_line(void *user, int32_t level, const char *module, const char
     (void)user;
     (void)level;
     (void)module;
-    require(line.size <= 1000 && yo_utf8_valid(line));
+    require(line.size <= 2000 && yo_utf8_valid(line));
     for (size_t i = 0; i < line.size; i++) {
         require(line.data[i] >= 0x20 && line.data[i] != 0x7f);
     }
@@ -49,7 +49,8 @@ static void check_line(void *user, int32_t level, const char *module, const char
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct yo_log log = {check_line, NULL, YOMO_LOG_TRACE};
+    const struct yo_log log = {.fn = check_line, .level = YOMO_LOG_TRACE};
+    struct yo_log_fields fields = {.count = 0};
     struct yo_span text = yo_span(data, size);
     uint8_t digits[16], varint[YO_VARINT_SIZE_MAX];
     uint64_t number;
@@ -61,6 +62,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (yo_varint_read(text, &number) > 0) {
         require(yo_varint_write(varint, number) <= size);
     }
-    yo_log_write(&log, YOMO_LOG_INFO, "fuzz", "%.*s", (int)size, (const char *)data);
+    (void)yo_log_text(&fields, "id", text);
+    yo_log_write(&log, YOMO_LOG_INFO, "fuzz", &fields, "%.*s", (int)size,
+                 (const char *)data);
     return 0;
 }

@@ -168,8 +168,9 @@ static void finish(struct yo_webhooks *hooks)
     left = hooks->delivery.numbers.waiting;
     pthread_mutex_unlock(&hooks->lock);
     if (left > 0) {
-        YO_LOG(hooks->log, YOMO_LOG_WARN, "webhooks",
-               "%" PRIu64 " events were not delivered before the end", left);
+        YO_LOG_WITH(hooks->log, YOMO_LOG_WARN, "webhooks",
+                    yo_log_number(YO_LOG_NONE, "events", left),
+                    "%" PRIu64 " events were not delivered before the end", left);
     }
     yo_post_close(hooks->post);
     hooks->post = NULL;
@@ -288,6 +289,18 @@ static void describe(const struct yo_posted *posted, char *out, size_t size)
     }
 }
 
+static struct yo_log_fields *log_posted(struct yo_log_fields *fields,
+                                        const struct yo_webhooks *hooks,
+                                        const struct yo_posted *posted, size_t events)
+{
+    (void)yo_log_text(fields, "endpoint", yo_span_of(hooks->host));
+    (void)yo_log_number(fields, "events", events);
+    if (posted->error == YOMO_OK) {
+        (void)yo_log_number(fields, "status", (uint64_t)posted->status);
+    }
+    return yo_log_error(fields, posted->error);
+}
+
 static void say(struct yo_webhooks *hooks, const struct yo_posted *posted,
                 bool given_up, size_t events, yo_time now)
 {
@@ -297,13 +310,15 @@ static void say(struct yo_webhooks *hooks, const struct yo_posted *posted,
     describe(posted, why, sizeof(why));
     if (given_up) {
         if (yo_log_may(&hooks->pace, &left_out, now)) {
-            YO_LOG(hooks->log, YOMO_LOG_WARN, "webhooks",
-                   "%zu events for %s are given up: %s (%u lines left out)", events,
-                   hooks->host, why, left_out);
+            YO_LOG_WITH(hooks->log, YOMO_LOG_WARN, "webhooks",
+                        log_posted(YO_LOG_NONE, hooks, posted, events),
+                        "%zu events for %s are given up: %s (%u lines left out)",
+                        events, hooks->host, why, left_out);
         }
     } else if (!hooks->failing) {
-        YO_LOG(hooks->log, YOMO_LOG_WARN, "webhooks",
-               "events for %s wait, it is tried again: %s", hooks->host, why);
+        YO_LOG_WITH(hooks->log, YOMO_LOG_WARN, "webhooks",
+                    log_posted(YO_LOG_NONE, hooks, posted, events),
+                    "events for %s wait, it is tried again: %s", hooks->host, why);
     }
 }
 
@@ -338,8 +353,9 @@ static void settle(struct yo_webhooks *hooks, const struct yo_posted *posted,
     if (outcome != YO_DELIVERY_TAKEN) {
         say(hooks, posted, over, events, now);
     } else if (hooks->failing) {
-        YO_LOG(hooks->log, YOMO_LOG_WARN, "webhooks", "events for %s are taken again",
-               hooks->host);
+        YO_LOG_WITH(hooks->log, YOMO_LOG_WARN, "webhooks",
+                    log_posted(YO_LOG_NONE, hooks, posted, events),
+                    "events for %s are taken again", hooks->host);
     }
     hooks->failing = outcome != YO_DELIVERY_TAKEN;
 }

@@ -92,7 +92,8 @@ class Log(Quic):
         reserved = self.wild()
         reserved.hello([(2, 0)])
         self.ends(reserved, SETTINGS_ERROR)
-        self.assertRegex(self.logged("0x109"), r"127\.0\.0\.1:\d+: closed \(HTTP/3 error 0x109\)")
+        self.assertRegex(self.logged("0x109"),
+                         r"closed \(HTTP/3 error 0x109\).* address=127\.0\.0\.1:\d+")
         session = self.wild().session() # one that was let in
         session.write("connect", frame(DATA, close_capsule(1, b"x" * 2000)))
         self.ends(session, MESSAGE_ERROR)

@@ -7,6 +7,7 @@ import re
 import signal
 import time
 
+from raw import TEXT, Raw
 from support import DEADLINE, TRANSPORTS, WORKERS, TestCase, main
 
 SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$")
@@ -119,6 +120,31 @@ class Logs(Case):
             self.assertIn(record["level"], ("error", "warn", "info", "debug", "trace"))
             self.assertRegex(record["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
             self.assertTrue(all(c >= " " and c != "\x7f" for c in line), line)
+
+    def test_who_and_where_are_members_of_the_object(self):
+        server = self.serve_json("--log-level", "debug")
+        hostile = 'a\n{"level":"error"} \\ x="'
+        url = ["--id", hostile, "--transport", "websocket"]
+        self.assertEqual(self.run_client(server, "pub", "a room", "e", "1", *url)[0], 0)
+        raw = Raw(server.listening["http_port"])
+        self.addCleanup(raw.close)
+        self.assertEqual(raw.upgrade("/v1?id=page"), 101)
+        raw.frame(TEXT, b"x")
+        self.assertEqual(raw.close_code(), 1003)
+        records = {}
+        while "closed (1003)" not in " ".join(records):
+            record = json.loads(server.err.next())
+            records[record["message"].partition(":")[0]] = record
+        joined, ended = records["joined"], records["closed (1003)"]
+        self.assertEqual(joined["id"], 'a\\n{"level":"error"} \\\\ x="')
+        self.assertEqual((joined["level"], joined["room"], joined["app"], joined["transport"],
+                          joined["client"]), ("debug", "a room", "default", "websocket", "yomo"))
+        self.assertEqual({joined["connection"], ended["connection"]} & {0}, set())
+        self.assertNotEqual(joined["connection"], ended["connection"])
+        self.assertEqual((ended["id"], ended["code"], ended["client"]),
+                         ("page", 1003, "presencejs"))
+        self.assertRegex(ended["address"], r"^127\.0\.0\.1:\d+$")
+        self.assertEqual(records["left"]["connection"], joined["connection"])
 
     def test_level_and_format_of_a_file(self):
         config = self.path("config", "log-level = error\nlog-format = json\n")

@@ -258,6 +258,37 @@ static void wrong_arguments_are_refused(void **state)
     yomo_options_free(NULL);
 }
 
+static void hear_line(void *user, int32_t level, const char *module, const char *text)
+{
+    (void)user, (void)level, (void)module, (void)text;
+}
+
+static void hear_record(void *user, const yomo_log_record *record)
+{
+    (void)user, (void)record;
+}
+
+static void lines_go_to_whoever_was_set_last(void **state)
+{
+    yomo_options *options = make(YOMO_SCOPE_CLIENT), *copy;
+
+    (void)state;
+    assert_int_equal(yomo_options_set_log_record(options, hear_record, NULL, 5),
+                     YOMO_ERR_INVALID);
+    assert_int_equal(yomo_options_set_log_record(options, hear_record, NULL, 1), YOMO_OK);
+    copy = yo_options_copy(options);
+    assert_non_null(copy);
+    assert_true(yo_options_log(copy)->record == hear_record);
+    assert_null(yo_options_log(copy)->fn);
+    assert_int_equal(yomo_options_set_log(copy, hear_line, NULL, 1), YOMO_OK);
+    assert_true(yo_options_log(copy)->fn == hear_line);
+    assert_null(yo_options_log(copy)->record);
+    assert_int_equal(yomo_options_set_log_record(copy, hear_record, NULL, 1), YOMO_OK);
+    assert_null(yo_options_log(copy)->fn);
+    yomo_options_free(copy);
+    yomo_options_free(options);
+}
+
 static void a_log_is_kept_with_its_level(void **state)
 {
     yomo_options *options = make(YOMO_SCOPE_CLIENT);
@@ -365,6 +396,7 @@ int main(void)
         cmocka_unit_test(a_scheme_that_has_a_transport_is_not_taken_twice),
         cmocka_unit_test(wrong_arguments_are_refused),
         cmocka_unit_test(a_log_is_kept_with_its_level),
+        cmocka_unit_test(lines_go_to_whoever_was_set_last),
         cmocka_unit_test(a_copy_is_of_its_own),
         cmocka_unit_test(any_allocation_may_fail),
         cmocka_unit_test(a_list_that_could_not_grow_is_as_it_was),
