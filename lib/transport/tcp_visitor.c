@@ -524,10 +524,13 @@ static void note_failure(struct yo_tcp_visitor *visitor, const char *what, int e
     if (!yo_log_may(&door->failures, &left_out, now)) {
         return;
     }
-    YO_LOG(yo_loop_log(door->loop), YOMO_LOG_INFO, "listen",
-           "%s: %s handshake failed: %s%s%.*s (%u more like it were not logged)",
-           visitor->address, what, yomo_strerror(error), text.size > 0 ? ": " : "",
-           (int)text.size, text.data ? (const char *)text.data : "", left_out);
+    YO_LOG_WITH(
+        yo_loop_log(door->loop), YOMO_LOG_INFO, "listen",
+        yo_log_error(yo_log_text(YO_LOG_NONE, "address", yo_span_of(visitor->address)),
+                     error),
+        "%s handshake failed: %s%s%.*s (%u more like it were not logged)", what,
+        yomo_strerror(error), text.size > 0 ? ": " : "", (int)text.size,
+        text.data ? (const char *)text.data : "", left_out);
 }
 
 static void on_end(void *user, int error, struct yo_span text, yo_time now)

@@ -314,7 +314,7 @@ class Addresses(Quic):
             self.run_client(self.server, "pub", "room", "e", "1", "--transport", transport,
                             "--cert-hash", "00" * 32, "--timeout", "2s")
             line = self.server.err.until(f"{what} handshake failed")
-            self.assertRegex(line, r" address=(127\.0\.0\.1|\[::1\]):\d+$")
+            self.assertRegex(line, r" address=(127\.0\.0\.1|\[::1\]):\d+ error=")
             self.assertRegex(line, "alert")
 
 
