@@ -105,7 +105,8 @@ YOMO_API uint16_t yomo_server_http_port(const yomo_server *server);
  * the server, after yomo_server_listen. */
 YOMO_API const char *yomo_server_listening(const yomo_server *server);
 
-/** Read certificate and key again, and the keys for tokens; connections that stand go on.
+/** Read certificate and key again, the keys for tokens, and the secrets of operators and
+ * webhooks: all of them, or after an error none. Connections that stand go on.
  * Errors: FILE and TLS_SETUP, with what was in use still in use; STATE. */
 YOMO_API int32_t yomo_server_reload(yomo_server *server);
 
@@ -113,8 +114,8 @@ YOMO_API int32_t yomo_server_reload(yomo_server *server);
  * column "live"; yomo_option_is_live) from `options`, which is copied; one that is not set
  * there has its default again. Of the log only the level is taken. Rates, queue sizes and
  * limits of members and histories count for connections and rooms that begin from then on,
- * everything else at once; no connection ends. Whether there are `keys` at all cannot
- * change. What differs otherwise is named in the log: it needs a restart.
+ * those of webhooks from the next attempt on, everything else at once; no connection ends.
+ * Whether there are `keys`, or webhooks, at all cannot change. What differs otherwise is named in the log: it needs a restart.
  * Errors: OPTION, FILE, TLS_SETUP and NOMEM, with all options as they were and a sentence in
  * yomo_server_error; STATE, INVALID. Thread: any, one at a time. */
 YOMO_API int32_t yomo_server_reload_options(yomo_server *server,

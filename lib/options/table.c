@@ -393,7 +393,9 @@ static const char *const live[] = {
     "app-rooms-max",     "app-message-rate",  "app-byte-rate",   "app-limits",
     "errors-max",      "queue-size",
     "latest-slots-max",  "unreliable-queue",  "grace-time",      "parked-max",
-    "parked-size",       "drain-timeout",     "drain-url",
+    "parked-size",       "drain-timeout",     "drain-url",       "webhook-url",
+    "webhook-allow",     "webhook-queue",     "webhook-batch",   "webhook-batch-time",
+    "webhook-timeout",   "webhook-retry-for", "webhook-ca",
 };
 
 bool yo_option_is_live(int32_t scope, size_t index)

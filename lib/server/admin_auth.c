@@ -28,32 +28,48 @@ static bool good_secret(struct yo_span secret)
     return secret.size >= YO_ADMIN_SECRET_MIN && secret.size <= 4096;
 }
 
-int yo_admin_read_secret(struct yomo_server *server, struct yo_buf *why)
+int yo_admin_load_secret(struct yomo_server *server, struct yo_buf *secret,
+                         struct yo_buf *why)
 {
     const char *path = yo_options_text(server->config.options, "admin-token-file");
-    struct yo_buf file;
     int rv;
 
     if (!path) {
         return YOMO_OK;
     }
-    yo_buf_init(&file, server->config.mem);
-    rv = yo_tls_read_private_file(&file, path, why);
-    while (file.size > 0 && strchr("\r\n", file.data[file.size - 1])) {
-        file.size--;
+    rv = yo_tls_read_private_file(secret, path, why);
+    while (secret->size > 0 && strchr("\r\n", secret->data[secret->size - 1])) {
+        secret->size--;
     }
-    if (rv == YOMO_OK && !good_secret(yo_buf_span(&file))) {
+    if (rv == YOMO_OK && !good_secret(yo_buf_span(secret))) {
         rv = yo_tls_file_error(
             why, path,
             "a secret of operators has at least 32 characters, all of "
             "them visible ASCII");
     }
-    if (rv == YOMO_OK) {
+    return rv;
+}
+
+void yo_admin_take_secret(struct yomo_server *server, struct yo_buf *secret)
+{
+    if (secret->size > 0) {
         pthread_mutex_lock(&server->lock);
-        yo_buf_swap(&server->admin_secret, &file);
+        yo_buf_swap(&server->admin_secret, secret);
         pthread_mutex_unlock(&server->lock);
     }
-    yo_admin_forget_secret(&file);
+}
+
+int yo_admin_read_secret(struct yomo_server *server, struct yo_buf *why)
+{
+    struct yo_buf secret;
+    int rv;
+
+    yo_buf_init(&secret, server->config.mem);
+    rv = yo_admin_load_secret(server, &secret, why);
+    if (rv == YOMO_OK) {
+        yo_admin_take_secret(server, &secret);
+    }
+    yo_admin_forget_secret(&secret);
     return rv;
 }
 

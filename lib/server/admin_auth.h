@@ -20,6 +20,12 @@ struct yomo_server;
 int yo_admin_read_secret(struct yomo_server *server, struct yo_buf *why);
 void yo_admin_forget_secret(struct yo_buf *secret);
 
+/* The same in two steps: read it into `secret`, which is empty and stays so when the
+ * options name none; it counts, and `secret` is then the old one, to be forgotten. */
+int yo_admin_load_secret(struct yomo_server *server, struct yo_buf *secret,
+                         struct yo_buf *why);
+void yo_admin_take_secret(struct yomo_server *server, struct yo_buf *secret);
+
 /* Who asks. */
 struct yo_operator {
     struct yo_grants *grants; /* NULL: may do everything; yo_grants_free */

@@ -41,12 +41,22 @@ int yo_event_content(struct yo_span payload, struct yo_buf *scratch,
 /* What the program's on_event is shown of it (host.c). */
 void yo_server_tell_host(struct yomo_server *server, const struct yo_event *event);
 
+struct yo_webhooks_change;
+struct yo_webhook_secrets;
+
 /* Webhooks, if the options ask for them (notify.c). YOMO_ERR_OPTION, YOMO_ERR_FILE,
  * YOMO_ERR_TLS_SETUP with a sentence in `why`; YOMO_ERR_NOMEM, YOMO_ERR_SYSTEM. */
 int yo_server_open_webhooks(struct yomo_server *server, struct yo_buf *why);
 
-/* Read the secrets again. YOMO_ERR_FILE with a sentence in `why`, YOMO_ERR_NOMEM; those
- * in use then stay. Thread: any. */
-int yo_server_read_webhook_secrets(struct yomo_server *server, struct yo_buf *why);
+/* What webhooks are to be from now on, by other options; nothing of it counts yet. Only
+ * where there are some. The same errors. Thread: any. */
+int yo_server_prepare_webhooks(struct yomo_server *server, const yomo_options *options,
+                               struct yo_webhooks_change **out, struct yo_buf *why);
+
+/* The secrets, as their file has them now; they are to be forgotten. YOMO_ERR_FILE with
+ * a sentence in `why`, YOMO_ERR_NOMEM. Thread: any. */
+int yo_server_load_webhook_secrets(struct yomo_server *server,
+                                   struct yo_webhook_secrets *secrets,
+                                   struct yo_buf *why);
 
 #endif

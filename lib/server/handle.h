@@ -97,8 +97,18 @@ int yo_server_read_secret(struct yomo_server *server, struct yo_buf *why);
 /* The folder for qlog traces, if they are asked for. YOMO_ERR_FILE. */
 int yo_server_ready_qlog(const struct yomo_server *server, struct yo_buf *why);
 
-/* What yomo_server_reload does; errors leave their sentence in server->error. */
-int yo_server_reload_files(struct yomo_server *server);
+/* What the files say that the options name: token keys, secrets, certificate
+ * (reload.c). Read, with a sentence in `why` of what is wrong (YOMO_ERR_FILE,
+ * YOMO_ERR_TLS_SETUP, YOMO_ERR_NOMEM); then used, which cannot fail, or given back.
+ * Thread: any. */
+struct yo_fresh;
+int yo_fresh_read(struct yomo_server *server, struct yo_fresh **out,
+                  struct yo_buf *why);
+void yo_fresh_use(struct yo_fresh *fresh);  /* frees it */
+void yo_fresh_free(struct yo_fresh *fresh); /* accepts NULL */
+
+/* Say so, in the log and in server->error (reload_options.c). */
+void yo_server_not_reloaded(struct yomo_server *server, int error, struct yo_buf *why);
 
 /* The application that a public key opens now, a copy; NULL with YOMO_OK: none.
  * YOMO_ERR_NOMEM. Thread: any (reload_options.c). */

@@ -17,8 +17,9 @@ static void on_event(void *user, const struct yo_event *event, yo_time now)
     yo_server_tell_host(server, event);
 }
 
-static int read_secrets(struct yomo_server *server, struct yo_webhook_secrets *secrets,
-                        struct yo_buf *why)
+int yo_server_load_webhook_secrets(struct yomo_server *server,
+                                   struct yo_webhook_secrets *secrets,
+                                   struct yo_buf *why)
 {
     const char *path = yo_options_text(server->config.options, "webhook-secret-file");
     const char *reason = NULL;
@@ -135,7 +136,7 @@ int yo_server_open_webhooks(struct yomo_server *server, struct yo_buf *why)
         return YOMO_OK;
     }
     rv = read_options(config->options, &options, why);
-    rv = rv == YOMO_OK ? read_secrets(server, &secrets, why) : rv;
+    rv = rv == YOMO_OK ? yo_server_load_webhook_secrets(server, &secrets, why) : rv;
     if (rv != YOMO_OK) {
         return rv;
     }
@@ -148,17 +149,12 @@ int yo_server_open_webhooks(struct yomo_server *server, struct yo_buf *why)
     return rv;
 }
 
-int yo_server_read_webhook_secrets(struct yomo_server *server, struct yo_buf *why)
+int yo_server_prepare_webhooks(struct yomo_server *server, const yomo_options *options,
+                               struct yo_webhooks_change **out, struct yo_buf *why)
 {
-    struct yo_webhook_secrets secrets;
-    int rv = YOMO_OK;
+    struct yo_webhooks_options wanted;
+    int rv = read_options(options, &wanted, why);
 
-    if (server->webhooks) {
-        rv = read_secrets(server, &secrets, why);
-        if (rv == YOMO_OK) {
-            yo_webhooks_set_secrets(server->webhooks, &secrets);
-            yo_webhook_secrets_forget(&secrets);
-        }
-    }
-    return rv;
+    return rv == YOMO_OK ? yo_webhooks_prepare(out, server->webhooks, &wanted, why)
+                         : rv;
 }

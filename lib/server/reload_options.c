@@ -10,6 +10,7 @@
  * before the first letter is posted; then nothing has changed. */
 #include "base/check.h"
 #include "options/table.h"
+#include "server/events.h"
 #include "server/handle.h"
 
 struct config_letter {
@@ -89,6 +90,12 @@ static int make_letter(struct yomo_server *server, const yomo_options *options,
             why, "keys: adding the first or removing the last needs a restart");
         rv = YOMO_ERR_OPTION;
     }
+    if (rv == YOMO_OK &&
+        !yo_options_text(options, "webhook-url") != !server->webhooks) {
+        (void)yo_buf_append_text(
+            why, "webhook-url: beginning or ending with it needs a restart");
+        rv = YOMO_ERR_OPTION;
+    }
     return rv;
 }
 
@@ -158,7 +165,7 @@ static void tell(const struct yo_log *log, const char *what, const struct yo_buf
     }
 }
 
-static void refuse(struct yomo_server *server, int rv, struct yo_buf *why)
+void yo_server_not_reloaded(struct yomo_server *server, int rv, struct yo_buf *why)
 {
     if (why->size == 0) {
         (void)yo_buf_append_text(why, yomo_strerror(rv));
@@ -171,32 +178,65 @@ static void refuse(struct yomo_server *server, int rv, struct yo_buf *why)
     }
 }
 
+/* All that a reload needs, made before anything changes. */
+struct plan {
+    struct yo_link letters; /* a configuration for each worker */
+    struct yo_app_rules *rules;
+    struct yo_webhooks_change *hooks; /* NULL: there are none */
+    struct yo_fresh *fresh;
+};
+
+static int make_plan(struct yomo_server *server, const yomo_options *options,
+                     struct plan *plan, struct yo_buf *why)
+{
+    int rv = YOMO_OK;
+
+    for (uint32_t i = 0; i < server->worker_count && rv == YOMO_OK; i++) {
+        rv = make_letter(server, options, &plan->letters, why);
+    }
+    rv = rv == YOMO_OK ? make_rules(server, &plan->letters, &plan->rules, why) : rv;
+    if (rv == YOMO_OK && server->webhooks) {
+        rv = yo_server_prepare_webhooks(server, options, &plan->hooks, why);
+    }
+    return rv == YOMO_OK ? yo_fresh_read(server, &plan->fresh, why) : rv;
+}
+
+/* Nothing of it can fail. */
+static void carry_out(struct yomo_server *server, struct plan *plan)
+{
+    yo_fresh_use(plan->fresh);
+    post(server, &plan->letters);
+    yo_apps_rule(server->apps, plan->rules);
+    if (plan->hooks) {
+        yo_webhooks_change(server->webhooks, plan->hooks);
+    }
+    *plan = (struct plan){.rules = NULL};
+    yo_list_init(&plan->letters);
+}
+
+static void drop_plan(struct plan *plan)
+{
+    discard_all(&plan->letters);
+    yo_app_rules_free(plan->rules);
+    yo_webhooks_forget(plan->hooks);
+    yo_fresh_free(plan->fresh);
+}
+
 /* `next` holds what is in use, and becomes what is. */
 static int apply(struct yomo_server *server, const yomo_options *options,
                  yomo_options **next, struct yo_buf *changed, struct yo_buf *fixed)
 {
-    struct yo_link letters;
-    struct yo_app_rules *rules = NULL;
+    struct plan plan = {.rules = NULL};
     struct yo_buf why;
     yomo_options *old;
     int rv;
 
-    yo_list_init(&letters);
+    yo_list_init(&plan.letters);
     yo_buf_init(&why, server->config.mem);
     rv = merge(*next, options, changed, fixed);
-    for (uint32_t i = 0; i < server->worker_count && rv == YOMO_OK; i++) {
-        rv = make_letter(server, *next, &letters, &why);
-    }
-    rv = rv == YOMO_OK ? make_rules(server, &letters, &rules, &why) : rv;
-    if (rv != YOMO_OK) {
-        refuse(server, rv, &why);
-    } else {
-        rv = yo_server_reload_files(server); /* which says what is wrong */
-    }
+    rv = rv == YOMO_OK ? make_plan(server, *next, &plan, &why) : rv;
     if (rv == YOMO_OK) {
-        post(server, &letters);
-        yo_apps_rule(server->apps, rules);
-        rules = NULL;
+        carry_out(server, &plan);
         pthread_mutex_lock(&server->lock);
         old = server->applied;
         server->applied = *next;
@@ -205,9 +245,10 @@ static int apply(struct yomo_server *server, const yomo_options *options,
         yo_options_set_log_level(server->config.options,
                                  atomic_load_explicit(&yo_options_log(options)->level,
                                                       memory_order_relaxed));
+    } else {
+        yo_server_not_reloaded(server, rv, &why);
     }
-    discard_all(&letters);
-    yo_app_rules_free(rules);
+    drop_plan(&plan);
     yo_buf_finish(&why);
     return rv;
 }

@@ -14,6 +14,11 @@
  * the old ones stay; YOMO_ERR_NOMEM. Thread: any. */
 int yo_server_read_tokens(struct yomo_server *server, struct yo_buf *why);
 
+/* The same in two steps: read them, NULL when the options name none; they count. */
+int yo_server_load_tokens(struct yomo_server *server, struct yo_auth_keys **out,
+                          struct yo_buf *why);
+void yo_server_take_tokens(struct yomo_server *server, struct yo_auth_keys *keys);
+
 /* What `token` allows. YOMO_ERR_AUTH, and `why` is a sentence for the log;
  * YOMO_ERR_NOMEM. Only where config.tokens is set. Thread: any. */
 int yo_server_check_token(struct yomo_server *server, struct yo_span token,

@@ -66,6 +66,19 @@ void yo_delivery_lose(struct yo_delivery *delivery)
     delivery->lost++;
 }
 
+void yo_delivery_renew(struct yo_delivery *delivery,
+                       const struct yo_delivery_limits *limits)
+{
+    delivery->limits = *limits;
+    delivery->not_before = 0;
+    delivery->failures = 0;
+    while (delivery->count > limits->queue) {
+        take_out(delivery, first(delivery));
+        yo_delivery_lose(delivery);
+    }
+    count_waiting(delivery);
+}
+
 void yo_delivery_put(struct yo_delivery *delivery, struct yo_span json, yo_time now)
 {
     struct event *event = yo_malloc(delivery->mem, sizeof(*event) + json.size);

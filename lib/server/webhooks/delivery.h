@@ -56,6 +56,11 @@ void yo_delivery_init(struct yo_delivery *delivery, const struct yomo_mem *mem,
                       const struct yo_delivery_limits *limits, uint64_t seed);
 void yo_delivery_finish(struct yo_delivery *delivery); /* accepts zeroed memory */
 
+/* Other limits from now on, and perhaps another place: what waits is tried at once.
+ * What a shorter queue has no room for gives way, the oldest first. */
+void yo_delivery_renew(struct yo_delivery *delivery,
+                       const struct yo_delivery_limits *limits);
+
 /* One more event, a JSON object (copied). When there are too many, the oldest gives
  * way; without memory this one. */
 void yo_delivery_put(struct yo_delivery *delivery, struct yo_span json, yo_time now);

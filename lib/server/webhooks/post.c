@@ -393,6 +393,23 @@ int yo_post_open(struct yo_post **out, struct yo_loop *loop,
     return YOMO_OK;
 }
 
+void yo_post_aim(struct yo_post *post, const struct yo_post_options *options,
+                 char *host, char *target)
+{
+    const struct yomo_mem *mem = yo_loop_mem(post->loop);
+
+    assert(!post->busy);
+    hang_up(post);
+    yo_timer_stop(&post->timer);
+    yo_tls_client_unref(post->options.tls);
+    yo_free(mem, post->host);
+    yo_free(mem, post->target);
+    post->options = *options;
+    post->options.tls = options->tls ? yo_tls_client_ref(options->tls) : NULL;
+    post->host = host;
+    post->target = target;
+}
+
 void yo_post_close(struct yo_post *post)
 {
     const struct yomo_mem *mem;

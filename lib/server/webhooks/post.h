@@ -42,6 +42,11 @@ int yo_post_open(struct yo_post **out, struct yo_loop *loop,
                  void (*done)(void *user, const struct yo_posted *posted, yo_time now),
                  void *user);
 
+/* Go on with another place, while no request is under way. `host` and `target` are
+ * given away, from the loop's memory; those of `options` are not looked at. */
+void yo_post_aim(struct yo_post *post, const struct yo_post_options *options,
+                 char *host, char *target);
+
 /* No callback after this. Accepts NULL. */
 void yo_post_close(struct yo_post *post);
 

@@ -33,13 +33,21 @@
 static const unsigned bucket_ms[BUCKETS] = {100,   500,   1000,   2500,
                                             10000, 60000, 600000, 3600000};
 
+/* Where to, and how: what there is of it, or will be. */
+struct yo_webhooks_change {
+    const struct yomo_mem *mem;
+    struct yo_webhooks_options options; /* its texts are the caller's */
+    char *host;                         /* for lines of the log */
+    char *post_host, *target;           /* for the post, which takes them */
+    uint16_t port;
+    struct yo_tls_client *tls; /* NULL: plain */
+};
+
 struct yo_webhooks {
     const struct yomo_mem *mem;
     const struct yo_log *log;
-    struct yo_webhooks_options options;
-    char *host, *target;
-    uint16_t port;
-    struct yo_tls_client *tls; /* NULL: plain */
+    unsigned events;                 /* 1 << enum yo_event_kind; always the same */
+    struct yo_webhooks_change *uses; /* the thread's, once it runs */
 
     struct yo_loop *loop;
     struct yo_mailbox *box;
@@ -57,6 +65,7 @@ struct yo_webhooks {
     uint64_t grace_ms; /* of the drain */
     struct yo_delivery delivery;
     struct yo_webhook_secrets secrets;
+    struct yo_webhooks_change *next; /* what takes the place of `uses`; NULL: nothing */
     bool failed_last;                          /* for the numbers */
     uint64_t latency[BUCKETS + 1], latency_us; /* of events, from telling to taking */
 };
@@ -117,7 +126,7 @@ void yo_webhooks_tell(struct yo_webhooks *hooks, const struct yo_event *event,
     bool must;
     int rv;
 
-    if (!(hooks->options.events & 1u << event->kind)) {
+    if (!(hooks->events & 1u << event->kind)) {
         return;
     }
     yo_buf_init(&json, hooks->mem);
@@ -221,6 +230,41 @@ static void send_batch(struct yo_webhooks *hooks, yo_time now)
     }
 }
 
+static struct yo_post_options post_options(const struct yo_webhooks_change *uses)
+{
+    return (struct yo_post_options){
+        .host = uses->post_host,
+        .port = uses->port,
+        .target = uses->target,
+        .tls = uses->tls,
+        .listed = {uses->options.networks, uses->options.network_count},
+        .timeout = uses->options.timeout};
+}
+
+/* Between two attempts, so that each goes to one place. */
+static void take_change(struct yo_webhooks *hooks)
+{
+    struct yo_webhooks_change *next, *old = hooks->uses;
+    struct yo_post_options options;
+
+    pthread_mutex_lock(&hooks->lock);
+    next = hooks->next;
+    hooks->next = NULL;
+    if (next) {
+        yo_delivery_renew(&hooks->delivery, &next->options.limits);
+    }
+    pthread_mutex_unlock(&hooks->lock);
+    if (!next) {
+        return;
+    }
+    options = post_options(next);
+    yo_post_aim(hooks->post, &options, next->post_host, next->target);
+    next->post_host = next->target = NULL;
+    hooks->uses = next;
+    hooks->failing = false;
+    yo_webhooks_forget(old);
+}
+
 static void look(struct yo_webhooks *hooks, yo_time now)
 {
     yo_time due;
@@ -228,6 +272,9 @@ static void look(struct yo_webhooks *hooks, yo_time now)
 
     if (hooks->over) {
         return;
+    }
+    if (!hooks->sending) {
+        take_change(hooks);
     }
     pthread_mutex_lock(&hooks->lock);
     if (hooks->until != 0) {
@@ -293,7 +340,7 @@ static struct yo_log_fields *log_posted(struct yo_log_fields *fields,
                                         const struct yo_webhooks *hooks,
                                         const struct yo_posted *posted, size_t events)
 {
-    (void)yo_log_text(fields, "endpoint", yo_span_of(hooks->host));
+    (void)yo_log_text(fields, "endpoint", yo_span_of(hooks->uses->host));
     (void)yo_log_number(fields, "events", events);
     if (posted->error == YOMO_OK) {
         (void)yo_log_number(fields, "status", (uint64_t)posted->status);
@@ -313,12 +360,13 @@ static void say(struct yo_webhooks *hooks, const struct yo_posted *posted,
             YO_LOG_WITH(hooks->log, YOMO_LOG_WARN, "webhooks",
                         log_posted(YO_LOG_NONE, hooks, posted, events),
                         "%zu events for %s are given up: %s (%u lines left out)",
-                        events, hooks->host, why, left_out);
+                        events, hooks->uses->host, why, left_out);
         }
     } else if (!hooks->failing) {
         YO_LOG_WITH(hooks->log, YOMO_LOG_WARN, "webhooks",
                     log_posted(YO_LOG_NONE, hooks, posted, events),
-                    "events for %s wait, it is tried again: %s", hooks->host, why);
+                    "events for %s wait, it is tried again: %s", hooks->uses->host,
+                    why);
     }
 }
 
@@ -355,7 +403,7 @@ static void settle(struct yo_webhooks *hooks, const struct yo_posted *posted,
     } else if (hooks->failing) {
         YO_LOG_WITH(hooks->log, YOMO_LOG_WARN, "webhooks",
                     log_posted(YO_LOG_NONE, hooks, posted, events),
-                    "events for %s are taken again", hooks->host);
+                    "events for %s are taken again", hooks->uses->host);
     }
     hooks->failing = outcome != YO_DELIVERY_TAKEN;
 }
@@ -408,38 +456,91 @@ int yo_webhooks_check_url(const struct yo_webhooks_options *options, struct yo_b
     return take_url(options, &url, &tls, why);
 }
 
-static int read_url(struct yo_webhooks *hooks, bool *tls, struct yo_buf *why)
+static int read_url(struct yo_webhooks_change *change, bool *tls, struct yo_buf *why)
 {
     struct yo_url url;
     struct yo_buf target;
-    int rv = take_url(&hooks->options, &url, tls, why);
+    int rv = take_url(&change->options, &url, tls, why);
 
     if (rv != YOMO_OK) {
         return rv;
     }
-    hooks->port = url.port ? url.port : *tls ? 443 : 80;
-    hooks->host = yo_strndup(hooks->mem, url.host.data, url.host.size);
-    yo_buf_init(&target, hooks->mem);
+    change->port = url.port ? url.port : *tls ? 443 : 80;
+    change->host = yo_strndup(change->mem, url.host.data, url.host.size);
+    change->post_host = yo_strndup(change->mem, url.host.data, url.host.size);
+    yo_buf_init(&target, change->mem);
     (void)yo_buf_append_span(&target, url.path.size > 0 ? url.path : yo_span_of("/"));
     if (url.query.data) {
         (void)yo_buf_append_byte(&target, '?');
         (void)yo_buf_append_span(&target, url.query);
     }
-    hooks->target =
-        target.failed ? NULL : yo_strndup(hooks->mem, target.data, target.size);
+    change->target =
+        target.failed ? NULL : yo_strndup(change->mem, target.data, target.size);
     yo_buf_finish(&target);
-    return hooks->host && hooks->target ? YOMO_OK : YOMO_ERR_NOMEM;
+    return change->host && change->post_host && change->target ? YOMO_OK
+                                                               : YOMO_ERR_NOMEM;
+}
+
+void yo_webhooks_forget(struct yo_webhooks_change *change)
+{
+    if (change) {
+        yo_tls_client_unref(change->tls);
+        yo_free(change->mem, change->host);
+        yo_free(change->mem, change->post_host);
+        yo_free(change->mem, change->target);
+        yo_free(change->mem, change);
+    }
+}
+
+static int make_change(struct yo_webhooks_change **out, const struct yomo_mem *mem,
+                       const struct yo_webhooks_options *options, struct yo_buf *why)
+{
+    const struct yo_tls_client_options trust = {.ca_file = options->ca_file};
+    struct yo_webhooks_change *change = yo_calloc(mem, 1, sizeof(*change));
+    bool tls = true;
+    int rv;
+
+    if (!change) {
+        return YOMO_ERR_NOMEM;
+    }
+    change->mem = mem;
+    change->options = *options;
+    rv = read_url(change, &tls, why);
+    if (rv == YOMO_OK && tls) {
+        rv = yo_tls_client_create(&change->tls, mem, &trust, why);
+    }
+    change->options.url = change->options.ca_file = NULL; /* the caller's */
+    if (rv != YOMO_OK) {
+        yo_webhooks_forget(change);
+        return rv;
+    }
+    *out = change;
+    return YOMO_OK;
+}
+
+int yo_webhooks_prepare(struct yo_webhooks_change **out, struct yo_webhooks *hooks,
+                        const struct yo_webhooks_options *options, struct yo_buf *why)
+{
+    return make_change(out, hooks->mem, options, why);
+}
+
+void yo_webhooks_change(struct yo_webhooks *hooks, struct yo_webhooks_change *change)
+{
+    struct yo_webhooks_change *old;
+    bool must;
+
+    pthread_mutex_lock(&hooks->lock);
+    old = hooks->next;
+    hooks->next = change;
+    must = must_post(hooks);
+    pthread_mutex_unlock(&hooks->lock);
+    wake(hooks, must);
+    yo_webhooks_forget(old);
 }
 
 static int make_loop(struct yo_webhooks *hooks)
 {
-    const struct yo_post_options options = {
-        .host = hooks->host,
-        .port = hooks->port,
-        .target = hooks->target,
-        .tls = hooks->tls,
-        .listed = {hooks->options.networks, hooks->options.network_count},
-        .timeout = hooks->options.timeout};
+    const struct yo_post_options options = post_options(hooks->uses);
     int rv = yo_loop_create(&hooks->loop, hooks->mem, NULL, hooks->log);
 
     if (rv != YOMO_OK) {
@@ -469,13 +570,12 @@ static int make_loop(struct yo_webhooks *hooks)
 static void hooks_free(struct yo_webhooks *hooks)
 {
     yo_mailbox_unref(hooks->box);
-    yo_tls_client_unref(hooks->tls);
+    yo_webhooks_forget(hooks->uses);
+    yo_webhooks_forget(hooks->next);
     yo_delivery_finish(&hooks->delivery);
     yo_webhook_secrets_forget(&hooks->secrets);
     yo_buf_finish(&hooks->fields);
     pthread_mutex_destroy(&hooks->lock);
-    yo_free(hooks->mem, hooks->host);
-    yo_free(hooks->mem, hooks->target);
     yo_free(hooks->mem, hooks);
 }
 
@@ -503,8 +603,6 @@ int yo_webhooks_create(struct yo_webhooks **out, const struct yomo_mem *mem,
                        const struct yo_webhook_secrets *secrets, struct yo_buf *why)
 {
     struct yo_webhooks *hooks = yo_calloc(mem, 1, sizeof(*hooks));
-    const struct yo_tls_client_options trust = {.ca_file = options->ca_file};
-    bool tls = true;
     int rv;
 
     if (!hooks) {
@@ -512,20 +610,16 @@ int yo_webhooks_create(struct yo_webhooks **out, const struct yomo_mem *mem,
     }
     hooks->mem = mem;
     hooks->log = log;
-    hooks->options = *options;
+    hooks->events = options->events;
     hooks->secrets = *secrets;
     hooks->letter.open = open_letter;
     hooks->letter.discard = discard_letter;
     pthread_mutex_init(&hooks->lock, NULL);
     yo_buf_init(&hooks->fields, mem);
     yo_delivery_init(&hooks->delivery, mem, &options->limits, yo_rand_session());
-    rv = read_url(hooks, &tls, why);
-    if (rv == YOMO_OK && tls) {
-        rv = yo_tls_client_create(&hooks->tls, mem, &trust, why);
-    }
+    rv = make_change(&hooks->uses, mem, options, why);
     rv = rv == YOMO_OK ? make_loop(hooks) : rv;
     rv = rv == YOMO_OK ? start_thread(hooks) : rv;
-    hooks->options.url = hooks->options.ca_file = NULL; /* the caller's */
     if (rv != YOMO_OK) {
         hooks_free(hooks);
         return rv;

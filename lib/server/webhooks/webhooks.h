@@ -54,6 +54,15 @@ void yo_webhooks_tell(struct yo_webhooks *hooks, const struct yo_event *event,
 void yo_webhooks_set_secrets(struct yo_webhooks *hooks,
                              const struct yo_webhook_secrets *secrets);
 
+/* Other options but `events`: first all that can fail, then, with the next attempt, the
+ * change, which takes what was prepared. What waits goes to the new endpoint, also a
+ * batch that the old one did not take. The same errors as yo_webhooks_create. */
+struct yo_webhooks_change;
+int yo_webhooks_prepare(struct yo_webhooks_change **out, struct yo_webhooks *hooks,
+                        const struct yo_webhooks_options *options, struct yo_buf *why);
+void yo_webhooks_change(struct yo_webhooks *hooks, struct yo_webhooks_change *change);
+void yo_webhooks_forget(struct yo_webhooks_change *change); /* accepts NULL */
+
 /* The server ends, and takes `grace_ms` for it from now on. */
 void yo_webhooks_drain(struct yo_webhooks *hooks, uint64_t grace_ms);
 

@@ -143,13 +143,13 @@ void yo_endpoint_handshake_failed(const struct yo_quic_conn *conn)
     if (endpoint->closing || !yo_log_may(&endpoint->failures, &left_out, conn->now)) {
         return;
     }
-    YO_LOG_WITH(endpoint->log, YOMO_LOG_INFO, "webtransport",
-                yo_log_error(yo_log_text(YO_LOG_NONE, "address",
-                                         yo_span_of(conn->address)),
-                             conn->end.error),
-                "QUIC handshake failed: %s%s%.*s (%u more like it were not logged)",
-                yomo_strerror(conn->end.error), text.size > 0 ? ": " : "",
-                (int)text.size, text.data ? (const char *)text.data : "", left_out);
+    YO_LOG_WITH(
+        endpoint->log, YOMO_LOG_INFO, "webtransport",
+        yo_log_error(yo_log_text(YO_LOG_NONE, "address", yo_span_of(conn->address)),
+                     conn->end.error),
+        "QUIC handshake failed: %s%s%.*s (%u more like it were not logged)",
+        yomo_strerror(conn->end.error), text.size > 0 ? ": " : "", (int)text.size,
+        text.data ? (const char *)text.data : "", left_out);
 }
 
 enum proof { NO_PROOF, PROVEN, WRONG };

@@ -22,13 +22,13 @@ KEY = b"a key for tokens, of thirty-two bytes or more"
 REFUSED = 4
 
 
-def token(**claims):
+def token(key=KEY, **claims):
     """A JSON Web Token, made here and not by what is tested."""
     def part(data):
         return base64.urlsafe_b64encode(data).rstrip(b"=")
     claims = {"exp": int(time.time()) + 3600, **claims}
     signed = part(b'{"alg":"HS256","typ":"JWT"}') + b"." + part(json.dumps(claims).encode())
-    mac = hmac.new(KEY, signed, hashlib.sha256).digest()
+    mac = hmac.new(key, signed, hashlib.sha256).digest()
     return (signed + b"." + part(mac)).decode()
 
 
@@ -340,6 +340,31 @@ class Manners(Case):
         server.signal(signal.SIGHUP)
         server.err.until("stays in use")
         self.ask(server, "stats", secret=other)
+
+    def test_all_files_are_reloaded_or_none(self):
+        """The last one that is read is broken: those before it do not count either."""
+        other, key = SECRET[::-1], KEY[::-1]
+        hooks = "whsec_" + base64.b64encode(KEY).decode()
+        files = {"--token-keys": self.path("key", KEY.decode()),
+                 "--webhook-secret-file": self.secret_file("whsec", hooks)}
+        server = self.serve_admin(
+            "--webhook-url", "http://127.0.0.1:9/", "--webhook-allow", "127.0.0.0/8",
+            *(word for flag in files.items() for word in flag))
+        everything = {"rooms": {"*": ["admin"]}}
+        old = [SECRET, token(yomo=everything)]
+        new = [other, token(key, yomo=everything)]
+        def count(secrets):
+            return [self.curl(server, "stats", secret=secret)[0] for secret in secrets]
+        self.path("key", key.decode())
+        self.secret_file(text=other)
+        self.secret_file("whsec", "none")
+        server.signal(signal.SIGHUP)
+        self.assertIn("whsec", server.err.until("stays in use"))
+        self.assertEqual((count(old), count(new)), ([200, 200], [401, 401]))
+        self.secret_file("whsec", hooks)
+        server.signal(signal.SIGHUP)
+        server.err.until("were read again")
+        self.assertEqual((count(old), count(new)), ([401, 401], [200, 200]))
 
     def test_pages_are_refused(self):
         server = self.serve_admin()

@@ -127,6 +127,34 @@ class Good(Webhooks):
         self.hook_counts("latency_seconds_count", len(told))
         self.end()
 
+    def test_the_endpoint_is_another_one_while_it_runs(self):
+        """What the old one did not take goes to the new one, at once; what is wrong changes
+        nothing."""
+        old, new = self.endpoint(lambda *_: answer(500)), self.endpoint()
+        lines = "webhook-allow = 127.0.0.0/8, ::1\nwebhook-batch-time = 20ms\n"
+        url = "webhook-url = http://localhost:{}/hook\n"
+        config = self.path("config", lines + url.format(old.port))
+        self.open_house("--config", config, "--webhook-secret-file", self.secret())
+        self.logged("answers 500")
+        for wrong in ("webhook-url = ftp://localhost/\n", "",
+                      url.format(new.port) + "webhook-ca = /nowhere\nrooms-max = 0\n",
+                      url.format(new.port).replace("http", "https")
+                      + "webhook-ca = /nowhere\n"):
+            self.path("config", lines + wrong)
+            self.server.signal(signal.SIGHUP)
+            self.logged("what was in use stays in use")
+        self.assertEqual(new.requests, [])
+        self.path("config", lines + url.format(new.port) + "webhook-batch = 1\n")
+        self.server.signal(signal.SIGHUP)
+        self.assertIn("webhook-url", self.logged("options changed"))
+        first = new.event()
+        self.assertEqual(first["type"], "room_opened")
+        self.hook_counts("events_delivered_total", 4) # a room, three members
+        for headers, body in new.requests:
+            self.assertTrue(verify(SECRET, headers, body))
+        self.assertEqual(self.hook("events_dropped_total"), 0)
+        self.all_is_well()
+
     def check_independently(self, requests):
         if not shutil.which("node") or not os.path.isdir(
                 os.path.join(os.path.dirname(VERIFY), "node_modules")):

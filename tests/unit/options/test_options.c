@@ -275,7 +275,8 @@ static void lines_go_to_whoever_was_set_last(void **state)
     (void)state;
     assert_int_equal(yomo_options_set_log_record(options, hear_record, NULL, 5),
                      YOMO_ERR_INVALID);
-    assert_int_equal(yomo_options_set_log_record(options, hear_record, NULL, 1), YOMO_OK);
+    assert_int_equal(yomo_options_set_log_record(options, hear_record, NULL, 1),
+                     YOMO_OK);
     copy = yo_options_copy(options);
     assert_non_null(copy);
     assert_true(yo_options_log(copy)->record == hear_record);

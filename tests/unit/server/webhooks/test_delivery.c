@@ -261,10 +261,45 @@ static void without_memory_every_event_is_accounted_for(void **unused)
     assert_true(fault_each(body, NULL) > 9);
 }
 
+/* What waits goes to the new place at once, the open batch first; a shorter queue lets
+ * go of its oldest. */
+static void other_limits_count_at_once(void **unused)
+{
+    struct yo_delivery_limits fewer = limits;
+    struct yo_delivery d;
+
+    (void)unused;
+    fewer.queue = 2;
+    fewer.batch = 1;
+    yo_delivery_init(&d, &yo_mem_libc, &limits, SEED);
+    for (unsigned i = 1; i <= 8; i++) {
+        put(&d, i, 0);
+        if (i == 3) {
+            begin(&d, 0);
+            assert_false(yo_delivery_done(&d, YO_DELIVERY_AGAIN, 60 * YO_SECOND, 1));
+        }
+    }
+    assert_true(yo_delivery_deadline(&d) >= 60 * YO_SECOND);
+    yo_delivery_renew(&d, &fewer);
+    assert_int_equal(d.numbers.dropped, 3);
+    assert_int_equal(d.numbers.waiting, 5);
+    begin(&d, 2);
+    assert_string_equal(told(&d), "0:[1,2,3]");
+    assert_true(yo_delivery_done(&d, YO_DELIVERY_TAKEN, 0, 2));
+    begin(&d, 2);
+    assert_string_equal(told(&d), "3:[7]");
+    assert_true(yo_delivery_done(&d, YO_DELIVERY_TAKEN, 0, 2));
+    begin(&d, 2);
+    assert_string_equal(told(&d), "0:[8]");
+    assert_true(yo_delivery_done(&d, YO_DELIVERY_TAKEN, 0, 2));
+    yo_delivery_finish(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_batch_waits_for_company),
+        cmocka_unit_test(other_limits_count_at_once),
         cmocka_unit_test(the_oldest_give_way_and_that_is_said),
         cmocka_unit_test(attempts_are_the_same_and_further_and_further_apart),
         cmocka_unit_test(waits_never_pass_five_minutes),
