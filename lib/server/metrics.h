@@ -2,9 +2,9 @@
 /* metrics.h - what is counted, and how /metrics spells it.
  *
  * One struct for each worker. Only its worker writes, anybody may read: relaxed atomics
- * without a locked instruction, since a number that is a turn old does no harm. These,
- * a blob's count, and the weight of a mailbox (letters.h) are the atomics of a server.
- */
+ * without a locked instruction, since a number that is a turn old does no harm. These, a
+ * blob's count, the weight of a mailbox (letters.h), what applications use up (apps.h) and
+ * the level of the log are the atomics of a server. */
 #ifndef YO_SERVER_METRICS_H
 #define YO_SERVER_METRICS_H
 
