@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -15,6 +16,8 @@
 #include "support/fault.h"
 #include "wire/decode.h"
 #include "wire/encode.h"
+#include <yomo/admin.h>
+#include <yomo/host.h>
 #include <yomo/transport.h>
 
 #define WAIT_SECONDS 20
@@ -152,6 +155,8 @@ struct stage {
     pthread_mutex_t lock;
     unsigned closed, joins, leaves;
     bool free_in_closed;
+    atomic_uint values;  /* told to on_event */
+    atomic_uint answers; /* to what an operator and the host asked */
 };
 
 static void on_closed(void *user, yomo_server *server)
@@ -188,14 +193,26 @@ static void on_leave(void *user, const yomo_member *member)
     pthread_mutex_unlock(&stage->lock);
 }
 
+static void on_event(void *user, const yomo_event *event)
+{
+    struct stage *stage = user;
+
+    if (yomo_event_kind(event) == YOMO_EVENT_VALUE_CHANGED) {
+        assert_string_equal(yomo_event_room(event), "r");
+        atomic_fetch_add(&stage->values, 1);
+    }
+}
+
 static void stage_create(struct stage *stage, const struct yomo_mem *mem,
                          const char *workers)
 {
     const yomo_server_callbacks hooks = {.size = sizeof(hooks),
                                          .on_join = on_join,
                                          .on_leave = on_leave,
-                                         .on_closed = on_closed};
+                                         .on_closed = on_closed,
+                                         .on_event = on_event};
     yomo_options *options;
+    char bans[128];
 
     memset(stage, 0, sizeof(*stage));
     pthread_mutex_init(&stage->lock, NULL);
@@ -209,6 +226,8 @@ static void stage_create(struct stage *stage, const struct yomo_mem *mem,
     assert_int_equal(yomo_options_set(options, "port", "0"), YOMO_OK);
     assert_int_equal(yomo_options_set(options, "http-port", "0"), YOMO_OK);
     assert_int_equal(yomo_options_set(options, "state-dir", stage->dir), YOMO_OK);
+    snprintf(bans, sizeof(bans), "%s/bans", stage->dir);
+    assert_int_equal(yomo_options_set(options, "bans-file", bans), YOMO_OK);
     assert_int_equal(yomo_server_create(&stage->server, options, &hooks, stage),
                      YOMO_OK);
     yomo_options_free(options);
@@ -225,7 +244,8 @@ static void stage_listen(struct stage *stage, const char *workers)
 static void stage_remove(struct stage *stage)
 {
     static const char *const names[] = {"dev-cert.pem", "dev-key.pem", "secret",
-                                        "ticket-key",   "dev.lock",    "lock"};
+                                        "ticket-key",   "dev.lock",    "lock",
+                                        "bans"};
     char path[128];
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -349,6 +369,78 @@ static void the_host_speaks_to_a_room(void **unused)
     yomo_carrier_closed(wire.carrier, 1000, "");
     assert_true(wire_wait(&wire, &wire.closed, 1));
     stage_free(&stage);
+    wire_finish(&wire);
+}
+
+static void on_count(void *user, int32_t error, uint64_t count)
+{
+    struct stage *stage = user;
+
+    assert_true(error == YOMO_OK || error == YOMO_ERR_STATE);
+    (void)count;
+    atomic_fetch_add(&stage->answers, 1);
+}
+
+static void on_value(void *user, int32_t error, uint64_t version, const void *data,
+                     size_t size, int32_t encoding)
+{
+    (void)version, (void)data, (void)size, (void)encoding;
+    on_count(user, error == YOMO_ERR_NOT_FOUND ? YOMO_OK : error, 0);
+}
+
+#define ORDERS 40
+
+/* How many calls will be answered. */
+static void *order_thread(void *argument)
+{
+    struct stage *stage = argument;
+    uintptr_t sum = 0;
+    char id[32];
+
+    for (int i = 0; i < ORDERS; i++) {
+        snprintf(id, sizeof(id), "user %d %p", i, (void *)&sum);
+        sum += yomo_server_ban(stage->server, NULL, NULL, id, NULL, 60000, NULL,
+                               on_count, stage) == YOMO_OK;
+        sum += yomo_server_set_value(stage->server, NULL, "r", "host", "k", "1", 1,
+                                     YOMO_JSON, on_value, stage) == YOMO_OK;
+        sum += yomo_server_get_value(stage->server, NULL, "r", "k", on_value, stage) ==
+               YOMO_OK;
+        sum += yomo_server_unban(stage->server, NULL, NULL, id, NULL, on_count,
+                                 stage) == YOMO_OK;
+    }
+    return (void *)sum;
+}
+
+/* Bans with their file, and values, from several threads; and the end while some of it
+ * is under way. */
+static void what_is_ordered_is_answered_once(void **unused)
+{
+    struct stage stage;
+    struct wire wire;
+    pthread_t threads[3];
+    uintptr_t calls = 0;
+    char path[128];
+
+    (void)unused;
+    stage_listen(&stage, "2");
+    snprintf(path, sizeof(path), "%s/bans", stage.dir);
+    wire_open(&wire, stage.server, "yomo=1&id=a");
+    join(&wire, "r");
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, order_thread, &stage), 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        void *sum;
+        pthread_join(threads[i], &sum);
+        calls += (uintptr_t)sum;
+    }
+    assert_int_equal(calls, 3 * ORDERS * 4);
+    assert_int_equal(access(path, R_OK), 0);
+    yomo_carrier_closed(wire.carrier, 1000, "");
+    assert_true(wire_wait(&wire, &wire.closed, 1));
+    stage_free(&stage); /* what waits for the disk is told before it ends */
+    assert_int_equal(atomic_load(&stage.answers), calls);
+    assert_true(atomic_load(&stage.values) <= 3 * ORDERS);
     wire_finish(&wire);
 }
 
@@ -571,6 +663,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everybody_hears_each_sender_in_order),
         cmocka_unit_test(the_host_speaks_to_a_room),
+        cmocka_unit_test(what_is_ordered_is_answered_once),
         cmocka_unit_test(metrics_are_prometheus_text),
         cmocka_unit_test(what_it_listens_on_is_one_json_line),
         cmocka_unit_test(options_change_while_workers_use_them),
