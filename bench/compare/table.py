@@ -58,6 +58,8 @@ def messages_table(rounds, scenario):
             remarks.append('fell behind')
         if any(result.get('limit') == 'generator' for result in results):
             remarks.append('a higher rate is more than the generator can check')
+        if busy and busy.median > 0.85:
+            remarks.append('the generator has little time left: latency is in part its own')
         if f['disordered'] and f['disordered'].median > 0.001:
             remarks.append(f'{percent(f["disordered"])} out of order')
         if candidate.why_slow:

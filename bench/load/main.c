@@ -31,7 +31,7 @@
 /* When a rate is kept up with. */
 #define KEPT_SHARE \
     0.99              /* of the deliveries came, 99 % of them soon enough (--within), */
-#define KEPT_OWN 0.85 /* and the generator's busiest thread had time left */
+#define KEPT_OWN 0.97 /* and the generator's busiest thread had time left */
 
 #define QUIET_NS 300000000u  /* nothing comes for so long: nothing will */
 #define DRAIN_NS 5000000000u /* and for so long it is waited for at most */
