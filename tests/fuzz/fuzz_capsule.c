@@ -66,7 +66,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct yo_settings_tee tee = {0};
     struct yo_peer_settings settings = {0};
     struct yo_wt_limits limits = {1000, 10, 10};
-    struct yo_buf spliced;
     bool good = true;
 
     if (size == 0) {
@@ -74,9 +73,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     size_t piece = data[0] + 1u;
     struct yo_span bytes = yo_span(data + 1, size - 1);
-    yo_buf_init(&spliced, &yo_mem_libc);
-    yo_settings_splice(&spliced, bytes, &(struct yo_own_settings){.sessions = data[0]});
-    yo_buf_finish(&spliced);
     yo_capsules_init(&capsules, &yo_mem_libc);
     capsules.flow_control = data[0] & 1;
     yo_flow_init(&flow, &limits, &limits);

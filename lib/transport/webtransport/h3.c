@@ -1,101 +1,47 @@
 /* SPDX-License-Identifier: MIT */
-/* h3.c - nghttp3, with its control stream intercepted.
+/* h3.c - HTTP/3's streams: which there are, and what goes out on them.
  *
- * nghttp3 never learns that its control stream's bytes were not sent as they were: they
- * are taken at once, acknowledged at once, spliced (settings.c) and sent from a queue
- * of our own. Its other streams pass through. The peer's control stream is read twice:
- * by nghttp3, which judges it, and by the tee, which sees the settings nghttp3 ignores.
- *
- * Dynamic QPACK tables are off on both sides, so no stream ever waits for another. */
+ * A framing of our own, as small as WebTransport's needs are; nghttp3 does QPACK
+ * (h3_fields.c), and what it needs for a section of fields lives no longer than that.
+ * Dynamic tables are off on both sides, so no stream ever waits for another, and
+ * QPACK's own streams say nothing but what they are. What came is read in h3_frames.c.
+ */
 #include "transport/webtransport/h3.h"
 
 #include <assert.h>
 #include <yomo/error.h>
 
-#include "base/rand.h"
+#include "base/varint.h"
 #include "transport/webtransport/codes.h"
 #include "transport/webtransport/h3_inside.h"
 
-#define VECS_MAX 16
+/* What means nothing and may come all the same: so much at once, so much a second. */
+#define ODDITIES_MAX 1000
+#define ODDITIES_RATE 33
 
-/* nghttp3's codes, but where it would blame us for a string that is longer than it
- * takes. */
-static uint64_t code_of(int rv, bool unidirectional)
-{
-    if (rv == NGHTTP3_ERR_QPACK_HEADER_TOO_LARGE) {
-        return unidirectional ? NGHTTP3_QPACK_ENCODER_STREAM_ERROR
-                              : YO_H3_EXCESSIVE_LOAD;
-    }
-    return nghttp3_err_infer_quic_app_error_code(rv);
-}
+static const uint8_t control_type[] = {0x00}, encoder_type[] = {0x02},
+                     decoder_type[] = {0x03};
 
-static int fail(struct yo_h3 *h3, int64_t id, int rv)
+int yo_h3_fail(struct yo_h3 *h3, uint64_t code)
 {
-    if (rv == NGHTTP3_ERR_NOMEM) {
-        return YOMO_ERR_NOMEM;
-    }
-    if (rv != NGHTTP3_ERR_CALLBACK_FAILURE || h3->error == 0) { /* else we said why */
-        h3->error = code_of(rv, (id & 2) != 0);
-    }
+    h3->error = h3->error ? h3->error : code;
     return YOMO_ERR_PROTO;
 }
 
-/* --- nghttp3's callbacks ---------------------------------------------------------- */
-
-static int on_data(nghttp3_conn *http, int64_t id, const uint8_t *data, size_t size,
-                   void *user, void *stream_user)
+int yo_h3_odd(struct yo_h3 *h3, uint64_t code, yo_time now)
 {
-    struct yo_h3 *h3 = user;
-    (void)http, (void)stream_user;
-    h3->consumed += size; /* capsules are read at once, bodies are thrown away */
-    h3->events->on_data(h3->user, id, yo_span(data, size));
-    return 0;
-}
-
-static int on_deferred_consume(nghttp3_conn *http, int64_t id, size_t consumed,
-                               void *user, void *stream_user)
-{
-    (void)http, (void)id, (void)consumed, (void)user, (void)stream_user;
-    return 0; /* cannot happen without a dynamic table: no stream is ever blocked */
-}
-
-static int on_end_stream(nghttp3_conn *http, int64_t id, void *user, void *stream_user)
-{
-    struct yo_h3 *h3 = user;
-    (void)http, (void)stream_user;
-    h3->events->on_end(h3->user, id);
-    return 0;
-}
-
-static int on_stop_sending(nghttp3_conn *http, int64_t id, uint64_t code, void *user,
-                           void *stream_user)
-{
-    struct yo_h3 *h3 = user;
-    (void)http, (void)stream_user;
-    h3->events->stop_reading(h3->user, id, code);
-    return 0;
-}
-
-static int on_reset_stream(nghttp3_conn *http, int64_t id, uint64_t code, void *user,
-                           void *stream_user)
-{
-    struct yo_h3 *h3 = user;
-    (void)http, (void)stream_user;
-    h3->events->reset(h3->user, id, code);
-    return 0;
-}
-
-static int on_shutdown(nghttp3_conn *http, int64_t id, void *user)
-{
-    struct yo_h3 *h3 = user;
-    (void)http;
-    h3->events->on_goaway(h3->user, id);
-    return 0;
-}
-
-static void on_rand(uint8_t *dest, size_t size)
-{
-    yo_rand_bytes(dest, size);
+    const uint64_t max = ODDITIES_MAX * UINT64_C(1000);
+    uint64_t passed_ms = now > h3->odd_time ? (now - h3->odd_time) / YO_MS : 0;
+    if (passed_ms > 0) {
+        uint64_t more = passed_ms < max ? passed_ms * ODDITIES_RATE : max;
+        h3->oddities = more < max - h3->oddities ? h3->oddities + more : max;
+        h3->odd_time = now;
+    }
+    if (h3->oddities < 1000) {
+        return yo_h3_fail(h3, code);
+    }
+    h3->oddities -= 1000;
+    return YOMO_OK;
 }
 
 /* --- Life ------------------------------------------------------------------------- */
@@ -105,49 +51,22 @@ int yo_h3_create(struct yo_h3 **out, const struct yomo_mem *mem,
                  const struct yo_own_settings *own, const struct yo_h3_events *events,
                  void *user)
 {
-    static const nghttp3_callbacks callbacks = {
-        .begin_headers = yo_h3_on_begin_headers,
-        .recv_header = yo_h3_on_header,
-        .end_headers = yo_h3_on_end_headers,
-        .acked_stream_data = yo_h3_on_acked,
-        .recv_data = on_data,
-        .deferred_consume = on_deferred_consume,
-        .end_stream = on_end_stream,
-        .stop_sending = on_stop_sending,
-        .reset_stream = on_reset_stream,
-        .stream_close = yo_h3_on_stream_close,
-        .shutdown = on_shutdown,
-        .rand = on_rand,
-    };
-    nghttp3_settings settings;
     struct yo_h3 *h3 = yo_calloc(mem, 1, sizeof(*h3));
     if (!h3) {
         return YOMO_ERR_NOMEM;
     }
     h3->mem = mem;
+    h3->qpack_mem = &quic_mem->http;
     h3->events = events;
     h3->user = user;
     h3->server = server;
     h3->own = *own;
-    h3->control = h3->peer_control = -1;
+    h3->control.id = h3->encoder.id = h3->decoder.id = -1;
+    h3->last_request = -4;
+    h3->goaway = UINT64_MAX;
+    h3->oddities = ODDITIES_MAX * UINT64_C(1000);
     yo_list_init(&h3->streams);
     yo_sendqueue_init(&h3->control_out, mem);
-
-    nghttp3_settings_default(&settings);
-    settings.max_field_section_size = YO_H3_HEAD_MAX;
-    settings.qpack_max_dtable_capacity = 0;
-    settings.qpack_encoder_max_dtable_capacity = 0;
-    settings.qpack_blocked_streams = 0;
-    settings.enable_connect_protocol = server; /* RFC 9220 3 */
-    settings.h3_datagram = 1;
-    int rv = server ? nghttp3_conn_server_new(&h3->http, &callbacks, &settings,
-                                              &quic_mem->http, h3)
-                    : nghttp3_conn_client_new(&h3->http, &callbacks, &settings,
-                                              &quic_mem->http, h3);
-    if (rv != 0) {
-        yo_free(mem, h3);
-        return YOMO_ERR_NOMEM;
-    }
     *out = h3;
     return YOMO_OK;
 }
@@ -157,24 +76,30 @@ void yo_h3_destroy(struct yo_h3 *h3)
     if (!h3) {
         return;
     }
-    nghttp3_conn_del(h3->http);
-    yo_h3_free_streams(h3);
+    YO_LIST_EACH(link, next, &h3->streams)
+    {
+        yo_h3_stream_free(h3, YO_CONTAINER(link, struct yo_h3_stream, link));
+    }
     yo_sendqueue_finish(&h3->control_out);
     yo_free(h3->mem, h3);
 }
 
 int yo_h3_bind(struct yo_h3 *h3, int64_t control, int64_t encoder, int64_t decoder)
 {
-    int rv = nghttp3_conn_bind_control_stream(h3->http, control);
-    if (rv == 0) {
-        rv = nghttp3_conn_bind_qpack_streams(h3->http, encoder, decoder);
+    struct yo_buf frame;
+    yo_buf_init(&frame, h3->mem);
+    int rv = yo_settings_write(&frame, YO_H3_HEAD_MAX, h3->server, &h3->own);
+    if (rv == YOMO_OK) {
+        rv = yo_sendqueue_push(&h3->control_out, yo_span(control_type, 1), NULL);
     }
-    if (rv != 0) {
-        return YOMO_ERR_NOMEM;
+    if (rv == YOMO_OK) {
+        rv = yo_sendqueue_push_bytes(&h3->control_out, yo_buf_span(&frame));
     }
-    h3->control = control;
-    h3->quiet = false;
-    return YOMO_OK;
+    yo_buf_finish(&frame);
+    h3->control.id = control;
+    h3->encoder.id = encoder;
+    h3->decoder.id = decoder;
+    return rv;
 }
 
 uint64_t yo_h3_error(const struct yo_h3 *h3)
@@ -187,177 +112,196 @@ const struct yo_peer_settings *yo_h3_peer(const struct yo_h3 *h3)
     return &h3->peer;
 }
 
+static struct yo_h3_stream *find(const struct yo_h3 *h3, int64_t id)
+{
+    YO_LIST_EACH(link, next, &h3->streams)
+    {
+        struct yo_h3_stream *stream = YO_CONTAINER(link, struct yo_h3_stream, link);
+        if (stream->id == id) {
+            return stream;
+        }
+    }
+    return NULL;
+}
+
+static struct yo_h3_own *find_own(struct yo_h3 *h3, int64_t id)
+{
+    return id == h3->control.id   ? &h3->control
+           : id == h3->encoder.id ? &h3->encoder
+           : id == h3->decoder.id ? &h3->decoder
+                                  : NULL;
+}
+
 /* --- In --------------------------------------------------------------------------- */
+
+static struct yo_h3_stream *accept_uni(struct yo_h3 *h3, int64_t id)
+{
+    struct yo_h3_stream *stream = yo_calloc(h3->mem, 1, sizeof(*stream));
+    if (stream) {
+        stream->id = id;
+        yo_list_push_back(&h3->streams, &stream->link);
+    }
+    return stream;
+}
 
 int yo_h3_read(struct yo_h3 *h3, int64_t id, struct yo_span bytes, bool end,
                yo_time now, size_t *consumed)
 {
-    bool peer_uni = (id & 3) == (h3->server ? 2 : 3);
-    h3->quiet = false;
-    h3->consumed = 0;
-    *consumed = 0;
-    if (h3->peer_control < 0 && peer_uni && bytes.size > 0 && bytes.data[0] == 0x00) {
-        h3->peer_control = id; /* a second one is nghttp3's business */
-    }
-    nghttp3_ssize n =
-        nghttp3_conn_read_stream2(h3->http, id, bytes.data, bytes.size, end, now);
-    if (n < 0) {
-        return fail(h3, id, (int)n);
-    }
-    if (id == h3->peer_control) {
-        yo_settings_tee_read(&h3->tee, bytes, &h3->peer);
-        if (h3->peer.wrong) {
-            h3->error = YO_H3_SETTINGS_ERROR;
-            return YOMO_ERR_PROTO;
+    struct yo_h3_stream *stream = find(h3, id);
+
+    *consumed = bytes.size; /* capsules are read at once, bodies are thrown away */
+    if (!stream && (id & 2) != 0) {
+        stream = accept_uni(h3, id);
+    } else if (!stream && h3->server) {
+        if (h3->going && id > h3->last_request) { /* RFC 9114 5.2 */
+            h3->events->stop_reading(h3->user, id, YO_H3_REQUEST_REJECTED);
+            h3->events->reset(h3->user, id, YO_H3_REQUEST_REJECTED);
+            return YOMO_OK;
         }
+        struct yo_h3_request *request = yo_h3_request_new(h3, id);
+        stream = request ? &request->in : NULL;
+        h3->last_request = id > h3->last_request ? id : h3->last_request;
+    } else if (!stream) {
+        return YOMO_OK; /* a client's own, that has ended */
     }
-    *consumed = (size_t)n + h3->consumed;
-    return YOMO_OK;
+    return stream ? yo_h3_read_stream(h3, stream, bytes, end, now) : YOMO_ERR_NOMEM;
 }
 
 int yo_h3_closed(struct yo_h3 *h3, int64_t id, uint64_t code)
 {
-    int rv = nghttp3_conn_close_stream(h3->http, id, code);
-    h3->quiet = false;
-    return rv == 0 || rv == NGHTTP3_ERR_STREAM_NOT_FOUND ? YOMO_OK : fail(h3, id, rv);
+    struct yo_h3_stream *stream = find(h3, id);
+    (void)code;
+    if (find_own(h3, id) ||
+        (stream && stream->kind >= YO_H3_CONTROL && stream->kind <= YO_H3_DECODER)) {
+        return yo_h3_fail(h3, YO_H3_CLOSED_CRITICAL_STREAM); /* RFC 9114 6.2.1 */
+    }
+    if (stream) {
+        yo_h3_stream_free(h3, stream);
+    }
+    return YOMO_OK;
 }
 
 void yo_h3_peer_reset(struct yo_h3 *h3, int64_t id)
 {
-    nghttp3_conn_shutdown_stream_read(h3->http, id);
-    h3->quiet = false;
+    struct yo_h3_request *request = yo_h3_request_find(h3, id);
+    if (request) {
+        request->deaf = true;
+        yo_h3_section_free(h3, request->section);
+        request->section = NULL;
+    }
 }
 
 void yo_h3_peer_stopped(struct yo_h3 *h3, int64_t id)
 {
-    if (id != h3->control) {
-        nghttp3_conn_shutdown_stream_write(h3->http, id);
-        h3->quiet = false;
+    struct yo_h3_request *request = yo_h3_request_find(h3, id);
+    if (request) {
+        request->stopped = true;
     }
 }
 
 void yo_h3_streams_max(struct yo_h3 *h3, uint64_t count)
 {
-    nghttp3_conn_set_max_client_streams_bidi(h3->http, count);
+    h3->streams_max = count;
 }
 
 /* --- Out -------------------------------------------------------------------------- */
 
-/* What nghttp3 wants to say on its control stream goes into our queue. */
-static int take_control(struct yo_h3 *h3, const nghttp3_vec *vecs, size_t count)
+static bool type_due(const struct yo_h3_own *own)
 {
-    struct yo_buf bytes, spliced;
-    size_t size = (size_t)nghttp3_vec_len(vecs, count);
-    yo_buf_init(&bytes, h3->mem);
-    yo_buf_init(&spliced, h3->mem);
-    int rv = YOMO_OK;
-    for (size_t i = 0; i < count && rv == YOMO_OK; i++) {
-        rv = yo_buf_append(&bytes, vecs[i].base, vecs[i].len);
-    }
-    if (rv == YOMO_OK && !h3->spliced) {
-        rv = yo_settings_splice(&spliced, yo_buf_span(&bytes), &h3->own);
-    }
-    if (rv == YOMO_OK) {
-        rv = yo_sendqueue_push_bytes(&h3->control_out,
-                                     yo_buf_span(h3->spliced ? &bytes : &spliced));
-    }
-    yo_buf_finish(&bytes);
-    yo_buf_finish(&spliced);
-    if (rv != YOMO_OK) {
-        return rv;
-    }
-    h3->spliced = true;
-    if (nghttp3_conn_add_write_offset(h3->http, h3->control, size) != 0 ||
-        nghttp3_conn_add_ack_offset(h3->http, h3->control, size) != 0) {
-        return YOMO_ERR_NOMEM;
-    }
-    return YOMO_OK;
+    return own->id >= 0 && !own->said && !own->blocked;
 }
 
 int yo_h3_pull(struct yo_h3 *h3, int64_t *id, bool *end, struct yo_span *spans,
                size_t count)
 {
-    nghttp3_vec vecs[VECS_MAX];
-    nghttp3_ssize n;
-    bool again = true;
-
-    assert(count <= VECS_MAX);
-    if (h3->quiet) { /* asked for each packet; asking nghttp3 costs as much as one */
-        *id = -1;
-        return 0;
-    }
-    for (;;) {
-        int fin = 0;
-        n = nghttp3_conn_writev_stream(h3->http, id, &fin, vecs, count);
-        *end = fin;
-        if (n < 0) {
-            return fail(h3, *id, (int)n);
-        }
-        if (*id >= 0 && *id == h3->control) {
-            int rv = take_control(h3, vecs, (size_t)n);
-            if (rv != YOMO_OK) {
-                return rv;
-            }
-        } else if (*id < 0 && again) {
-            again = false; /* a stream without data may have hidden one that has some */
-        } else {
-            break;
-        }
-    }
-    if (!h3->control_blocked && yo_sendqueue_ready(&h3->control_out)) {
-        bool last;
-        *id = h3->control;
-        *end = false;
+    bool last;
+    *end = false;
+    if (!h3->control.blocked && yo_sendqueue_ready(&h3->control_out)) {
+        *id = h3->control.id;
         return (int)yo_sendqueue_peek(&h3->control_out, spans, count, SIZE_MAX, &last);
     }
-    h3->quiet = *id < 0;
-    for (nghttp3_ssize i = 0; i < n; i++) {
-        spans[i] = yo_span(vecs[i].base, vecs[i].len);
+    if (type_due(&h3->encoder) || type_due(&h3->decoder)) {
+        bool encoder = type_due(&h3->encoder);
+        *id = encoder ? h3->encoder.id : h3->decoder.id;
+        spans[0] = yo_span(encoder ? encoder_type : decoder_type, 1);
+        return 1;
     }
-    return (int)n;
+    YO_LIST_EACH(link, next, &h3->streams)
+    {
+        struct yo_h3_stream *stream = YO_CONTAINER(link, struct yo_h3_stream, link);
+        struct yo_h3_request *request = (struct yo_h3_request *)stream;
+        if (stream->kind == YO_H3_REQUEST && !request->blocked && !request->stopped &&
+            yo_sendqueue_ready(&request->out)) {
+            *id = stream->id;
+            size_t n = yo_sendqueue_peek(&request->out, spans, count, SIZE_MAX, &last);
+            *end = last && request->out.end;
+            return (int)n;
+        }
+    }
+    *id = -1;
+    return 0;
 }
 
 int yo_h3_took(struct yo_h3 *h3, int64_t id, size_t size)
 {
-    if (id == h3->control) {
+    struct yo_h3_own *own = find_own(h3, id);
+    struct yo_h3_request *request = own ? NULL : yo_h3_request_find(h3, id);
+    if (own == &h3->control) {
         yo_sendqueue_sent(&h3->control_out, size);
-        return YOMO_OK;
+    } else if (own) {
+        own->said = own->said || size > 0;
+    } else if (request) {
+        yo_sendqueue_sent(&request->out, size);
+        request->out.end_sent = request->out.end && request->out.unsent_size == 0;
     }
-    int rv = nghttp3_conn_add_write_offset(h3->http, id, size);
-    return rv == 0 ? YOMO_OK : fail(h3, id, rv);
+    return YOMO_OK;
 }
 
 void yo_h3_acked(struct yo_h3 *h3, int64_t id, uint64_t size)
 {
-    if (id == h3->control) {
+    if (id == h3->control.id) {
         yo_sendqueue_acked(&h3->control_out, (size_t)size);
-    } else {
-        nghttp3_conn_add_ack_offset(h3->http, id, size);
-        h3->quiet = false;
+        return;
+    }
+    struct yo_h3_request *request = yo_h3_request_find(h3, id);
+    if (request) {
+        yo_sendqueue_acked(&request->out, (size_t)size);
+        request->head_left -= size < request->head_left ? size : request->head_left;
+    }
+}
+
+static void set_blocked(struct yo_h3 *h3, int64_t id, bool blocked)
+{
+    struct yo_h3_own *own = find_own(h3, id);
+    struct yo_h3_request *request = own ? NULL : yo_h3_request_find(h3, id);
+    if (own) {
+        own->blocked = blocked;
+    } else if (request) {
+        request->blocked = blocked;
     }
 }
 
 void yo_h3_block(struct yo_h3 *h3, int64_t id)
 {
-    if (id == h3->control) {
-        h3->control_blocked = true;
-    } else {
-        nghttp3_conn_block_stream(h3->http, id);
-    }
+    set_blocked(h3, id, true);
 }
 
 void yo_h3_unblock(struct yo_h3 *h3, int64_t id)
 {
-    h3->quiet = false;
-    if (id == h3->control) {
-        h3->control_blocked = false;
-    } else {
-        nghttp3_conn_unblock_stream(h3->http, id);
-    }
+    set_blocked(h3, id, false);
 }
 
 int yo_h3_goaway(struct yo_h3 *h3)
 {
-    h3->quiet = false;
-    return nghttp3_conn_shutdown(h3->http) == 0 ? YOMO_OK : YOMO_ERR_NOMEM;
+    uint8_t frame[2 + YO_VARINT_SIZE_MAX] = {YO_H3_GOAWAY};
+    if (h3->going || h3->control.id < 0) {
+        return YOMO_OK;
+    }
+    /* Requests from here on are not heard; of pushes a server has none. */
+    uint64_t first = h3->server ? (uint64_t)(h3->last_request + 4) : 0;
+    size_t n = yo_varint_write(frame + 2, first);
+    frame[1] = (uint8_t)n;
+    int rv = yo_sendqueue_push(&h3->control_out, yo_span(frame, 2 + n), NULL);
+    h3->going = rv == YOMO_OK;
+    return rv;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* h3.h - HTTP/3 as far as WebTransport needs it: SETTINGS, CONNECT, capsules, GOAWAY.
  *
- * Behind this interface stands nghttp3, which knows nothing of WebTransport; an own
- * framing on its QPACK, or its own support once that is released, can take its place by
- * another h3.c. WebTransport's streams and datagrams never come here. No call of QUIC
+ * Behind this interface stands a framing of our own on nghttp3's QPACK, since nghttp3
+ * knows nothing of WebTransport; its own support, once that is released, can take its
+ * place by another h3.c. WebTransport's streams and datagrams never come here. No call of QUIC
  * is made from inside: what has to be done to a stream is asked for by an event.
  *
  * After YOMO_ERR_PROTO the connection is to be closed with yo_h3_error. */

@@ -1,131 +1,60 @@
 /* SPDX-License-Identifier: MIT */
 /* h3_request.c - heads in, answers and capsules out: what HTTP/3 carries for a session.
  *
- * The fields of a head are kept until it is complete; they count towards
- * YO_H3_HEAD_MAX, which nghttp3 announces but does not enforce. What goes out behind a
- * head stays in its queue until it is acknowledged, since nghttp3 points into it. */
+ * What goes out stays in its queue until it is acknowledged: a head, then DATA frames,
+ * each of them some capsules or the text of a refusal. */
 #include <stdio.h>
 #include <yomo/error.h>
 
 #include "base/pairs.h"
 #include "base/text.h"
+#include "base/varint.h"
 #include "transport/webtransport/codes.h"
 #include "transport/webtransport/h3_inside.h"
 
-static struct yo_h3_stream *find_stream(struct yo_h3 *h3, int64_t id)
+struct yo_h3_request *yo_h3_request_find(const struct yo_h3 *h3, int64_t id)
 {
     YO_LIST_EACH(link, next, &h3->streams)
     {
         struct yo_h3_stream *stream = YO_CONTAINER(link, struct yo_h3_stream, link);
         if (stream->id == id) {
-            return stream;
+            return stream->kind == YO_H3_REQUEST ? (struct yo_h3_request *)stream
+                                                 : NULL;
         }
     }
     return NULL;
 }
 
-static struct yo_h3_stream *add_stream(struct yo_h3 *h3, int64_t id)
+struct yo_h3_request *yo_h3_request_new(struct yo_h3 *h3, int64_t id)
 {
-    struct yo_h3_stream *stream = yo_calloc(h3->mem, 1, sizeof(*stream));
-    if (stream) {
-        stream->id = id;
-        yo_buf_init(&stream->fields, h3->mem);
-        yo_sendqueue_init(&stream->out, h3->mem);
-        yo_list_push_back(&h3->streams, &stream->link);
+    struct yo_h3_request *request = yo_calloc(h3->mem, 1, sizeof(*request));
+    if (request) {
+        request->in.id = id;
+        request->in.kind = YO_H3_REQUEST;
+        yo_sendqueue_init(&request->out, h3->mem);
+        yo_list_push_back(&h3->streams, &request->in.link);
     }
-    return stream;
+    return request;
 }
 
-static void free_stream(struct yo_h3 *h3, struct yo_h3_stream *stream)
+void yo_h3_stream_free(struct yo_h3 *h3, struct yo_h3_stream *stream)
 {
     yo_list_remove(&stream->link);
-    yo_buf_finish(&stream->fields);
-    yo_sendqueue_finish(&stream->out);
+    if (stream->kind == YO_H3_REQUEST) {
+        struct yo_h3_request *request = (struct yo_h3_request *)stream;
+        yo_h3_section_free(h3, request->section);
+        yo_sendqueue_finish(&request->out);
+    }
     yo_free(h3->mem, stream);
-}
-
-void yo_h3_free_streams(struct yo_h3 *h3)
-{
-    YO_LIST_EACH(link, next, &h3->streams)
-    {
-        free_stream(h3, YO_CONTAINER(link, struct yo_h3_stream, link));
-    }
-}
-
-int yo_h3_on_stream_close(nghttp3_conn *http, int64_t id, uint64_t code, void *user,
-                          void *stream_user)
-{
-    (void)http, (void)id, (void)code;
-    if (stream_user) {
-        free_stream(user, stream_user);
-    }
-    return 0;
 }
 
 /* --- Heads ------------------------------------------------------------------------ */
 
-int yo_h3_on_begin_headers(nghttp3_conn *http, int64_t id, void *user,
-                           void *stream_user)
+static int hand_up(struct yo_h3 *h3, struct yo_h3_request *request,
+                   const struct yo_h3_section *section)
 {
-    struct yo_h3 *h3 = user;
-    struct yo_h3_stream *stream = stream_user;
-    if (!stream) {
-        stream = add_stream(h3, id);
-        if (!stream) {
-            return NGHTTP3_ERR_CALLBACK_FAILURE;
-        }
-        nghttp3_conn_set_stream_user_data(http, id, stream);
-    }
-    yo_buf_clear(&stream->fields);
-    stream->head_size = 0;
-    return 0;
-}
-
-int yo_h3_on_header(nghttp3_conn *http, int64_t id, int32_t token, nghttp3_rcbuf *name,
-                    nghttp3_rcbuf *value, uint8_t flags, void *user, void *stream_user)
-{
-    struct yo_h3_stream *stream = stream_user;
-    nghttp3_vec n = nghttp3_rcbuf_get_buf(name), v = nghttp3_rcbuf_get_buf(value);
-    struct yo_h3 *h3 = user;
-    (void)http, (void)id, (void)token, (void)flags;
-    if (!stream) {
-        return 0;
-    }
-    stream->head_size += n.len + v.len + 32;
-    if (stream->head_size > YO_H3_HEAD_HARD) { /* RFC 9114 10.5.1 */
-        h3->error = YO_H3_EXCESSIVE_LOAD;
-        return NGHTTP3_ERR_CALLBACK_FAILURE;
-    }
-    if (stream->head_size > YO_H3_HEAD_MAX) {
-        return 0; /* answered when all of it has come */
-    }
-    return yo_pairs_append(&stream->fields, yo_span(n.base, n.len),
-                           yo_span(v.base, v.len)) == YOMO_OK
-               ? 0
-               : NGHTTP3_ERR_CALLBACK_FAILURE;
-}
-
-int yo_h3_on_end_headers(nghttp3_conn *http, int64_t id, int fin, void *user,
-                         void *stream_user)
-{
-    struct yo_h3 *h3 = user;
-    struct yo_h3_stream *stream = stream_user;
+    struct yo_span fields = yo_buf_span(&section->fields);
     uint64_t status = 0;
-    (void)http, (void)fin;
-    if (!stream) {
-        return 0;
-    }
-    if (stream->head_size > YO_H3_HEAD_MAX) {
-        yo_buf_finish(&stream->fields);
-        if (!h3->server) { /* its answer is not one that we can read */
-            h3->events->on_head(h3->user, id, &(struct yo_h3_head){.status = 502});
-            return 0;
-        }
-        return yo_h3_answer(h3, id, 431, NULL, YO_SPAN_NONE) == YOMO_ERR_NOMEM
-                   ? NGHTTP3_ERR_CALLBACK_FAILURE
-                   : 0;
-    }
-    struct yo_span fields = yo_buf_span(&stream->fields);
     struct yo_h3_head head = {
         .method = yo_pairs_get(fields, ":method"),
         .protocol = yo_pairs_get(fields, ":protocol"),
@@ -134,58 +63,57 @@ int yo_h3_on_end_headers(nghttp3_conn *http, int64_t id, int fin, void *user,
         .fields = fields,
     };
     (void)yo_parse_u64(yo_pairs_get(fields, ":status"), &status);
-    head.status = (int)status;
-    if (h3->server || status >= 200) { /* 1xx: the final one is still to come */
-        h3->events->on_head(h3->user, id, &head);
+    if (!h3->server && status < 200) {
+        return YOMO_OK; /* the final one is still to come */
     }
-    yo_buf_finish(&stream->fields);
-    return 0;
+    head.status = (int)status;
+    request->part = YO_H3_BODY;
+    /* Of a tunnel's the length means nothing (RFC 9110 9.3.6), a client reads no body.
+     */
+    request->tunnel = !h3->server || yo_span_is(head.method, "CONNECT");
+    request->has_length = section->has_length && !request->tunnel;
+    request->length = section->length;
+    h3->events->on_head(h3->user, request->in.id, &head);
+    return YOMO_OK;
+}
+
+/* Its fields were more than we read. */
+static int refuse(struct yo_h3 *h3, struct yo_h3_request *request)
+{
+    request->part = YO_H3_BODY;
+    if (!h3->server) { /* its answer is not one that we can read */
+        h3->events->on_head(h3->user, request->in.id,
+                            &(struct yo_h3_head){.status = 502});
+        return YOMO_OK;
+    }
+    int rv = yo_h3_answer(h3, request->in.id, 431, NULL, YO_SPAN_NONE);
+    return rv == YOMO_ERR_NOMEM ? rv : YOMO_OK;
+}
+
+int yo_h3_read_fields(struct yo_h3 *h3, struct yo_h3_request *request,
+                      struct yo_span bytes, bool last)
+{
+    struct yo_h3_section *section = request->section;
+    int rv = yo_h3_section_read(h3, section, bytes, last);
+
+    if (rv != YOMO_OK || !last) {
+        return rv;
+    }
+    request->section = NULL;
+    if (section->trailers) {
+        request->part = YO_H3_TRAILED;
+    } else if (section->size > YO_H3_HEAD_MAX) {
+        rv = refuse(h3, request);
+    } else if (!yo_h3_section_whole(h3, section)) {
+        rv = yo_h3_fail(h3, YO_H3_MESSAGE_ERROR);
+    } else {
+        rv = hand_up(h3, request, section);
+    }
+    yo_h3_section_free(h3, section);
+    return rv;
 }
 
 /* --- Requests and answers --------------------------------------------------------- */
-
-#define DATA_VECS_MAX 4
-
-static nghttp3_ssize on_read_data(nghttp3_conn *http, int64_t id, nghttp3_vec *vec,
-                                  size_t count, uint32_t *flags, void *user,
-                                  void *stream_user)
-{
-    struct yo_h3_stream *stream = stream_user;
-    struct yo_span spans[DATA_VECS_MAX];
-    size_t size = 0;
-    bool last;
-    (void)http, (void)id, (void)user;
-    if (!yo_sendqueue_ready(&stream->out)) {
-        return NGHTTP3_ERR_WOULDBLOCK;
-    }
-    size_t n = yo_sendqueue_peek(&stream->out, spans,
-                                 count < DATA_VECS_MAX ? count : DATA_VECS_MAX,
-                                 SIZE_MAX, &last);
-    for (size_t i = 0; i < n; i++) {
-        vec[i].base = (uint8_t *)(uintptr_t)spans[i].data;
-        vec[i].len = spans[i].size;
-        size += spans[i].size;
-    }
-    if (size > 0) {
-        yo_sendqueue_sent(&stream->out, size);
-    }
-    if (last && stream->out.end) {
-        stream->out.end_sent = true;
-        *flags |= NGHTTP3_DATA_FLAG_EOF;
-    }
-    return (nghttp3_ssize)n;
-}
-
-int yo_h3_on_acked(nghttp3_conn *http, int64_t id, uint64_t size, void *user,
-                   void *stream_user)
-{
-    struct yo_h3_stream *stream = stream_user;
-    (void)http, (void)id, (void)user;
-    if (stream) {
-        yo_sendqueue_acked(&stream->out, (size_t)size);
-    }
-    return 0;
-}
 
 static nghttp3_nv pair(struct yo_span name, struct yo_span value)
 {
@@ -198,6 +126,37 @@ static nghttp3_nv pair(struct yo_span name, struct yo_span value)
 static nghttp3_nv text_pair(const char *name, const char *value)
 {
     return pair(yo_span_of(name), yo_span_of(value));
+}
+
+static int push_head(struct yo_h3 *h3, struct yo_h3_request *request,
+                     nghttp3_nv *fields, size_t count)
+{
+    struct yo_buf frame;
+    yo_buf_init(&frame, h3->mem);
+    int rv = yo_h3_fields_write(h3, &frame, request->in.id, fields, count);
+    if (rv == YOMO_OK) {
+        rv = yo_sendqueue_push_bytes(&request->out, yo_buf_span(&frame));
+    }
+    if (rv == YOMO_OK) {
+        request->head_left = frame.size;
+    }
+    yo_buf_finish(&frame);
+    return rv;
+}
+
+/* A DATA frame, the whole of it or nothing. */
+static int push_data(struct yo_h3 *h3, struct yo_h3_request *request,
+                     struct yo_span bytes)
+{
+    uint8_t head[1 + YO_VARINT_SIZE_MAX] = {YO_H3_DATA};
+    struct yo_blob *blob = yo_blob_create(h3->mem, bytes);
+    if (!blob) {
+        return YOMO_ERR_NOMEM;
+    }
+    size_t n = 1 + yo_varint_write(head + 1, bytes.size);
+    int rv = yo_sendqueue_push(&request->out, yo_span(head, n), blob);
+    yo_blob_unref(blob);
+    return rv;
 }
 
 int yo_h3_connect(struct yo_h3 *h3, int64_t id, const struct yo_h3_ask *ask)
@@ -220,17 +179,15 @@ int yo_h3_connect(struct yo_h3 *h3, int64_t id, const struct yo_h3_ask *ask)
         }
         fields[n++] = pair(name, value);
     }
-    struct yo_h3_stream *stream = add_stream(h3, id);
-    if (!stream) {
+    struct yo_h3_request *request = yo_h3_request_new(h3, id);
+    if (!request) {
         return YOMO_ERR_NOMEM;
     }
-    nghttp3_data_reader reader = {on_read_data};
-    if (nghttp3_conn_submit_request(h3->http, id, fields, n, &reader, stream) != 0) {
-        free_stream(h3, stream);
-        return YOMO_ERR_NOMEM;
+    int rv = push_head(h3, request, fields, n);
+    if (rv != YOMO_OK) {
+        yo_h3_stream_free(h3, &request->in);
     }
-    h3->quiet = false;
-    return YOMO_OK;
+    return rv;
 }
 
 #define ANSWER_FIELDS_MAX 24
@@ -241,9 +198,10 @@ int yo_h3_answer(struct yo_h3 *h3, int64_t id, int status, const char *const *he
     nghttp3_nv fields[ANSWER_FIELDS_MAX];
     char number[12], length[24];
     size_t n = 0;
-    struct yo_h3_stream *stream = find_stream(h3, id);
+    struct yo_h3_request *request = yo_h3_request_find(h3, id);
+    bool final = status < 200 || status > 299;
 
-    if (!stream || stream->answered) {
+    if (!request || request->answered) {
         return YOMO_ERR_NOT_FOUND;
     }
     snprintf(number, sizeof(number), "%d", status);
@@ -254,7 +212,7 @@ int yo_h3_answer(struct yo_h3 *h3, int64_t id, int status, const char *const *he
         }
         fields[n++] = text_pair(headers[0], headers[1]);
     }
-    if (status < 200 || status > 299) {
+    if (final) {
         if (text.size > YO_H3_CAPSULES_MAX) {
             text.size = YO_H3_CAPSULES_MAX;
         }
@@ -262,50 +220,44 @@ int yo_h3_answer(struct yo_h3 *h3, int64_t id, int status, const char *const *he
         fields[n++] = text_pair("content-length", length);
         if (text.size > 0) {
             fields[n++] = text_pair("content-type", "text/plain; charset=utf-8");
-            if (yo_sendqueue_push_bytes(&stream->out, text) != YOMO_OK) {
-                return YOMO_ERR_NOMEM;
-            }
         }
-        stream->out.end = true;
     }
-    nghttp3_data_reader reader = {on_read_data};
-    int rv = nghttp3_conn_submit_response(
-        h3->http, id, fields, n,
-        stream->out.end && stream->out.size == 0 ? NULL : &reader);
-    if (rv == NGHTTP3_ERR_STREAM_NOT_FOUND) {
-        return YOMO_ERR_NOT_FOUND;
+    int rv = push_head(h3, request, fields, n);
+    if (rv != YOMO_OK) {
+        return rv;
     }
-    stream->answered = rv == 0;
-    h3->quiet = false;
-    return rv == 0 ? YOMO_OK : YOMO_ERR_NOMEM;
+    request->answered = true;
+    if (final) {
+        if (text.size > 0 && push_data(h3, request, text) != YOMO_OK) {
+            h3->events->reset(h3->user, id, YO_H3_INTERNAL_ERROR); /* it has begun */
+            request->stopped = true;
+            return YOMO_ERR_NOMEM;
+        }
+        request->out.end = true;
+    }
+    return YOMO_OK;
 }
 
 int yo_h3_capsules(struct yo_h3 *h3, int64_t id, struct yo_span bytes, bool lesser)
 {
-    struct yo_h3_stream *stream = find_stream(h3, id);
+    struct yo_h3_request *request = yo_h3_request_find(h3, id);
     size_t max = lesser ? YO_H3_LESSER_MAX : YO_H3_CAPSULES_MAX;
-    if (!stream || stream->out.end) {
+    if (!request || request->out.end) {
         return YOMO_ERR_NOT_FOUND;
     }
-    if (stream->out.size > max || bytes.size > max - stream->out.size) {
+    size_t waiting = request->out.size - request->head_left;
+    if (waiting > max || bytes.size > max - waiting) {
         return YOMO_ERR_FULL;
     }
-    if (yo_sendqueue_push_bytes(&stream->out, bytes) != YOMO_OK) {
-        return YOMO_ERR_NOMEM;
-    }
-    nghttp3_conn_resume_stream(h3->http, id);
-    h3->quiet = false;
-    return YOMO_OK;
+    return push_data(h3, request, bytes);
 }
 
 int yo_h3_end(struct yo_h3 *h3, int64_t id)
 {
-    struct yo_h3_stream *stream = find_stream(h3, id);
-    if (!stream) {
+    struct yo_h3_request *request = yo_h3_request_find(h3, id);
+    if (!request) {
         return YOMO_ERR_NOT_FOUND;
     }
-    stream->out.end = true;
-    nghttp3_conn_resume_stream(h3->http, id);
-    h3->quiet = false;
+    request->out.end = true;
     return YOMO_OK;
 }

@@ -10,6 +10,9 @@
 
 #include "base/varint.h"
 
+#define SETTING_TABLE 0x01    /* RFC 9204 5 */
+#define SETTING_HEAD_MAX 0x06 /* RFC 9114 7.2.4.1 */
+#define SETTING_BLOCKED 0x07
 #define SETTING_DRAFT02 UINT64_C(0x2b603742)
 #define SETTING_DRAFT07 UINT64_C(0xc671706a)
 #define SETTING_DRAFT13 UINT64_C(0x14e9cd29)
@@ -28,6 +31,9 @@ static const struct {
     uint64_t id, max;
 } known[] = {
     /* those that a frame may have once, and their greatest value */
+    {SETTING_TABLE, UINT64_MAX},
+    {SETTING_HEAD_MAX, UINT64_MAX},
+    {SETTING_BLOCKED, UINT64_MAX},
     {SETTING_CONNECT_PROTOCOL, 1},
     {SETTING_H3_DATAGRAM, 1},
     {SETTING_H3_DATAGRAM_04, 1},
@@ -52,7 +58,7 @@ static bool may_be(struct yo_settings_tee *tee, uint64_t id, uint64_t value)
             return !twice && value <= known[i].max;
         }
     }
-    return id == 0x01 || id > 0x05;
+    return id > 0x05;
 }
 
 static void count_sessions(struct yo_peer_settings *settings, unsigned dialect,
@@ -130,7 +136,7 @@ static void take_number(struct yo_settings_tee *tee, uint64_t value,
             tee->have_type = true;
             tee->id = value;
             if (value != FRAME_SETTINGS) {
-                tee->state = YO_TEE_DONE; /* nghttp3 will complain */
+                tee->state = YO_TEE_DONE; /* h3_frames.c will complain */
             }
             break;
         }
@@ -176,10 +182,15 @@ bool yo_settings_suffice(const struct yo_peer_settings *settings, bool of_server
            (settings->h3_datagram && (settings->connect_protocol || !of_server));
 }
 
-int yo_settings_splice(struct yo_buf *out, struct yo_span head,
-                       const struct yo_own_settings *own)
+int yo_settings_write(struct yo_buf *out, uint64_t head_max, bool server,
+                      const struct yo_own_settings *own)
 {
-    const uint64_t ours[][2] = {
+    const uint64_t pairs[][2] = {
+        {SETTING_HEAD_MAX, head_max},
+        {SETTING_TABLE, 0},
+        {SETTING_BLOCKED, 0},
+        {SETTING_H3_DATAGRAM, 1},
+        {SETTING_CONNECT_PROTOCOL, server},
         {SETTING_DRAFT02, 1},
         {SETTING_DRAFT07, own->sessions},
         {SETTING_DRAFT13, own->sessions},
@@ -189,32 +200,17 @@ int yo_settings_splice(struct yo_buf *out, struct yo_span head,
         {SETTING_MAX_STREAMS_UNI, own->limits.unidirectional},
         {SETTING_MAX_STREAMS_BIDI, own->limits.bidirectional},
     };
-    size_t count = own->sessions > 1 ? 7 : 4;
-    uint8_t extra[sizeof(ours) / sizeof(ours[0]) * 2 * YO_VARINT_SIZE_MAX];
-    uint8_t start[2 + YO_VARINT_SIZE_MAX] = {0x00, FRAME_SETTINGS};
-    size_t extra_size = 0;
-    uint64_t length = 0;
+    const size_t all = sizeof(pairs) / sizeof(pairs[0]);
+    uint8_t bytes[sizeof(pairs) / sizeof(pairs[0]) * 2 * YO_VARINT_SIZE_MAX];
+    uint8_t head[1 + YO_VARINT_SIZE_MAX] = {FRAME_SETTINGS};
+    size_t size = 0;
 
-    if (head.size < 3 || head.data[0] != 0x00 || head.data[1] != FRAME_SETTINGS) {
-        return YOMO_ERR_STATE;
+    for (size_t i = 0; i < (own->sessions > 1 ? all : all - 3); i++) {
+        if (pairs[i][0] != SETTING_CONNECT_PROTOCOL || server) { /* a server's alone */
+            size += yo_varint_write(bytes + size, pairs[i][0]);
+            size += yo_varint_write(bytes + size, pairs[i][1]);
+        }
     }
-    struct yo_span rest = yo_span_skip(head, 2);
-    size_t n = yo_varint_read(rest, &length);
-    rest = yo_span_skip(rest, n);
-    if (n == 0 || length > rest.size) {
-        return YOMO_ERR_STATE;
-    }
-    for (size_t i = 0; i < count; i++) {
-        extra_size += yo_varint_write(extra + extra_size, ours[i][0]);
-        extra_size += yo_varint_write(extra + extra_size, ours[i][1]);
-    }
-    n = 2 + yo_varint_write(start + 2, length + extra_size);
-    int rv = yo_buf_reserve(out, n + extra_size + rest.size);
-    if (rv != YOMO_OK) {
-        return rv;
-    }
-    yo_buf_append(out, start, n);
-    yo_buf_append(out, rest.data, (size_t)length);
-    yo_buf_append(out, extra, extra_size);
-    return yo_buf_append_span(out, yo_span_skip(rest, (size_t)length));
+    yo_buf_append(out, head, 1 + yo_varint_write(head + 1, size));
+    return yo_buf_append(out, bytes, size);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* settings.h - the SETTINGS that nghttp3 cannot send, and those that it does not tell.
+/* settings.h - what both sides' SETTINGS frames say.
  *
  * Every dialect of WebTransport announces itself with a setting of its own; a server
  * that sends them all is understood by every browser in the field. */
@@ -47,7 +47,7 @@ struct yo_own_settings {
 };
 
 /* Reads the SETTINGS frame at the start of a control stream, in pieces of any size. The
- * frame's correctness is nghttp3's business, but for what it does not know. */
+ * frame's place and length are h3_frames.c's business. */
 struct yo_settings_tee {
     enum { YO_TEE_TYPE, YO_TEE_FRAME, YO_TEE_PAIRS, YO_TEE_DONE } state;
     uint8_t partial[8];
@@ -61,10 +61,9 @@ struct yo_settings_tee {
 void yo_settings_tee_read(struct yo_settings_tee *tee, struct yo_span bytes,
                           struct yo_peer_settings *settings);
 
-/* `head` is what nghttp3 writes first on its control stream: the stream's type and one
- * SETTINGS frame. Append it to `out` with our settings added to the frame.
- * YOMO_ERR_NOMEM; YOMO_ERR_STATE when it is not that. */
-int yo_settings_splice(struct yo_buf *out, struct yo_span head,
-                       const struct yo_own_settings *own);
+/* Append our SETTINGS frame; `head_max` is SETTINGS_MAX_FIELD_SECTION_SIZE.
+ * YOMO_ERR_NOMEM. */
+int yo_settings_write(struct yo_buf *out, uint64_t head_max, bool server,
+                      const struct yo_own_settings *own);
 
 #endif
