@@ -265,6 +265,10 @@ YOMO_API int32_t yomo_join_set_history(yomo_join *join, uint32_t count);
  * yomo_room_position told them once, be it in an earlier run of the program. on_gap tells
  * what of that is not kept any more. Errors: INVALID (one of them is 0). */
 YOMO_API int32_t yomo_join_set_since(yomo_join *join, uint64_t place, uint64_t epoch);
+/** After that, for the messages of one priority (enum yomo_priority): another place, as
+ * yomo_room_position_of told it. A program that may be sent messages of several priorities
+ * saves the place of each, and misses nothing, nor hears it twice. Errors: INVALID. */
+YOMO_API int32_t yomo_join_set_since_of(yomo_join *join, int32_t priority, uint64_t place);
 
 /** YOMO_LATEST messages of this room at most once in `ms` milliseconds for each value
  * (sender, event, key); the newest, and the last one always arrives. 0: as they come.
@@ -403,7 +407,8 @@ typedef void (*yomo_reply_fn)(void *user, yomo_room *room, int32_t error,
  *
  * The outcome besides 0: NOT_FOUND: nobody there, or no program at the server that
  * answers; TIMEOUT; CLOSED: the room is over; UNSURE: the connection that carried it was lost
- * and its session with it, so that it may have been heard, and no reply can come; what yomo_room_send and on_sent may say; or what the one who was asked says.
+ * and its session with it, or who was asked has left: it may have been heard, and no reply
+ * can come; what yomo_room_send and on_sent may say; or what the one who was asked says.
  *
  * Errors: INVALID; FULL when `requests-max` wait, or the queue is full; as yomo_room_send.
  *         `fn` is not called then. */
@@ -494,9 +499,14 @@ YOMO_API uint64_t yomo_history_before(const yomo_history *history);
 
 /** The place of the last message of this room that the program was told, and `*epoch` (may
  * be NULL), the order that it is a place of: for yomo_join_set_since. 0 before the room was
- * joined. Where messages of several priorities are sent, bulk ones with an earlier place may
- * still have been on their way. Thread: any. */
+ * joined. Where messages of several priorities are sent, ones of a lower priority with an
+ * earlier place may still have been on their way, and who goes on from this one place misses
+ * them without a word: yomo_room_position_of has all. Thread: any. */
 YOMO_API uint64_t yomo_room_position(const yomo_room *room, uint64_t *epoch);
+/** The place up to which the program has been told all messages of that priority (enum
+ * yomo_priority), and `*epoch` (may be NULL). 0 before the room was joined. Thread: any. */
+YOMO_API uint64_t yomo_room_position_of(const yomo_room *room, int32_t priority,
+                                        uint64_t *epoch);
 
 /** Inside on_gap: the first and the last place that is missing. A first place of 0: the
  * server has begun a new order, and nobody knows what was said before it. */

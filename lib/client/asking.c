@@ -5,7 +5,8 @@
  * from who was asked, the program is told, once. Possible failure modes: the message
  * cannot be sent or nobody is there to be asked (what became of the message says so),
  * nobody answers in time (TIMEOUT), the connection that carried it is gone and another
- * session took its place, to which no reply can come (UNSURE), the room is over
+ * session took its place, to which no reply can come (UNSURE), who was asked has left
+ * (UNSURE: it may have been heard), the room is over
  * (CLOSED). A reply that is none of this, from somebody else, a second one or a late
  * one, is dropped and counted.
  *
@@ -28,6 +29,9 @@ struct asking {
     uint64_t number;
     uint64_t sent_as; /* the session of the connection that took it; 0: none has */
     bool sent;
+    bool
+        heard; /* the server gave it its place: it is on its way to who is asked, ... */
+    bool left; /* ... who has left: no answer comes */
     uint64_t session; /* who is asked; 0: ... */
     size_t user_size; /* ... a user, or (0) the host */
     uint8_t user[];
@@ -122,9 +126,71 @@ void yo_asking_unsent(struct yomo_client *client, uint64_t number)
     yo_client_lock(client);
     struct asking *asking = find(client, number);
     if (asking) {
-        asking->sent = false;
+        asking->sent = asking->left = false;
     }
     yo_client_unlock(client);
+}
+
+void yo_asking_heard(struct yomo_client *client, uint64_t number)
+{
+    yo_client_lock(client);
+    struct asking *asking = find(client, number);
+    bool over = asking && asking->left;
+    if (over) {
+        take_out(client, asking);
+    } else if (asking) {
+        asking->heard = true;
+    }
+    yo_client_unlock(client);
+    if (over) {
+        tell(asking, YOMO_ERR_UNSURE);
+    }
+}
+
+/* Is it the one who has left that is asked, or the last device of the user who is? */
+static bool asks(const struct asking *asking, uint64_t session, struct yo_span user)
+{
+    if (asking->session != 0) {
+        return asking->session == session;
+    }
+    return user.data && asking->user_size > 0 &&
+           yo_span_equal(user, yo_span(asking->user, asking->user_size));
+}
+
+/* One that waits for somebody who is gone; others may be added meanwhile. */
+static struct asking *next_left(struct yomo_room *room, uint64_t session,
+                                struct yo_span user)
+{
+    YO_LIST_EACH(link, next, &room->askings)
+    {
+        struct asking *asking = YO_CONTAINER(link, struct asking, link);
+        if (asking->sent && !asking->left && asks(asking, session, user)) {
+            return asking;
+        }
+    }
+    return NULL;
+}
+
+void yo_asking_left(struct yomo_room *room, uint64_t session, struct yo_span user)
+{
+    struct yomo_client *client = room->client;
+    struct asking *asking;
+    do {
+        bool over = false;
+        yo_client_lock(client);
+        asking = next_left(room, session, user);
+        if (asking) {
+            asking->left = true; /* its place may still be told, or NOT_FOUND */
+            over = asking->heard;
+        }
+        if (over) {
+            take_out(client, asking);
+        }
+        yo_client_unlock(client);
+        if (over) {
+            tell(asking, YOMO_ERR_UNSURE);
+        }
+    } while (asking);
 }
 
 void yo_asking_failed(struct yomo_client *client, uint64_t number, int error)

@@ -320,6 +320,7 @@ void yo_history_wish(struct yomo_room *room, struct yo_join_wishes *wishes)
     if (room->known && room->order != 0) {
         memcpy(wishes->since, room->places, sizeof(wishes->since));
         wishes->epoch = room->order;
+        wishes->former = room->own_session;
         wishes->hist = 0;
     }
 }
@@ -359,6 +360,21 @@ uint64_t yomo_room_position(const yomo_room *room, uint64_t *epoch)
         for (size_t i = 0; i < sizeof(room->places) / sizeof(room->places[0]); i++) {
             position = room->places[i] > position ? room->places[i] : position;
         }
+        order = room->order;
+        yo_client_unlock(room->client);
+    }
+    if (epoch) {
+        *epoch = order;
+    }
+    return position;
+}
+
+uint64_t yomo_room_position_of(const yomo_room *room, int32_t priority, uint64_t *epoch)
+{
+    uint64_t position = 0, order = 0;
+    if (room && priority >= YOMO_NORMAL && priority <= YOMO_BULK) {
+        yo_client_lock(room->client);
+        position = room->places[priority];
         order = room->order;
         yo_client_unlock(room->client);
     }

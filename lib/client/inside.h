@@ -432,6 +432,10 @@ int yo_asking_add(struct yomo_room *room, const struct yo_question *question,
 void yo_asking_begun(struct yomo_client *client, uint64_t number, yo_time now);
 void yo_asking_sent(struct yomo_client *client, uint64_t number);
 void yo_asking_unsent(struct yomo_client *client, uint64_t number);
+/* The server has given it its place; somebody has left, the last device of `user`
+ * unless that is absent: no answer of his comes to what has. */
+void yo_asking_heard(struct yomo_client *client, uint64_t number);
+void yo_asking_left(struct yomo_room *room, uint64_t session, struct yo_span user);
 void yo_asking_failed(struct yomo_client *client, uint64_t number, int error);
 void yo_asking_reply(struct yomo_room *room, const struct yo_effect *effect);
 /* Those that another session carried end: no reply can come to them. */

@@ -86,6 +86,14 @@ int32_t yomo_join_set_since(yomo_join *join, uint64_t place, uint64_t epoch)
     return YOMO_OK;
 }
 
+int32_t yomo_join_set_since_of(yomo_join *join, int32_t priority, uint64_t place)
+{
+    YO_REQUIRE(join && place != 0 && priority >= YOMO_NORMAL && priority <= YOMO_BULK);
+    YO_REQUIRE(join->wishes.epoch != 0); /* yomo_join_set_since says of which order */
+    join->wishes.since[priority] = place;
+    return YOMO_OK;
+}
+
 int32_t yomo_join_set_pace(yomo_join *join, uint64_t ms)
 {
     YO_REQUIRE(join);

@@ -47,6 +47,8 @@ static void left(struct yomo_room *room, struct yo_roster_entry *entry)
     if (last) {
         tell_user(room, entry, YOMO_PEER_LEFT);
     }
+    yo_asking_left(room, entry->peer.session,
+                   last ? yo_span(entry->peer.id, entry->peer.id_size) : YO_SPAN_NONE);
     yo_roster_entry_destroy(&room->roster, entry);
 }
 

@@ -35,6 +35,8 @@ static void done(struct yo_sending *sending, int error)
     }
     if (sending->asks && error != YOMO_OK) {
         yo_asking_failed(client, sending->number, error);
+    } else if (sending->asks) {
+        yo_asking_heard(client, sending->number);
     } else if (sending->number && !sending->asks && client->on.on_sent) {
         client->on.on_sent(client->user, room, sending->number, error);
     }

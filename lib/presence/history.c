@@ -290,6 +290,20 @@ void yo_record_hole(struct yo_record *record, uint64_t first, uint64_t last)
     record->hole_last = last;
 }
 
+void yo_record_named(const struct yo_record *record, uint64_t session, yo_time now,
+                     struct yo_position *last)
+{
+    for (size_t i = 0; i < record->count; i++) {
+        const struct yo_past *past = yo_record_at(record, i);
+        bool own = past->session == session && !past->author_too;
+        for (uint32_t k = 0; k < past->to_count && !own && past->until > now; k++) {
+            if (past->to[k] == session && past->place > last->place[past->priority]) {
+                last->place[past->priority] = past->place;
+            }
+        }
+    }
+}
+
 struct yo_position yo_position_at(uint64_t place)
 {
     struct yo_position position;

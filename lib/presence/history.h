@@ -122,6 +122,11 @@ bool yo_record_gap_for(const struct yo_record *record,
                        const struct yo_position *own_gone, uint64_t *first,
                        uint64_t *last);
 
+/* Raise the places of `last` to those of what was said to `session` by name, is here,
+ * and may still be told. */
+void yo_record_named(const struct yo_record *record, uint64_t session, yo_time now,
+                     struct yo_position *last);
+
 /* The same place for each priority. */
 struct yo_position yo_position_at(uint64_t place);
 

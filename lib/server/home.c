@@ -85,6 +85,7 @@ static void room_free(struct yo_home *home, struct yo_home_room *hr)
     yo_list_remove(&hr->keep);
     yo_home_changes_forget(home, hr);
     yo_history_finish(&hr->history);
+    yo_absent_finish(&hr->absent);
     yo_heap_remove(&home->leases, &hr->lease);
     yo_values_finish(&hr->values);
     for (uint32_t w = 0; w < home->office->count; w++) {
@@ -183,6 +184,7 @@ static struct yo_home_room *room_make(struct yo_home *home, struct yo_blob *key)
                   home->config->room_message_rate);
     yo_quota_init(&hr->joins, home->config->room_join_rate,
                   2 * home->config->room_join_rate);
+    yo_absent_init(&hr->absent, home->mem);
     yo_history_init(&hr->history, home->mem, &home->config->shown,
                     &home->config->recent);
     hr->history.recent.on_gone = yo_home_gone;

@@ -8,6 +8,7 @@
 #ifndef YO_SERVER_HOME_H
 #define YO_SERVER_HOME_H
 
+#include "presence/absent.h"
 #include "presence/history.h"
 #include "presence/room.h"
 #include "presence/values.h"
@@ -68,6 +69,7 @@ struct yo_home_room {
     yo_time load_until;
     struct yo_link load, waiting; /* in home->loading; of notes */
     struct yo_history history;
+    struct yo_absent absent;
     struct yo_quota messages, joins; /* of all members together */
     struct yo_log_pace complaint;    /* about these */
     struct yo_values values;

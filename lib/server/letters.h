@@ -27,8 +27,8 @@
 
 enum yo_note_kind {
     /* to the room's home */
-    YO_NOTE_JOIN,   /* session, ticket, id, label, payload (state), presencejs, position,
-                       hist, epoch */
+    YO_NOTE_JOIN, /* session, ticket, id, label, payload (state), presencejs, position,
+                     hist, epoch, number (the session that it was, as it says) */
     YO_NOTE_BOUNCE, /* a join that was refused before: comes back as REFUSED, in its
                        turn */
     YO_NOTE_LEAVE,  /* session */
@@ -38,19 +38,19 @@ enum yo_note_kind {
     YO_NOTE_MOVE, /* session, ticket, to, number, twin: its member is worker `to`'s from
                      now on, where the session `number` takes it */
     YO_NOTE_HISTORY, /* session, ticket, number, sequence (before it), hist (at most) */
-    YO_NOTE_VALUE,   /* session, ticket, number, key, payload (NULL: take it away), version (if
-                        `versioned`: only if it has that) */
-    YO_NOTE_LOCK,    /* session, ticket, number, key, lease_ms (0: give it back), wait */
+    YO_NOTE_VALUE,   /* session, ticket, number, key, payload (NULL: take it away),
+                        version (if   `versioned`: only if it has that) */
+    YO_NOTE_LOCK, /* session, ticket, number, key, lease_ms (0: give it back), wait */
     YO_NOTE_PUBLISH, /* session (0: the host, then `id`), payload, event, delivery, key,
                         targets, ... */
     /* to a worker with members */
-    YO_NOTE_JOINED,  /* session, ticket, sequence, epoch, parcels, said */
-    YO_NOTE_REFUSED, /* session, ticket, error */
-    YO_NOTE_LEFT,    /* session: its LEAVE has been heard */
-    YO_NOTE_DELIVER, /* encoded, delivery, slot, version, insist; session is left out;
-                        sessions: to these only */
-    YO_NOTE_CONFIRM, /* session, number, sequence, error */
-    YO_NOTE_TOLD,    /* session, ticket, number, error, said: the answer to HISTORY */
+    YO_NOTE_JOINED,   /* session, ticket, sequence, epoch, parcels, said */
+    YO_NOTE_REFUSED,  /* session, ticket, error */
+    YO_NOTE_LEFT,     /* session: its LEAVE has been heard */
+    YO_NOTE_DELIVER,  /* encoded, delivery, slot, version, insist; session is left out;
+                         sessions: to these only */
+    YO_NOTE_CONFIRM,  /* session, number, sequence, error */
+    YO_NOTE_TOLD,     /* session, ticket, number, error, said: the answer to HISTORY */
     YO_NOTE_DEPARTED, /* session, ticket, error: nothing more comes for it here */
     YO_NOTE_ARRIVED,  /* session, number: what comes for it comes here from now on;
                          parcels, said: what it missed */

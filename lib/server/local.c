@@ -276,6 +276,7 @@ static int ask(struct yo_local *local, struct yo_peer *peer,
     memcpy(note->position.place, effect->places, sizeof(note->position.place));
     note->hist = effect->hist;
     note->epoch = effect->epoch;
+    note->number = effect->session;
     yo_office_put(&local->worker->office, seat->room->home, note);
     return YOMO_OK;
 }

@@ -145,13 +145,49 @@ static int tell_gap(struct yo_home *home, const struct yo_home_room *hr,
     return rv;
 }
 
-/* What came after `position`, or what of that is left. */
-static int tell_since(struct yo_home *home, struct yo_home_room *hr,
-                      const struct yo_position *position, struct yo_told *told)
+/* Places that are missing, and are told of in their turn. */
+struct missing {
+    bool any;
+    uint64_t first, last;
+};
+
+/* What was said by name to the one who joins, under the session that it was. */
+static struct missing missing_by_name(const struct yo_home_room *hr,
+                                      const struct yo_note *join)
 {
+    struct missing missing = {.any = false};
+
+    if (join->number != 0 && !yo_room_find(&hr->room, join->number)) {
+        missing.any = yo_absent_gap(&hr->absent, join->number, join->id,
+                                    &join->position, &missing.first, &missing.last);
+    }
+    return missing;
+}
+
+/* What of it lies before `place`, which is told and so is not missing. */
+static int tell_missing(struct yo_home *home, const struct yo_home_room *hr,
+                        struct yo_told *told, struct missing *missing, uint64_t place)
+{
+    uint64_t first = missing->first;
+    uint64_t last = missing->last < place ? missing->last : place - 1;
+
+    if (!missing->any || place < first) {
+        return YOMO_OK;
+    }
+    missing->first = last < missing->last ? place + 1 : place;
+    missing->any = missing->first <= missing->last;
+    return first <= last ? tell_gap(home, hr, told, first, last) : YOMO_OK;
+}
+
+/* What came after the position of `join`, or what of that is left. */
+static int tell_since(struct yo_home *home, struct yo_home_room *hr,
+                      const struct yo_note *join, struct yo_told *told)
+{
+    const struct yo_position *position = &join->position;
+    struct missing named = missing_by_name(hr, join);
     const struct yo_record *record = &hr->history.shown;
     uint64_t missing = 0, last = 0;
-    bool gap = yo_record_gap(record, position, &missing, &last);
+    bool gap = yo_record_gap_for(record, position, join->number, NULL, &missing, &last);
     size_t next = 0, first, after = record->count, bytes;
     const struct yo_past *past = yo_record_next(record, position, &next);
     int rv = YOMO_OK;
@@ -167,15 +203,20 @@ static int tell_since(struct yo_home *home, struct yo_home_room *hr,
         next = first;
         past = yo_record_next(record, position, &next);
     }
+    if (gap && named.any && named.last <= last) {
+        missing = named.first < missing ? named.first : missing;
+        named.any = false;
+    }
     if (gap) {
         rv = tell_gap(home, hr, told, missing, last);
     }
     for (; past && rv == YOMO_OK; past = yo_record_next(record, position, &next)) {
-        if (past->until > home->now) {
+        rv = tell_missing(home, hr, told, &named, past->place);
+        if (rv == YOMO_OK && past->until > home->now) {
             rv = yo_home_tell_past(told, past);
         }
     }
-    return rv;
+    return rv == YOMO_OK ? tell_missing(home, hr, told, &named, UINT64_MAX) : rv;
 }
 
 int yo_home_recall(struct yo_home *home, struct yo_home_room *hr, struct yo_note *join)
@@ -195,7 +236,7 @@ int yo_home_recall(struct yo_home *home, struct yo_home_room *hr, struct yo_note
         rv = tell_gap(home, hr, &told, 0, hr->room.sequence);
     }
     if (since && !other) {
-        rv = tell_since(home, hr, &join->position, &told);
+        rv = tell_since(home, hr, join, &told);
     } else if (rv == YOMO_OK) {
         size_t bytes;
         uint64_t max =

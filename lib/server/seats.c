@@ -97,6 +97,26 @@ void yo_home_join(struct yo_home *home, struct yo_note *note)
     yo_home_answer(home, note, YO_NOTE_REFUSED, rv, 0);
 }
 
+/* It may come back without its seat: what was said to it by name nobody tells it then.
+ */
+static void note_absent(struct yo_home *home, struct yo_home_room *hr,
+                        const struct yo_member *member, int why)
+{
+    struct yo_position named = member->gone;
+    bool any = false;
+
+    if (member->presencejs || why == YOMO_OK || why == YOMO_ERR_KICKED) {
+        return;
+    }
+    yo_record_named(&hr->history.recent, member->session, home->now, &named);
+    for (int p = 0; p < YO_PRIORITIES; p++) {
+        any |= named.place[p] != 0;
+    }
+    if (any) {
+        yo_absent_put(&hr->absent, member->session, member->id, &named);
+    }
+}
+
 void yo_home_leave(struct yo_home *home, struct yo_note *note)
 {
     struct yo_home_room *hr = yo_home_find(home, note->room);
@@ -108,6 +128,7 @@ void yo_home_leave(struct yo_home *home, struct yo_note *note)
         at = &hr->at[yo_home_worker_of(member)];
         at->members[member->presencejs ? PRESENCEJS : YOMO]--;
         yo_home_tell_left(home, hr, member, note->error);
+        note_absent(home, hr, member, note->error);
         (void)yo_room_leave(&hr->room, note->session, &changes);
         yo_home_tell_changes(home, hr, &changes, NULL);
         yo_changes_finish(&changes);

@@ -103,18 +103,18 @@ void yo_client_send_join(struct yo_client_session *session, struct yo_client_roo
                          yo_time now, struct yo_effects *effects)
 {
     const uint64_t *since = room->wishes.since;
-    const struct yo_message join = {.op = YO_OP_CHANNEL_JOIN,
-                                    .channel = yo_client_room_name(room),
-                                    .payload = room->wishes.observe
-                                                   ? YO_SPAN_NONE
-                                                   : payload_of(&room->state),
-                                    .since = since[YOMO_NORMAL],
-                                    .urgent = other_place(since, YOMO_URGENT),
-                                    .bulk = other_place(since, YOMO_BULK),
-                                    .epoch = since[YOMO_NORMAL] ? room->wishes.epoch : 0,
-                                    .hist = room->wishes.hist,
-                                    .pace_ms = room->wishes.pace_ms,
-                                    .observe = room->wishes.observe};
+    const struct yo_message join = {
+        .op = YO_OP_CHANNEL_JOIN,
+        .channel = yo_client_room_name(room),
+        .payload = room->wishes.observe ? YO_SPAN_NONE : payload_of(&room->state),
+        .session = since[YOMO_NORMAL] ? room->wishes.former : 0,
+        .since = since[YOMO_NORMAL],
+        .urgent = other_place(since, YOMO_URGENT),
+        .bulk = other_place(since, YOMO_BULK),
+        .epoch = since[YOMO_NORMAL] ? room->wishes.epoch : 0,
+        .hist = room->wishes.hist,
+        .pace_ms = room->wishes.pace_ms,
+        .observe = room->wishes.observe};
 
     yo_client_send(session, effects, LANE_CONTROL, &join);
     if (session->mode == CLIENT_PRESENCEJS && session->datagrams) {

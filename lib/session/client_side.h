@@ -52,6 +52,7 @@ struct yo_join_wishes {
     uint64_t since[YOMO_BULK + 1]; /* the place of the last message that was had, by
                                       priority; the normal one 0: nothing ... */
     uint64_t epoch; /* ... of the order with this epoch: what came then is told */
+    uint64_t former; /* under this session; 0: none */
     uint64_t hist;  /* so many of the last messages are told */
     uint64_t pace_ms; /* LATEST at most this often; 0: as it comes */
 };

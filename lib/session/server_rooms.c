@@ -250,6 +250,7 @@ static void join(struct yo_server_session *session, const struct yo_incoming *in
         yo_server_places(in->message, in->message->since, effect);
         effect->hist = in->message->hist;
         effect->epoch = in->message->epoch;
+        effect->session = in->message->session;
     }
     if (fresh) {
         yo_map_put(&session->rooms, &fresh->by_name, name_of(fresh));

@@ -99,8 +99,16 @@ int yo_told_add(struct yo_told *told, const struct yo_wire_past *past)
 
 int yo_told_add_other(struct yo_told *told, struct yo_blob *message)
 {
-    int rv = reserve_one(told);
+    int rv = YOMO_OK;
 
+    if (told->messages_count > 0) { /* what came before it is told before it */
+        rv = put_page(told, told->messages.size, true, 0);
+        if (rv == YOMO_OK) {
+            yo_buf_clear(&told->messages);
+            told->messages_count = 0;
+        }
+    }
+    rv = rv == YOMO_OK ? reserve_one(told) : rv;
     if (rv == YOMO_OK) {
         told->list[told->count++] = yo_blob_ref(message);
     }

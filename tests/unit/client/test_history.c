@@ -183,21 +183,55 @@ static void each_priority_has_its_place(void **state)
 {
     struct stage s;
     yomo_room *room;
+    uint64_t epoch = 0;
     (void)state;
     struct fake_conn *conn = begin_in_room(&s, &room);
     say_data_of(&s, conn, 51, YOMO_BULK);
     say_data_of(&s, conn, 56, YOMO_URGENT);
     say_data_of(&s, conn, 54, YOMO_NORMAL);
     assert_int_equal(yomo_room_position(room, NULL), 56);
+    assert_int_equal(yomo_room_position_of(room, YOMO_NORMAL, &epoch), 54);
+    assert_int_equal(epoch, 9);
+    assert_int_equal(yomo_room_position_of(room, YOMO_URGENT, NULL), 56);
+    assert_int_equal(yomo_room_position_of(room, YOMO_BULK, NULL), 51);
+    assert_int_equal(yomo_room_position_of(room, 3, &epoch), 0);
+    assert_int_equal(epoch, 0);
+    assert_int_equal(yomo_room_position_of(NULL, YOMO_BULK, NULL), 0);
     conn = reconnect(&s, conn, 20);
     struct yo_message join = next_join(&s, conn);
     assert_true(join.since == 54 && join.urgent == 56 && join.bulk == 51);
+    assert_true(join.session ==
+                10); /* as whom it was there: some of it was for it alone */
     s.place = 60;
     stage_admit(&s, conn, "r", &bob, 1);
     tell_past(&s, conn, 0, 0, bob.session, 58u, 0u); /* all before it has been told */
     conn = reconnect(&s, conn, 30);
     join = next_join(&s, conn);
     assert_true(join.since == 58 && join.urgent == 0 && join.bulk == 0);
+    stage_end(&s);
+}
+
+/* A program that starts anew goes on where each of them was. */
+static void a_program_may_save_each_place(void **state)
+{
+    struct stage s;
+    yomo_join *join;
+    (void)state;
+    stage_begin(&s, NULL);
+    struct fake_conn *conn = stage_connect(&s, WT, 10);
+    assert_int_equal(yomo_join_create(&join, s.client), YOMO_OK);
+    assert_int_equal(yomo_join_set_since_of(join, YOMO_BULK, 51), YOMO_ERR_INVALID);
+    assert_int_equal(yomo_join_set_since(join, 54, 9), YOMO_OK);
+    assert_int_equal(yomo_join_set_since_of(join, 3, 51), YOMO_ERR_INVALID);
+    assert_int_equal(yomo_join_set_since_of(join, YOMO_BULK, 0), YOMO_ERR_INVALID);
+    assert_int_equal(yomo_join_set_since_of(join, YOMO_BULK, 51), YOMO_OK);
+    assert_int_equal(yomo_join_set_since_of(join, YOMO_URGENT, 56), YOMO_OK);
+    assert_int_equal(yomo_client_join_with(s.client, "r", join, NULL), YOMO_OK);
+    yomo_join_free(join);
+    stage_run(&s);
+    struct yo_message asked = next_join(&s, conn);
+    assert_true(asked.since == 54 && asked.urgent == 56 && asked.bulk == 51);
+    assert_true(asked.epoch == 9 && asked.session == 0);
     stage_end(&s);
 }
 
@@ -457,6 +491,7 @@ int main(void)
         cmocka_unit_test(a_join_may_ask_for_the_last_ones),
         cmocka_unit_test(a_room_that_is_joined_again_says_where_it_was),
         cmocka_unit_test(each_priority_has_its_place),
+        cmocka_unit_test(a_program_may_save_each_place),
         cmocka_unit_test(what_it_said_itself_is_no_news),
         cmocka_unit_test(a_new_order_is_told_as_a_gap_without_a_beginning),
         cmocka_unit_test(a_question_gets_its_answer),

@@ -506,6 +506,60 @@ static void a_request_that_cannot_be_delivered_says_why(void **state)
     stage_end(&s);
 }
 
+static void leave(struct stage *s, struct fake_conn *conn, uint64_t session,
+                  const char *id, uint64_t place)
+{
+    stage_say(s, conn, YO_LANE_ROOMS,
+              &(struct yo_message){.op = YO_OP_PEER_OFFLINE,
+                                   .channel = yo_span_of("r"),
+                                   .session = session,
+                                   .peer = yo_span_of(id),
+                                   .sequence = place});
+}
+
+/* Who is asked leaves: whoever asked is told at once, and may have been heard; unless
+ * the server says that it was not. */
+static void a_request_ends_when_who_is_asked_leaves(void **state)
+{
+    struct stage s;
+    struct outcome member = {0}, user = {0}, late = {0}, unheard = {0}, other = {0};
+    uint64_t number[4];
+    yomo_room *room;
+    (void)state;
+    struct fake_conn *conn = begin(&s, NULL, &room);
+    yomo_send *how = new_send(&s), *to_user = new_send(&s), *to_other = new_send(&s);
+    yomo_send_to(how, bob.session);
+    yomo_send_to_user(to_user, bob.id);
+    yomo_send_to(to_other, 77); /* an observer: nobody is told of it */
+    assert_int_equal(ask(room, how, 60000, &member), YOMO_OK);
+    assert_int_equal(ask(room, to_user, 60000, &user), YOMO_OK);
+    assert_int_equal(ask(room, how, 60000, &late), YOMO_OK);
+    assert_int_equal(ask(room, how, 60000, &unheard), YOMO_OK);
+    assert_int_equal(ask(room, to_other, 60000, &other), YOMO_OK);
+    stage_run(&s);
+    for (int i = 0; i < 4; i++) {
+        number[i] = stage_take(&s, conn, YO_OP_DATA, NULL).number;
+    }
+    answer_number(&s, conn, stage_take(&s, conn, YO_OP_DATA, NULL).number, YOMO_OK);
+    answer_number(&s, conn, number[0], YOMO_OK);
+    answer_number(&s, conn, number[1], YOMO_OK);
+    assert_int_equal(member.calls + user.calls, 0);
+    leave(&s, conn, bob.session, bob.id, 100);
+    assert_true(member.calls == 1 && member.error == YOMO_ERR_UNSURE);
+    assert_true(user.calls == 1 && user.error == YOMO_ERR_UNSURE);
+    assert_int_equal(late.calls + unheard.calls, 0); /* it is still to be told */
+    answer_number(&s, conn, number[2], YOMO_OK);
+    assert_true(late.calls == 1 && late.error == YOMO_ERR_UNSURE);
+    answer_number(&s, conn, number[3], YOMO_ERR_NOT_FOUND);
+    assert_true(unheard.calls == 1 && unheard.error == YOMO_ERR_NOT_FOUND);
+    assert_int_equal(other.calls, 0);
+    yomo_send_free(how);
+    yomo_send_free(to_user);
+    yomo_send_free(to_other);
+    stage_end(&s);
+    assert_int_equal(other.calls, 1);
+}
+
 static void a_request_ends_with_its_session_or_its_room(void **state)
 {
     struct stage s;
@@ -692,6 +746,7 @@ int main(void)
         cmocka_unit_test(a_user_or_the_server_may_be_asked),
         cmocka_unit_test(a_request_without_an_answer_times_out),
         cmocka_unit_test(a_request_that_cannot_be_delivered_says_why),
+        cmocka_unit_test(a_request_ends_when_who_is_asked_leaves),
         cmocka_unit_test(a_request_ends_with_its_session_or_its_room),
         cmocka_unit_test(requests_are_bounded_and_checked),
         cmocka_unit_test(whoever_is_asked_answers_once_to_who_asked),
