@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """count.py - instructions of the hot paths, beside those that counts.txt has.
 
-    count.py --compiler NAME --build FOLDER PROGRAM...
+    count.py --compiler NAME PROGRAM...
 
 Runs each program under callgrind and adds up, for each PATH (path.h), what was executed
 in it in lib/: libraries and the test around it do not count. Fails when one has grown by
@@ -26,7 +26,14 @@ GROWTH = 0.05
 SKIPPED = 77
 
 
-def self_costs(path, build):
+def is_ours(name):
+    """A compiler's cache may have what was compiled in another copy of the tree, whose
+    name it bears: what counts is what it is called in lib/."""
+    tail = name.rpartition("/lib/")[2]
+    return tail != name and os.path.isfile(LIB + tail)
+
+
+def self_costs(path):
     """Instructions executed in the files of lib/, of one dump of callgrind's, and the
     function whose end it was made at."""
     names, ours, total, trigger, skip = {}, False, 0, None, False
@@ -36,12 +43,11 @@ def self_costs(path, build):
                 trigger = found[1]
             elif found := re.match(r"f[lie]=\((\d+)\)(?: (.*))?$", line):
                 if found[2]:
-                    names[found[1]] = os.path.realpath(
-                        os.path.join(build, found[2])).startswith(LIB)
+                    names[found[1]] = is_ours(found[2])
                 ours = names[found[1]]
             elif found := re.match(r"cfi=\((\d+)\) (.*)$|cfl=\((\d+)\) (.*)$", line):
                 number, name = (found[1] or found[3]), (found[2] or found[4])
-                names[number] = os.path.realpath(os.path.join(build, name)).startswith(LIB)
+                names[number] = is_ours(name)
             elif line.startswith("calls="):
                 skip = True # the next line is what the callee cost
             elif re.match(r"[0-9+*-]", line):
@@ -51,7 +57,7 @@ def self_costs(path, build):
     return trigger, total
 
 
-def count(program, build):
+def count(program):
     with tempfile.TemporaryDirectory(prefix="yomo-instructions-") as folder:
         done = subprocess.run(
             ["valgrind", "--tool=callgrind", "--compress-pos=no", "--collect-atstart=no",
@@ -62,7 +68,7 @@ def count(program, build):
             sys.exit(f"{program} failed:\n{done.stdout}")
         counts = {}
         for dump in glob.glob(f"{folder}/out*"):
-            name, total = self_costs(dump, build)
+            name, total = self_costs(dump)
             if name:
                 counts[name] = total
         return counts
@@ -113,7 +119,6 @@ def compare(counts, known):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--compiler", required=True)
-    parser.add_argument("--build", required=True)
     parser.add_argument("programs", nargs="*")
     options = parser.parse_args()
     renew = os.environ.get("YOMO_INSTRUCTIONS") == "renew" # a test has no arguments
@@ -126,7 +131,7 @@ def main():
         return SKIPPED
     counts = {}
     for program in options.programs:
-        counts.update(count(os.path.abspath(program), options.build))
+        counts.update(count(os.path.abspath(program)))
     if renew:
         compare(counts, known.get(options.compiler, {}))
         known[options.compiler] = counts
