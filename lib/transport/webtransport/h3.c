@@ -99,6 +99,7 @@ int yo_h3_bind(struct yo_h3 *h3, int64_t control, int64_t encoder, int64_t decod
     h3->control.id = control;
     h3->encoder.id = encoder;
     h3->decoder.id = decoder;
+    h3->quiet = false;
     return rv;
 }
 
@@ -216,6 +217,10 @@ int yo_h3_pull(struct yo_h3 *h3, int64_t *id, bool *end, struct yo_span *spans,
 {
     bool last;
     *end = false;
+    if (h3->quiet) { /* asked for each packet: the streams' memory is not touched */
+        *id = -1;
+        return 0;
+    }
     if (!h3->control.blocked && yo_sendqueue_ready(&h3->control_out)) {
         *id = h3->control.id;
         return (int)yo_sendqueue_peek(&h3->control_out, spans, count, SIZE_MAX, &last);
@@ -238,6 +243,7 @@ int yo_h3_pull(struct yo_h3 *h3, int64_t *id, bool *end, struct yo_span *spans,
             return (int)n;
         }
     }
+    h3->quiet = true;
     *id = -1;
     return 0;
 }
@@ -274,6 +280,7 @@ static void set_blocked(struct yo_h3 *h3, int64_t id, bool blocked)
 {
     struct yo_h3_own *own = find_own(h3, id);
     struct yo_h3_request *request = own ? NULL : yo_h3_request_find(h3, id);
+    h3->quiet = h3->quiet && blocked;
     if (own) {
         own->blocked = blocked;
     } else if (request) {
@@ -303,5 +310,6 @@ int yo_h3_goaway(struct yo_h3 *h3)
     frame[1] = (uint8_t)n;
     int rv = yo_sendqueue_push(&h3->control_out, yo_span(frame, 2 + n), NULL);
     h3->going = rv == YOMO_OK;
+    h3->quiet = false;
     return rv;
 }

@@ -55,8 +55,7 @@ void yo_h3_section_free(const struct yo_h3 *h3, struct yo_h3_section *section)
     }
 }
 
-/* --- Rules: RFC 9114 4.1.2, 4.2, 4.3
- * -------------------------------------------------- */
+/* --- Rules: RFC 9114 4.1.2, 4.2, 4.3 ---------------------------------------------- */
 
 static bool pseudo_may_be(const struct yo_h3 *h3, struct yo_h3_section *section,
                           struct yo_span name, struct yo_span value)

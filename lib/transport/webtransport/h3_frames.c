@@ -250,8 +250,7 @@ static int read_frames(struct yo_h3 *h3, struct yo_h3_stream *stream,
     return rv;
 }
 
-/* --- QPACK's streams: RFC 9204 4.3, 4.4 ---------------------------------------------
- */
+/* --- QPACK's streams: RFC 9204 4.3, 4.4 ------------------------------------------- */
 
 /* Into a table of no size nothing can be put; to make it of no size is allowed. */
 static int read_encoder(struct yo_h3 *h3, struct yo_span bytes, yo_time now)

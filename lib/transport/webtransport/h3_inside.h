@@ -68,6 +68,7 @@ struct yo_h3 {
     void *user;
     bool server;
     bool going; /* GOAWAY was sent */
+    bool quiet; /* nothing to send was found, and nothing has happened since */
     uint64_t error;
     struct yo_link streams;
     /* Out. */

@@ -140,6 +140,7 @@ static int push_head(struct yo_h3 *h3, struct yo_h3_request *request,
     if (rv == YOMO_OK) {
         request->head_left = frame.size;
     }
+    h3->quiet = false;
     yo_buf_finish(&frame);
     return rv;
 }
@@ -155,6 +156,7 @@ static int push_data(struct yo_h3 *h3, struct yo_h3_request *request,
     }
     size_t n = 1 + yo_varint_write(head + 1, bytes.size);
     int rv = yo_sendqueue_push(&request->out, yo_span(head, n), blob);
+    h3->quiet = false;
     yo_blob_unref(blob);
     return rv;
 }
@@ -259,5 +261,6 @@ int yo_h3_end(struct yo_h3 *h3, int64_t id)
         return YOMO_ERR_NOT_FOUND;
     }
     request->out.end = true;
+    h3->quiet = false;
     return YOMO_OK;
 }
