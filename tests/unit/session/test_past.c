@@ -174,7 +174,7 @@ static void only_who_is_in_may_ask(void **state)
     ask.sequence = 40;
     to_server(&ask, "history r n=3 q=40 max=10\n");
     to_server(&ask, "send 1: error c=r n=3 code=RATE "
-                    "msg=too many messages in too short a time\n"
+                    "msg=too many messages (message-rate)\n"
                     "drop r n=3 code=RATE\n");
 }
 
